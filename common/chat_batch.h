@@ -1,0 +1,112 @@
+/*
+ * chat_batch.h: what workers publish to an edge.
+ *
+ * A batch is the payload of one PUBLISH on edge.<id> (one edge) or edge.all
+ * (every edge): a version byte and records one behind the other, each
+ * `u32 length, u8 type, fields`, little-endian. Unknown types are skipped.
+ * The edge delivers the records in their order.
+ *
+ * Writing is done by workers into a chat_buf_t (and by an edge for KICK);
+ * reading allocates nothing and borrows from the input.
+ */
+
+#ifndef CHAT_BATCH_H
+#define CHAT_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chat_buf.h"
+#include "chat_event.h"
+
+#define CHAT_BATCH_VERSION  1
+
+typedef enum {
+    CHAT_REC_ENTRY = 1,     /* one committed entry, for users on this edge  */
+    CHAT_REC_ACK,           /* answer to a repeat: message_ack again        */
+    CHAT_REC_FRAME,         /* one frame for one session (an error)         */
+    CHAT_REC_HTTP,          /* the answer to a REST request                 */
+    CHAT_REC_NOTICE,        /* a frame without a place in the order, for
+                               users: receipt, typing, presence, chat_added */
+    CHAT_REC_KICK,          /* close sessions of a device                   */
+    CHAT_REC_REVOKE,        /* a device is revoked: close, refuse its tokens*/
+    CHAT_REC_SYNC_LIST,     /* answer to CHAT_EV_SYNC_LIST                  */
+    CHAT_REC_SYNC_PAGE      /* answer to CHAT_EV_SYNC_PAGE                  */
+} chat_rec_e;
+
+/* flags of a record */
+#define CHAT_REC_F_REDO     0x01    /* ENTRY: was published before, perhaps  */
+#define CHAT_REC_F_MORE     0x02    /* SYNC_LIST: more chats are behind      */
+#define CHAT_REC_F_ASKED    0x04    /* SYNC_LIST: these were asked for       */
+#define CHAT_REC_F_FAILED   0x08    /* SYNC_*: could not be read, ask later  */
+
+/* flags of a target */
+#define CHAT_TARGET_HIDDEN  0x01    /* this user gets kind "hidden"          */
+#define CHAT_TARGET_CHECK   0x02    /* ask for the chat's marks first (a
+                                       member who came back)                 */
+
+#define CHAT_TARGET_SIZE    9       /* u64 user, u8 flags                    */
+#define CHAT_LIST_ITEM_SIZE 32      /* chat, u64 delivered, u64 last         */
+
+typedef struct {
+    uint8_t      type;          /* chat_rec_e                               */
+    uint8_t      flags;         /* CHAT_REC_F_*                             */
+    uint8_t      chat[16];      /* ENTRY ACK                                */
+    uint64_t     seq;           /* ENTRY ACK; SYNC_PAGE: the page's number  */
+    uint64_t     epoch;         /* ENTRY: of the shard's owner; an edge that
+                                   has seen a higher one drops the record   */
+    int64_t      timestamp;     /* ENTRY ACK: ms since 1970, the commit's   */
+    uint64_t     session;       /* ENTRY: the sending one or 0; ACK FRAME
+                                   SYNC_*; HTTP: the request's id;
+                                   KICK: 0 for every session of the device  */
+    uint64_t     user;          /* KICK REVOKE                              */
+    uint64_t     device;        /* ENTRY: sender's; NOTICE: the one that is
+                                   left out, or 0; KICK REVOKE: which       */
+    uint16_t     status;        /* HTTP: status; KICK: close code           */
+    int64_t      expires;       /* REVOKE: s since 1970, the last moment one
+                                   of its tokens could be valid             */
+    chat_str_t   message_id;    /* ENTRY ACK FRAME: what it answers         */
+    chat_str_t   frame;         /* ENTRY FRAME NOTICE: JSON text, no WebSocket
+                                   head; HTTP: the body                     */
+    const uint8_t *items;       /* ENTRY NOTICE: targets; SYNC_LIST: list
+                                   items; SYNC_PAGE: inner ENTRY records    */
+    size_t       nitems;        /* count; for SYNC_PAGE bytes               */
+} chat_rec_t;
+
+typedef struct {
+    uint64_t     user;
+    uint8_t      flags;         /* CHAT_TARGET_* */
+} chat_target_t;
+
+typedef struct {
+    uint8_t      chat[16];
+    uint64_t     delivered;     /* the device's mark */
+    uint64_t     last;          /* last seq this user may see */
+} chat_list_item_t;
+
+/* Writing. All return 0, or -1 out of memory with the buffer unusable for
+ * publishing. chat_batch_begin() on an empty buffer first. A record with
+ * items is opened by chat_batch_rec() with nitems 0 and items NULL, followed
+ * by the chat_batch_target()/_item() calls, and closed by chat_batch_end();
+ * a record whose items are given is complete at once. chat_batch_end() after
+ * every chat_batch_rec(). Inner records of a SYNC_PAGE are written by
+ * chat_batch_rec()/chat_batch_end() pairs inside the page's own pair. */
+int chat_batch_begin(chat_buf_t *buf);
+int chat_batch_rec(chat_buf_t *buf, const chat_rec_t *rec, size_t *mark_r);
+int chat_batch_target(chat_buf_t *buf, uint64_t user, uint8_t flags);
+int chat_batch_item(chat_buf_t *buf, const chat_list_item_t *item);
+int chat_batch_end(chat_buf_t *buf, size_t mark);
+
+/* Reading. chat_batch_open(): 0, or -1 when the version is unknown; *pos_r is
+ * then given to chat_batch_next(), which returns 1 with a record, 0 at the
+ * end, -1 when the bytes are broken. The inner ENTRY records of a SYNC_PAGE
+ * are walked by chat_batch_next() over (items, nitems) from position 0. */
+int chat_batch_open(const uint8_t *data, size_t len, size_t *pos_r);
+int chat_batch_next(const uint8_t *data, size_t len, size_t *pos,
+    chat_rec_t *rec_r);
+const uint8_t *chat_batch_read_target(const uint8_t *src,
+    chat_target_t *target_r);
+const uint8_t *chat_batch_read_item(const uint8_t *src,
+    chat_list_item_t *item_r);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * chat_entry.h: one line of a chat's log, and its one JSON shape.
+ *
+ * The live frame, the catch-up frame and the history item are written here
+ * and nowhere else, so they cannot differ.
+ */
+
+#ifndef CHAT_ENTRY_H
+#define CHAT_ENTRY_H
+
+#include "chat_buf.h"
+#include "chat_event.h"
+
+typedef enum {
+    CHAT_KIND_NONE = 0,
+#define X(name, word)  CHAT_KIND_ ## name,
+    CHAT_KINDS(X)
+#undef X
+    CHAT_KIND_COUNT
+} chat_kind_e;                  /* stored as smallint: append, never reorder */
+
+typedef struct {
+    uint8_t      chat[16];
+    uint64_t     seq;
+    uint8_t      kind;          /* chat_kind_e                              */
+    uint8_t      deleted;       /* a message that was deleted               */
+    uint64_t     sender;        /* user                                     */
+    uint64_t     sender_device; /* 0: by the server                         */
+    int64_t      timestamp;     /* ms since 1970                            */
+    int64_t      edited;        /* ms since 1970, 0 when never              */
+    uint64_t     reply_to;      /* seq, 0 when none                         */
+    uint64_t     target;        /* seq: EDIT DELETE REACTION                */
+    uint64_t     subject;       /* user: MEMBER_*, ROLE_CHANGED             */
+    uint64_t     expires_in;    /* seconds, 0 when it stays                 */
+    chat_str_t   message_id;    /* absent when made by a REST member call   */
+    chat_str_t   content;       /* EDIT: new content; REACTION: emoji;
+                                   CHAT_CHANGED: the title                  */
+    chat_str_t   content_type;
+    chat_str_t   media_id;
+    chat_str_t   role;          /* ROLE_CHANGED, MEMBER_ADDED               */
+} chat_entry_t;
+
+/* Appends {"type":"new_message",...} when as_frame, else the same object
+ * without "type" (the REST item). HIDDEN gives chatId, seq and kind alone.
+ * 0, or -1 out of memory. */
+int chat_entry_json(chat_buf_t *buf, const chat_entry_t *e, int as_frame);
+
+const char *chat_kind_word(unsigned kind);
+
+/* 64 bits that tell a repeat with the same fields from one with others:
+ * keyless BLAKE2b over kind, target, content, content_type, reply_to,
+ * media_id, expires_in, each with its length. Never 0. */
+uint64_t chat_entry_digest(const chat_entry_t *e);
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * chat_event.h: what an edge puts into a Redis stream for a worker.
+ *
+ * One stream entry carries one field, "e", whose value is one event: a fixed
+ * little-endian head and the strings behind it. Events are written by the
+ * edge (any version) and read by workers (the same version or one newer), so
+ * the first byte is a version and unknown trailing bytes are ignored.
+ *
+ * Pure: no allocation, no clock. Decoded strings are borrowed from the input.
+ */
+
+#ifndef CHAT_EVENT_H
+#define CHAT_EVENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHAT_EVENT_VERSION  1
+#define CHAT_EVENT_FIELD    "e"
+
+typedef struct {
+    const char  *data;          /* not terminated; NULL when absent */
+    size_t       len;
+} chat_str_t;
+
+typedef enum {
+    /* to message.sent:{shard} */
+    CHAT_EV_SEND = 1,           /* send_message, POST .../messages          */
+    CHAT_EV_EDIT,               /* edit_message                             */
+    CHAT_EV_DELETE,             /* delete_message                           */
+    CHAT_EV_REACT,              /* react; content is the emoji              */
+    CHAT_EV_MARKS,              /* delivered, read: body is chat_mark_t[]   */
+    CHAT_EV_TYPING,             /* seq is 1 when active                     */
+    CHAT_EV_CHAT_CREATE,        /* POST /chats; body is the request         */
+    CHAT_EV_CHAT_CHANGE,        /* PATCH /chats/{id}                        */
+    CHAT_EV_CHAT_LEAVE,         /* DELETE /chats/{id}                       */
+    CHAT_EV_MEMBERS_ADD,        /* POST /chats/{id}/members                 */
+    CHAT_EV_MEMBER_CHANGE,      /* PATCH .../members/{seq}: seq is the user */
+    CHAT_EV_MEMBER_REMOVE,      /* DELETE .../members/{seq}                 */
+    /* to session.sync:{n} */
+    CHAT_EV_SYNC_LIST = 32,     /* body is chat_want_t[]: empty asks for all
+                                   chats that are behind, else for these
+                                   whether behind or not                    */
+    CHAT_EV_SYNC_PAGE           /* body is chat_want_t[]; seq is the page's
+                                   number, given back in the answer         */
+} chat_event_e;
+
+#define CHAT_EV_F_REST  0x01    /* answered by CHAT_REC_HTTP; `session` is the
+                                   request's id and `body` the raw JSON, which
+                                   the worker parses after it has checked
+                                   membership                               */
+
+typedef struct {
+    uint8_t      type;          /* chat_event_e                             */
+    uint8_t      flags;         /* CHAT_EV_F_*                              */
+    uint64_t     edge;          /* where the answer goes: channel edge.<hex>*/
+    uint64_t     session;       /* on that edge; the request's id for REST  */
+    uint64_t     user;          /* sender, from the verified token          */
+    uint64_t     device;
+    int64_t      received;      /* ms since 1970, the edge's clock          */
+    uint8_t      chat[16];      /* the chat's id; for CHAT_CREATE the id the
+                                   edge chose: chat_id_direct() of the two
+                                   users, or a new version 7 id             */
+    uint64_t     seq;           /* target, page number, user: by type       */
+    uint64_t     reply_to;      /* seq, 0 when absent                       */
+    uint64_t     expires_in;    /* seconds, 0 when absent                   */
+    chat_str_t   message_id;
+    chat_str_t   content;
+    chat_str_t   content_type;  /* absent means "text"                      */
+    chat_str_t   media_id;
+    chat_str_t   idempotency_key;
+    chat_str_t   body;          /* REST: JSON; else packed records          */
+} chat_event_t;
+
+/* one device's marks in one chat, coalesced by the edge */
+typedef struct {
+    uint64_t     session;
+    uint64_t     user;
+    uint64_t     device;
+    uint8_t      chat[16];
+    uint64_t     delivered;     /* 0: no such mark                          */
+    uint64_t     read;
+} chat_mark_t;
+
+#define CHAT_MARK_SIZE  56      /* packed: 3 * 8 + 16 + 2 * 8               */
+
+/* entries of `chat` with after < seq <= to are wanted */
+typedef struct {
+    uint8_t      chat[16];
+    uint64_t     after;
+    uint64_t     to;
+} chat_want_t;
+
+#define CHAT_WANT_SIZE  32      /* packed                                   */
+
+/* Exact number of bytes chat_event_encode() writes. */
+size_t chat_event_size(const chat_event_t *ev);
+
+/* Writes the event to dst, which holds chat_event_size() bytes; returns the
+ * end. Strings longer than 2^32-1 are not accepted (assert). */
+uint8_t *chat_event_encode(const chat_event_t *ev, uint8_t *dst);
+
+/* 0, or -1 when the bytes are not an event of a known version. Strings in
+ * *ev_r are borrowed from data. */
+int chat_event_decode(const uint8_t *data, size_t len, chat_event_t *ev_r);
+
+uint8_t *chat_mark_encode(const chat_mark_t *mark, uint8_t *dst);
+const uint8_t *chat_mark_decode(const uint8_t *src, chat_mark_t *mark_r);
+uint8_t *chat_want_encode(const chat_want_t *want, uint8_t *dst);
+const uint8_t *chat_want_decode(const uint8_t *src, chat_want_t *want_r);
+
+#endif

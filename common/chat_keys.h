@@ -1,0 +1,45 @@
+/*
+ * chat_keys.h: the names of everything in Redis.
+ *
+ * Each key names its shard or user in {...}, so that one Redis, Sentinel or a
+ * cluster is a matter of configuration.
+ */
+
+#ifndef CHAT_KEYS_H
+#define CHAT_KEYS_H
+
+#include <inttypes.h>
+
+/* streams; groups are created by workers (XGROUP CREATE ... 0 MKSTREAM) */
+#define CHAT_KEY_SENT       "message.sent:{%u}"     /* shard of the chat    */
+#define CHAT_GROUP_SENT     "message"
+#define CHAT_KEY_SENT_DEAD  "message.sent.dead"     /* fields: e stream id
+                                                       error failures at    */
+#define CHAT_KEY_SYNC       "session.sync:{%u}"     /* user % CHAT_SYNC_SHARDS */
+#define CHAT_GROUP_SYNC     "sync"
+#define CHAT_KEY_PUSH       "notification.push"
+
+/* route:{user} is a hash: device -> "<edge hex 16>:<session decimal>" */
+#define CHAT_KEY_ROUTE      "route:{%" PRIu64 "}"
+
+/* edge:<hex> is a string with 15 s to live that its edge renews */
+#define CHAT_KEY_EDGE       "edge:%016" PRIx64
+#define CHAT_EDGE_TTL       15
+
+/* pub/sub: chat_batch.h */
+#define CHAT_CHANNEL_EDGE   "edge.%016" PRIx64
+#define CHAT_CHANNEL_ALL    "edge.all"
+
+/* sorted set: member "<user>:<device>", score: s since 1970 at which the last
+ * of its access tokens has expired. The member "0:0" is always there, so that
+ * an emptied Redis shows; the API worker fills it from PostgreSQL. */
+#define CHAT_KEY_REVOKED    "device.revoked"
+
+/* workers: sorted set per role, member = worker's id, score = ms of its last
+ * heartbeat (every 500 ms; dead after 3 s) */
+#define CHAT_KEY_WORKERS    "workers:%s"
+
+/* rate limits: counter with expiry */
+#define CHAT_KEY_LIMIT      "limit:%s:{%s}"
+
+#endif
