@@ -1,0 +1,115 @@
+/*
+ * worker.h: the map of a worker process.
+ *
+ * `chat-worker pool` (worker_pool.c) starts one process per role and count of
+ * workers.conf; each runs one worker_role_t until worker_stopping. Knows
+ * processes, configuration, log and signals; nothing of chats.
+ *
+ * worker_main.c   options, picks the role
+ * worker_pool.c   starts, restarts with backoff, drains, re-reads
+ * worker_conf.c   workers.conf: one table row per key
+ * worker_log.c    one fact a line, to stderr
+ * worker_redis.c  a blocking connection to Redis with limits and backoff
+ */
+
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ------------------------------------------------------------ configuration */
+
+/* Every key of workers.conf. `key value` a line, '#' comments; the
+ * environment variable CHAT_<KEY in capitals> wins over the file. An unknown
+ * key or a value out of range fails at start, naming file and line. */
+typedef struct {
+    char      *pg;                  /* libpq DSN                            */
+    char      *redis;               /* redis://[[user]:pass@]host[:port][/db]
+                                       or unix:///path[?db=n]               */
+    char      *keys_dir;            /* token.jwk, jwks.json, chat_id.key    */
+    char      *run_dir;             /* sockets, pid file                    */
+    char      *api_socket;          /* default <run_dir>/api.sock           */
+    char      *code_sender;         /* "dev" or "webhook"                   */
+    char      *code_webhook_url;
+    char      *code_webhook_secret;
+    char      *listen_hint;         /* the addresses nginx listens on, for the
+                                       dev sender's loopback check          */
+    char      *public_url;          /* for invite links                     */
+    char      *log_level;           /* error warn info debug                */
+    int        code_dev_force;      /* dev sender although not on loopback  */
+    int        code_limit_number;   /* codes per number and hour            */
+    int        code_limit_address;  /* codes per address and hour           */
+    int        login_limit_address; /* login tries per address and hour     */
+    int        limits_forced;       /* limits were set by hand (dev sender) */
+    int        api_threads;         /* database connections of the API      */
+    int        batch_max;           /* entries a message worker takes       */
+    int        block_ms;            /* longest wait for new entries         */
+    /* how many processes of each role the pool runs */
+    int        n_message, n_api, n_sync, n_push, n_presence;
+} worker_conf_t;
+
+/* 0, or -1 after saying why on stderr. */
+int worker_conf_load(const char *file, worker_conf_t *conf_r);
+void worker_conf_free(worker_conf_t *conf);
+
+/* ------------------------------------------------------------------- roles */
+
+typedef struct {
+    const worker_conf_t  *conf;
+    char                  id[64];   /* host.pid.random: consumer, heartbeat */
+} worker_t;
+
+typedef struct {
+    const char  *name;              /* as in `chat-worker message`          */
+    /* Runs until worker_stopping; the process's exit code. */
+    int        (*run)(worker_t *w);
+} worker_role_t;
+
+extern const worker_role_t  worker_role_message;    /* message/ */
+extern const worker_role_t  worker_role_api;        /* api/     */
+extern const worker_role_t  worker_role_sync;       /* sync/    */
+
+/* Set by SIGTERM and SIGINT: finish the batch, hand over, return. */
+extern volatile sig_atomic_t  worker_stopping;
+
+/* --------------------------------------------------------------------- log */
+
+enum { WORKER_ERROR, WORKER_WARN, WORKER_INFO, WORKER_DEBUG };
+
+/* "2026-01-02T03:04:05.678Z warn message[123] shard=7 ...": never bodies,
+ * tokens, codes or phone numbers. */
+void worker_log(int level, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* We are wrong: says where and aborts. */
+void worker_die(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
+
+/* malloc and friends that die out of memory; calloc zeroes. */
+void *worker_calloc(size_t n, size_t size);
+void *worker_realloc(void *p, size_t size);
+char *worker_strdup(const char *s);
+
+int64_t worker_ms(void);            /* wall clock, ms since 1970            */
+int64_t worker_mono_ms(void);       /* monotonic                            */
+
+/* Sleeps up to ms, less when worker_stopping is set. */
+void worker_sleep(int ms);
+
+/* Full-jitter backoff: the next wait in ms for the n-th failure (n from 0),
+ * random in [base/2, min(cap, base * 2^n)]. */
+int worker_backoff(int n, int base, int cap);
+
+/* ------------------------------------------------------------------- redis */
+
+struct redisContext;
+
+/* Connects (2 s), authenticates, selects, and sets `timeout_ms` as the limit
+ * of every reply (0: none); NULL after logging a warning. The caller owns it
+ * and frees it with redisFree(). */
+struct redisContext *worker_redis_connect(const worker_conf_t *conf,
+    int timeout_ms);
+
+#endif
