@@ -12,14 +12,19 @@
 
 #include <libpq-fe.h>
 
+#define STORE_PG_LIMIT       10000  /* ms a statement may take, answer included */
+#define STORE_PG_STATEMENTS  256    /* prepared on one connection               */
+
 typedef struct {
     PGconn      *conn;          /* NULL while not connected               */
     const char  *dsn;           /* borrowed                               */
     const char  *name;          /* application_name, borrowed             */
     unsigned     generation;    /* rises with every connect               */
-    char         prepared[64][32];  /* names prepared on this connection  */
+    int          limit_ms;      /* of one statement; 0: STORE_PG_LIMIT,
+                                   below 0: none                          */
+    char         prepared[STORE_PG_STATEMENTS][32]; /* on this connection */
     int          nprepared;
-    char         sqlstate[6];   /* of the last STORE_WRONG                */
+    char         sqlstate[6];   /* of the last STORE_WRONG or STORE_BUSY  */
 } store_pg_t;
 
 typedef struct {
@@ -31,8 +36,10 @@ typedef struct {
 
 typedef enum {
     STORE_OK = 0,
-    STORE_AWAY,                 /* connection broken; it has been closed  */
-    STORE_BUSY,                 /* serialization failure, deadlock: again */
+    STORE_AWAY,                 /* connection broken, no answer in time, disk
+                                   full: it has been closed               */
+    STORE_BUSY,                 /* serialization failure, deadlock, statement
+                                   timeout: again                         */
     STORE_WRONG,                /* the statement failed: sqlstate says why */
     STORE_NONE                  /* no such row                            */
 } store_e;
