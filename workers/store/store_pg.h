@@ -12,8 +12,8 @@
 
 #include <libpq-fe.h>
 
-#define STORE_PG_LIMIT       10000  /* ms a statement may take, answer included */
-#define STORE_PG_STATEMENTS  256    /* prepared on one connection               */
+#define STORE_PG_LIMIT       10000  /* ms until a statement is answered   */
+#define STORE_PG_STATEMENTS  256    /* prepared on one connection         */
 
 typedef struct {
     PGconn      *conn;          /* NULL while not connected               */

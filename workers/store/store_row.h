@@ -1,0 +1,58 @@
+/*
+ * store_row.h: one value of a binary result, and the packing of parameters.
+ *
+ * Called from the store_* files that ask store_pg_exec() for a binary result.
+ * A null reads as 0, or as an absent string; who must tell the difference asks
+ * PQgetisnull(). A value of another width than the reader expects is our own
+ * mistake and ends the process.
+ */
+
+#ifndef STORE_ROW_H
+#define STORE_ROW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "chat_buf.h"
+#include "chat_event.h"
+
+/* type oids, for store_stmt_t.types */
+#define STORE_BOOL         16
+#define STORE_BYTEA        17
+#define STORE_INT8         20
+#define STORE_INT2         21
+#define STORE_INT4         23
+#define STORE_TEXT         25
+#define STORE_UUID         2950
+#define STORE_TIMESTAMPTZ  1184
+#define STORE_INT8_ARRAY   1016
+#define STORE_TEXT_ARRAY   1009
+#define STORE_UUID_ARRAY   2951
+
+int64_t store_row_i64(const PGresult *res, int row, int col);
+int32_t store_row_i32(const PGresult *res, int row, int col);
+int16_t store_row_i16(const PGresult *res, int row, int col);
+int store_row_bool(const PGresult *res, int row, int col);
+
+/* timestamptz as ms since 1970, 0 for null. */
+int64_t store_row_ms(const PGresult *res, int row, int col);
+
+/* text, bytea: borrowed from the result; data is NULL when it is null. */
+chat_str_t store_row_str(const PGresult *res, int row, int col);
+
+/* 16 bytes, zeroes for null. */
+void store_row_uuid(const PGresult *res, int row, int col, uint8_t id_r[16]);
+
+/* Binary parameters: big-endian. store_put_i64() returns the end. */
+char *store_put_i64(char *dst, int64_t n);
+
+/* A binary one-dimensional array without nulls: the head, then for each
+ * element its length (4 bytes) and bytes. n elements of the type `oid`, each
+ * `size` bytes, already in the server's byte order at src + i * stride.
+ * Appends to buf; it is checked once by buf->failed. */
+void store_put_array(chat_buf_t *buf, unsigned oid, const void *src, size_t n,
+    size_t size, size_t stride);
+
+#endif
