@@ -10,6 +10,7 @@
 
 #include "chat_buf.h"
 #include "chat_event.h"
+#include "chat_proto.h"
 
 typedef enum {
     CHAT_KIND_NONE = 0,
