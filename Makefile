@@ -1,6 +1,18 @@
 # make            what there is
+# make run        build, start everything below run/, stop on Ctrl-C
+# make up         the same in the background; twice is harmless and heals
+# make down       stop it; the data stay
 # make build      module, workers, chatctl under build/
-# B=build-asan SAN=1 make build    the same with AddressSanitizer and UBSan
+# make test       packages, build and all tests (build-test/)
+# make asan       the same tests under AddressSanitizer and UBSan (build-asan/)
+# make unit       the C unit tests alone
+# make bench      load and its figures
+# make lint       everything once more with clang, every warning an error
+# make rooms      who includes what, by the prefix of a file
+# make clean      remove $(B)
+#
+# B=build-x SAN=1 make build builds elsewhere and with sanitizers. Ports and
+# places of run, up, down: see conf/stack.sh.
 #
 # Sources are found by pattern: common/*.c, workers/*/*.c, ngx_chat_module/*.c,
 # tests/unit/<word>_test.c. A new file needs no line here.
@@ -8,7 +20,11 @@
 B       ?= build
 CC      ?= gcc
 SAN     ?=
+# 1: what only tests may have, such as chat_websocket_echo
+CHAT_TEST ?=
 NGX_SRC ?= /usr/share/nginx/src
+# Debian's own, which sees the python3-* packages
+PYTHON  ?= /usr/bin/python3
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter
 comma   := ,
@@ -16,7 +32,8 @@ OPT     := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)und
 CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE \
            -I common -I workers -I workers/message -I workers/store \
            -I workers/api -I workers/sync -I workers/push -I workers/presence \
-           -I /usr/include/postgresql $(EXTRA_CFLAGS)
+           -I /usr/include/postgresql $(if $(CHAT_TEST),-DCHAT_TEST_BUILD) \
+           $(EXTRA_CFLAGS)
 LIBS_WORKER := -lhiredis -lpq -ljansson -lsodium -lmicrohttpd -lcurl -lpthread -lm
 
 COMMON_O  := $(patsubst %.c,$(B)/%.o,$(wildcard common/*.c))
@@ -27,7 +44,8 @@ CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
              $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
-.PHONY: help build common workers module unit clean rooms
+.PHONY: help build common workers module unit clean rooms packages \
+        run up down status test asan check bench lint FORCE
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -59,6 +77,102 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/worker
 
 unit: $(UNIT)
 	@set -e; for t in $(UNIT); do $$t; done
+
+# ------------------------------------------------------------------- module
+# Debian's nginx-dev ships nginx's sources. They are copied, configured with
+# the flags of the packaged nginx, and only the module is made from them;
+# with SAN also a whole nginx, for a sanitizer wants to be in the executable.
+
+NGX_B     := $(B)/nginx-src
+NGX_FILES := $(sort $(wildcard ngx_chat_module/*.[ch] common/*.h))
+NGX_CC    := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address -DNGX_DEBUG_PALLOC=1,-O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2) \
+             -g -fPIC -Wall -Wextra -Wno-unused-parameter \
+             $(if $(CHAT_TEST),-DCHAT_TEST_BUILD)
+NGX_LD    := $(if $(SAN),-fsanitize=address$(comma)undefined,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now) -fPIC
+# nginx's own code is not clean under UBSan: only the module's is checked
+NGX_UBSAN := $(if $(SAN),-fsanitize=undefined -fno-sanitize-recover=undefined)
+
+module: $(B)/ngx_http_chat_module.so $(if $(SAN),$(B)/nginx)
+
+# changes when a file comes or goes, or a flag changes: configure again
+$(B)/ngx.inputs: FORCE
+	@mkdir -p $(@D)
+	@{ echo '$(CC) $(NGX_CC) $(NGX_LD)'; printf '%s\n' $(NGX_FILES); \
+	   cksum ngx_chat_module/config $(NGX_SRC)/conf_flags; } > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(NGX_B)/objs/Makefile: $(B)/ngx.inputs
+	rm -rf $(NGX_B)
+	cp -r $(NGX_SRC) $(NGX_B)
+	cd $(NGX_B) && . ./conf_flags && \
+	    CHAT_LIBCOMMON=$(CURDIR)/$(B)/libchat_common.a \
+	    CHAT_LIBHIREDIS=$$($(CC) -print-file-name=libhiredis.a) \
+	    ./configure --with-cc=$(CC) "$${NGX_CONF_FLAGS[@]}" \
+	    --with-cc-opt='$(NGX_CC)' --with-ld-opt='$(NGX_LD)' \
+	    --add-dynamic-module=$(CURDIR)/ngx_chat_module \
+	    > configure.log 2>&1 || { tail -20 configure.log >&2; exit 1; }
+$(NGX_B)/objs/Makefile: SHELL := /bin/bash
+
+$(B)/ngx_http_chat_module.so: $(NGX_B)/objs/Makefile $(NGX_FILES) $(B)/libchat_common.a
+	$(MAKE) --no-print-directory -s -C $(NGX_B) -f objs/Makefile modules \
+	    CFLAGS="$$(sed -n 's/^CFLAGS = *//p' $(NGX_B)/objs/Makefile) $(NGX_UBSAN)"
+	cp $(NGX_B)/objs/ngx_http_chat_module.so $@
+
+$(B)/nginx: $(NGX_B)/objs/Makefile
+	$(MAKE) --no-print-directory -s -C $(NGX_B) -f objs/Makefile binary
+	cp $(NGX_B)/objs/nginx $@
+
+# -------------------------------------------------------------------- stack
+
+run up:
+	@conf/packages.sh run
+	@$(MAKE) --no-print-directory build
+	@CHAT_BUILD=$(CURDIR)/$(B) exec conf/stack.sh $@
+
+down status:
+	@CHAT_BUILD=$(CURDIR)/$(B) exec conf/stack.sh $@
+
+packages:
+	@conf/packages.sh run test
+
+# -------------------------------------------------------------------- tests
+# The test build has what the product lacks (CHAT_TEST). T=path/to/test.py
+# or T="-k word" runs a part.
+
+TESTS := $(sort $(dir $(wildcard tests/*/test_*.py)))
+T     ?= $(TESTS)
+
+test:
+	@conf/packages.sh test
+	@$(MAKE) --no-print-directory B=build-test CHAT_TEST=1 build check
+
+asan:
+	@conf/packages.sh test
+	@$(MAKE) --no-print-directory B=build-asan CHAT_TEST=1 SAN=1 build check
+
+check: unit
+	CHAT_BUILD=$(CURDIR)/$(B) CHAT_SAN=$(SAN) \
+	    $(PYTHON) -m pytest -q -c tests/pytest.ini $(T)
+
+bench: build
+	@conf/packages.sh bench
+	@CHAT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench
+
+# clang's build of everything, and what may not be written in a file
+lint:
+	@conf/packages.sh lint
+	$(MAKE) --no-print-directory B=build-clang CC=clang build
+	codespell --skip='*.lock,*.json' common workers ngx_chat_module conf sql docs README.md
+
+# One line a room: the system and project headers its files include.
+rooms:
+	@for dir in common ngx_chat_module workers workers/*/; do \
+	    set -- $${dir%/}/*.[ch]; [ -e "$$1" ] || continue; \
+	    printf '%-20s' "$${dir%/}"; \
+	    sed -n 's/^#include [<"]\(.*\)[>"].*/\1/p' "$$@" | sort -u | \
+	        tr '\n' ' ' | fold -s -w 58 | sed '2,$$s/^/                    /'; \
+	    echo; \
+	done
 
 clean:
 	rm -rf $(B)
