@@ -80,19 +80,21 @@ unit: $(UNIT)
 
 # ------------------------------------------------------------------- module
 # Debian's nginx-dev ships nginx's sources. They are copied, configured with
-# the flags of the packaged nginx, and only the module is made from them;
-# with SAN also a whole nginx, for a sanitizer wants to be in the executable.
+# the flags of the packaged nginx, and only the module is made from them: they
+# lack nginx's own .c files. So with SAN the packaged nginx runs with the
+# sanitizers preloaded (build-asan/preload, read by conf/stack.sh).
 
 NGX_B     := $(B)/nginx-src
 NGX_FILES := $(sort $(wildcard ngx_chat_module/*.[ch] common/*.h))
-NGX_CC    := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address -DNGX_DEBUG_PALLOC=1,-O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2) \
+NGX_CC    := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined,-O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2) \
              -g -fPIC -Wall -Wextra -Wno-unused-parameter \
              $(if $(CHAT_TEST),-DCHAT_TEST_BUILD)
 NGX_LD    := $(if $(SAN),-fsanitize=address$(comma)undefined,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now) -fPIC
-# nginx's own code is not clean under UBSan: only the module's is checked
-NGX_UBSAN := $(if $(SAN),-fsanitize=undefined -fno-sanitize-recover=undefined)
 
-module: $(B)/ngx_http_chat_module.so $(if $(SAN),$(B)/nginx)
+# not for configure, whose own tests know no nginx header
+NGX_ASAN  := $(if $(SAN),-include $(CURDIR)/tests/asan/ngx_pool_asan.h)
+
+module: $(B)/ngx_http_chat_module.so $(if $(SAN),$(B)/preload)
 
 # changes when a file comes or goes, or a flag changes: configure again
 $(B)/ngx.inputs: FORCE
@@ -115,12 +117,12 @@ $(NGX_B)/objs/Makefile: SHELL := /bin/bash
 
 $(B)/ngx_http_chat_module.so: $(NGX_B)/objs/Makefile $(NGX_FILES) $(B)/libchat_common.a
 	$(MAKE) --no-print-directory -s -C $(NGX_B) -f objs/Makefile modules \
-	    CFLAGS="$$(sed -n 's/^CFLAGS = *//p' $(NGX_B)/objs/Makefile) $(NGX_UBSAN)"
+	    CFLAGS="$$(sed -n 's/^CFLAGS = *//p' $(NGX_B)/objs/Makefile) $(NGX_ASAN)"
 	cp $(NGX_B)/objs/ngx_http_chat_module.so $@
 
-$(B)/nginx: $(NGX_B)/objs/Makefile
-	$(MAKE) --no-print-directory -s -C $(NGX_B) -f objs/Makefile binary
-	cp $(NGX_B)/objs/nginx $@
+$(B)/preload:
+	$(CC) -print-file-name=libasan.so > $@
+	$(CC) -print-file-name=libubsan.so >> $@
 
 # -------------------------------------------------------------------- stack
 
