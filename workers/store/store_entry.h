@@ -12,6 +12,7 @@
 #include <libpq-fe.h>
 
 #include "chat_entry.h"
+#include "store_role.h"
 
 /* Whether the reader `m` (a row of chat_members) may not see entry `e`. */
 #define STORE_ENTRY_HIDDEN                                                    \
@@ -37,10 +38,5 @@
  * the one in flight, and chat_entry_json() does not print them. */
 void store_entry_read(const PGresult *res, int row, int col,
     chat_entry_t *e_r);
-
-/* 1 owner, 2 admin, 3 member, as in chat_members.role and entries.role; an
- * absent string for 0. And back: 0 for another word. */
-chat_str_t store_role_word(int role);
-int store_role_number(const char *word, size_t len);
 
 #endif

@@ -12,6 +12,8 @@
 
 #include <libpq-fe.h>
 
+#include "store_result.h"
+
 #define STORE_PG_LIMIT       10000  /* ms until a statement is answered   */
 #define STORE_PG_STATEMENTS  256    /* prepared on one connection         */
 
@@ -33,16 +35,6 @@ typedef struct {
     int          nparams;
     const Oid   *types;         /* or NULL: inferred                      */
 } store_stmt_t;
-
-typedef enum {
-    STORE_OK = 0,
-    STORE_AWAY,                 /* connection broken, no answer in time, disk
-                                   full: it has been closed               */
-    STORE_BUSY,                 /* serialization failure, deadlock, statement
-                                   timeout: again                         */
-    STORE_WRONG,                /* the statement failed: sqlstate says why */
-    STORE_NONE                  /* no such row                            */
-} store_e;
 
 /* Connects when not connected; connect_timeout 2 s and statement_timeout 5 s
  * unless the DSN says otherwise; search_path untouched. STORE_OK or AWAY. */

@@ -1,0 +1,19 @@
+/*
+ * store_role.h: roles of members, as stored and as said.
+ *
+ * For callers that may see neither libpq nor SQL; store_entry.h includes it.
+ */
+
+#ifndef STORE_ROLE_H
+#define STORE_ROLE_H
+
+#include "chat_event.h"
+
+/* chat_members.role, entries.role: append, never reorder */
+enum { STORE_OWNER = 1, STORE_ADMIN, STORE_MEMBER };
+
+/* An absent string for 0. And back: 0 for another word. */
+chat_str_t store_role_word(int role);
+int store_role_number(const char *word, size_t len);
+
+#endif
