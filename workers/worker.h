@@ -6,9 +6,13 @@
  * processes, configuration, log and signals; nothing of chats.
  *
  * worker_main.c   options, picks the role
+ * worker_roles.c  the roles there are
  * worker_pool.c   starts, restarts with backoff, drains, re-reads
+ * worker_pid.c    one pool per run_dir
  * worker_conf.c   workers.conf: one table row per key
  * worker_log.c    one fact a line, to stderr
+ * worker_mem.c    memory that is there, or the process is not
+ * worker_time.c   clocks, waiting, backoff
  * worker_redis.c  a blocking connection to Redis with limits and backoff
  */
 
@@ -50,9 +54,24 @@ typedef struct {
     int        n_message, n_api, n_sync, n_push, n_presence;
 } worker_conf_t;
 
-/* 0, or -1 after saying why on stderr. */
+#define WORKER_VERSION    "0.1.0"
+
+/* Where workers.conf is when -c does not say: the environment variable, else
+ * this file, which then need not be there. */
+#define WORKER_CONF_ENV   "CHAT_CONF_FILE"
+#define WORKER_CONF_FILE  "/etc/chat/workers.conf"
+
+/* 0, or -1 after saying why on stderr. A NULL file: defaults and environment
+ * alone. */
 int worker_conf_load(const char *file, worker_conf_t *conf_r);
 void worker_conf_free(worker_conf_t *conf);
+
+/* `option` (of -c, may be NULL), else the variable, else the usual file if it
+ * is there, else NULL. Borrowed. */
+const char *worker_conf_where(const char *option);
+
+/* The i-th key of the table and its default; NULL behind the last. */
+const char *worker_conf_key(size_t i, const char **value_r);
 
 /* ------------------------------------------------------------------- roles */
 
@@ -71,12 +90,37 @@ extern const worker_role_t  worker_role_message;    /* message/ */
 extern const worker_role_t  worker_role_api;        /* api/     */
 extern const worker_role_t  worker_role_sync;       /* sync/    */
 
+/* Every role this program knows, NULL behind the last; and how
+ * many processes of it the configuration asks for. */
+extern const worker_role_t *const  worker_roles[];
+int worker_role_count(const worker_role_t *role, const worker_conf_t *conf);
+
+/* By name; NULL when there is none. */
+const worker_role_t *worker_role_find(const char *name);
+
+/* A role the configuration asks for and this program does not have, or NULL. */
+const char *worker_role_missing(const worker_conf_t *conf);
+
+/* The pool: starts and watches the processes until SIGTERM or SIGINT; its exit
+ * code. `conf` is taken, `file` (may be NULL) is borrowed. */
+int worker_pool_run(const char *program, const char *file,
+    worker_conf_t *conf);
+
+/* Makes run_dir and takes its pid file: a descriptor that holds the lock and
+ * the new path, or -1 after saying why. */
+int worker_pid_take(const char *run_dir, char **path_r);
+void worker_pid_drop(int fd, char **path);
+
 /* Set by SIGTERM and SIGINT: finish the batch, hand over, return. */
 extern volatile sig_atomic_t  worker_stopping;
 
 /* --------------------------------------------------------------------- log */
 
 enum { WORKER_ERROR, WORKER_WARN, WORKER_INFO, WORKER_DEBUG };
+
+/* Who speaks and how much: `role` is borrowed for ever, `level` is a word of
+ * log_level or NULL for no change. Before it, "chat-worker" at info. */
+void worker_log_open(const char *role, const char *level);
 
 /* "2026-01-02T03:04:05.678Z warn message[123] shard=7 ...": never bodies,
  * tokens, codes or phone numbers. */
@@ -111,5 +155,8 @@ struct redisContext;
  * and frees it with redisFree(). */
 struct redisContext *worker_redis_connect(const worker_conf_t *conf,
     int timeout_ms);
+
+/* 0 when `url` can be read as an address of Redis, else -1. */
+int worker_redis_check(const char *url);
 
 #endif

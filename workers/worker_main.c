@@ -1,0 +1,260 @@
+/*
+ * worker_main.c: options, then the pool or one role.
+ *
+ * Hands to worker_pool_run() or to the run() of a role. Sets up what every
+ * worker process needs: the log, the signals, libsodium, its name.
+ */
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "worker.h"
+
+static int worker_main_options(int argc, char **argv, const char **file_r,
+    const char **role_r);
+static void worker_main_usage(FILE *to);
+static char *worker_main_program(void);
+static void worker_main_title(const char *program, const char *role,
+    int argc, char **argv, const char *file);
+static int worker_main_role(const worker_role_t *role,
+    const worker_conf_t *conf);
+static void worker_main_signals(void);
+static void worker_main_stop(int signo);
+
+
+int
+main(int argc, char **argv)
+{
+    int                   rc;
+    char                 *program;
+    const char           *file, *name, *missing;
+    worker_conf_t         conf;
+    const worker_role_t  *role;
+
+    rc = worker_main_options(argc, argv, &file, &name);
+    if (rc >= 0) {
+        return rc;
+    }
+
+    role = worker_role_find(name);
+
+    if (role == NULL && strcmp(name, "pool") != 0) {
+        fprintf(stderr, "chat-worker: no role \"%s\"\n", name);
+        worker_main_usage(stderr);
+        return 2;
+    }
+
+    file = worker_conf_where(file);
+    program = worker_main_program();
+
+    worker_main_title(program, name, argc, argv, file);
+
+    worker_log_open(name, NULL);
+
+    if (sodium_init() < 0) {
+        worker_die("libsodium does not start");
+    }
+
+    if (worker_conf_load(file, &conf) != 0) {
+        return 1;
+    }
+
+    worker_log_open(name, conf.log_level);
+
+    missing = worker_role_missing(&conf);
+    if (missing != NULL) {
+        fprintf(stderr, "%s: n_%s is above 0, but this chat-worker has no "
+                "such role\n", file ? file : "environment", missing);
+        worker_conf_free(&conf);
+        return 1;
+    }
+
+    signal(SIGPIPE, SIG_IGN);
+
+    if (role == NULL) {
+        rc = worker_pool_run(program, file, &conf);
+
+    } else {
+        rc = worker_main_role(role, &conf);
+        worker_conf_free(&conf);
+    }
+
+    free(program);
+
+    return rc;
+}
+
+
+/* The exit code, or -1 to go on. */
+
+static int
+worker_main_options(int argc, char **argv, const char **file_r,
+    const char **role_r)
+{
+    int  c;
+
+    static const struct option  options[] = {
+        { "conf",    required_argument, NULL, 'c' },
+        { "help",    no_argument,       NULL, 'h' },
+        { "version", no_argument,       NULL, 'v' },
+        { NULL,      0,                 NULL, 0 }
+    };
+
+    *file_r = NULL;
+
+    while ((c = getopt_long(argc, argv, "c:hv", options, NULL)) != -1) {
+        switch (c) {
+
+        case 'c':
+            *file_r = optarg;
+            break;
+
+        case 'h':
+            worker_main_usage(stdout);
+            return 0;
+
+        case 'v':
+            printf("chat-worker %s\n", WORKER_VERSION);
+            return 0;
+
+        default:
+            worker_main_usage(stderr);
+            return 2;
+        }
+    }
+
+    if (optind != argc - 1) {
+        worker_main_usage(stderr);
+        return 2;
+    }
+
+    *role_r = argv[optind];
+
+    return -1;
+}
+
+
+static void
+worker_main_usage(FILE *to)
+{
+    size_t  i;
+
+    fprintf(to,
+        "usage: chat-worker [-c FILE] ROLE\n"
+        "\n"
+        "  -c, --conf FILE   workers.conf; default $" WORKER_CONF_ENV ",\n"
+        "                    then " WORKER_CONF_FILE "\n"
+        "  -h, --help        this text\n"
+        "  -v, --version     the version\n"
+        "\n"
+        "roles:\n"
+        "  pool              starts and watches the others as the file says;\n"
+        "                    SIGTERM drains, SIGHUP reads the file again and\n"
+        "                    replaces every process by a new one\n");
+
+    for (i = 0; worker_roles[i] != NULL; i++) {
+        fprintf(to, "  %s\n", worker_roles[i]->name);
+    }
+}
+
+
+/* The path of the running program, new. After an upgrade the file there is the
+ * new program, which is why the pool wants the path and not the file. */
+
+static char *
+worker_main_program(void)
+{
+    char     path[4096];
+    ssize_t  n;
+
+    n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (n < 0) {
+        worker_die("/proc/self/exe cannot be read");
+    }
+
+    path[n] = '\0';
+
+    return worker_strdup(path);
+}
+
+
+/* Shows the role and nothing else in the list of processes, by running itself
+ * again under that name. Returns when that is so already, or not possible. */
+
+static void
+worker_main_title(const char *program, const char *role, int argc,
+    char **argv, const char *file)
+{
+    char  *path, *title[3];
+
+    if (argc == 2 && strcmp(argv[0], "chat-worker") == 0) {
+        return;
+    }
+
+    if (file != NULL) {
+        path = realpath(file, NULL);
+        setenv(WORKER_CONF_ENV, path ? path : file, 1);
+        free(path);
+    }
+
+    title[0] = (char *) "chat-worker";
+    title[1] = (char *) role;
+    title[2] = NULL;
+
+    execv(program, title);
+}
+
+
+static int
+worker_main_role(const worker_role_t *role, const worker_conf_t *conf)
+{
+    char      host[33];
+    worker_t  w;
+
+    memset(host, 0, sizeof(host));
+    if (gethostname(host, sizeof(host) - 1) != 0) {
+        strcpy(host, "host");
+    }
+
+    memset(&w, 0, sizeof(w));
+    w.conf = conf;
+    snprintf(w.id, sizeof(w.id), "%s.%d.%08x", host, (int) getpid(),
+             randombytes_random());
+
+    worker_main_signals();
+
+    return role->run(&w);
+}
+
+
+/* No SA_RESTART: a wait that a signal ends looks at worker_stopping. SIGHUP is
+ * the pool's business, also when a terminal goes away. */
+
+static void
+worker_main_signals(void)
+{
+    struct sigaction  sa;
+
+    memset(&sa, 0, sizeof(sa));
+    sigemptyset(&sa.sa_mask);
+
+    sa.sa_handler = worker_main_stop;
+    sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGINT, &sa, NULL);
+
+    sa.sa_handler = SIG_IGN;
+    sigaction(SIGHUP, &sa, NULL);
+}
+
+
+static void
+worker_main_stop(int signo)
+{
+    worker_stopping = 1;
+}

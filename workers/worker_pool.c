@@ -1,0 +1,467 @@
+/*
+ * worker_pool.c: starts, restarts, drains and replaces the worker processes.
+ *
+ * Called from worker_main.c; hands to worker_pid.c and to the programs it
+ * starts, which are this program with the name of a role. All signals are
+ * blocked and taken one at a time by sigtimedwait(), so there is no handler
+ * and nothing races. A slot is one process that should be there; the slots of
+ * an older generation are those a reload is about to replace.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "worker.h"
+
+#define POOL_RESTART_MS  100        /* about, after the first death         */
+#define POOL_CAP_MS      10000      /* longest wait before a restart        */
+#define POOL_ALIVE_MS    30000      /* who lived so long starts at the first
+                                       wait again                           */
+#define POOL_SETTLE_MS   1000       /* who lives so long after a reload is
+                                       taken to run                         */
+#define POOL_DRAIN_MS    10000      /* from SIGTERM to SIGKILL              */
+
+typedef struct {
+    const worker_role_t  *role;
+    pid_t                 pid;          /* 0: waits for restart_at          */
+    unsigned              generation;
+    unsigned              stopping:1;   /* SIGTERM sent; not restarted      */
+    int                   failures;     /* deaths in a row                  */
+    int64_t               started;      /* monotonic ms, as all here        */
+    int64_t               restart_at;
+    int64_t               kill_at;
+} pool_slot_t;
+
+typedef struct {
+    const char     *program;
+    const char     *file;
+    worker_conf_t  *conf;
+    pool_slot_t    *slots;
+    size_t          n, cap;
+    unsigned        generation;
+    unsigned        draining:1;
+    unsigned        rolling:1;          /* old slots wait for the new ones  */
+    sigset_t        signals;
+} worker_pool_t;
+
+static void pool_signal(worker_pool_t *pool, int signo);
+static void pool_reload(worker_pool_t *pool);
+static void pool_drain(worker_pool_t *pool);
+static void pool_fill(worker_pool_t *pool);
+static void pool_reap(worker_pool_t *pool);
+static void pool_died(worker_pool_t *pool, size_t i, int status);
+static void pool_remove(worker_pool_t *pool, size_t i);
+static int64_t pool_tick(worker_pool_t *pool);
+static void pool_roll(worker_pool_t *pool, int64_t now);
+static int pool_settled(const worker_pool_t *pool, const worker_role_t *role,
+    int64_t now);
+static void pool_start(worker_pool_t *pool, pool_slot_t *slot);
+static void pool_exec(worker_pool_t *pool, const pool_slot_t *slot,
+    pid_t parent);
+static void pool_stop(pool_slot_t *slot);
+
+
+int
+worker_pool_run(const char *program, const char *file, worker_conf_t *conf)
+{
+    int              fd, signo;
+    char            *pid_path;
+    int64_t          wait;
+    worker_pool_t    pool;
+    struct timespec  ts;
+
+    fd = worker_pid_take(conf->run_dir, &pid_path);
+    if (fd < 0) {
+        worker_conf_free(conf);
+        return 1;
+    }
+
+    memset(&pool, 0, sizeof(pool));
+    pool.program = program;
+    pool.file = file;
+    pool.conf = conf;
+
+    sigemptyset(&pool.signals);
+    sigaddset(&pool.signals, SIGTERM);
+    sigaddset(&pool.signals, SIGINT);
+    sigaddset(&pool.signals, SIGHUP);
+    sigaddset(&pool.signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &pool.signals, NULL);
+
+    worker_log(WORKER_INFO, "pool starts version=%s", WORKER_VERSION);
+    pool_fill(&pool);
+
+    for ( ;; ) {
+        pool_reap(&pool);
+        wait = pool_tick(&pool);
+
+        if (pool.draining && pool.n == 0) {
+            break;
+        }
+
+        ts.tv_sec = wait / 1000;
+        ts.tv_nsec = wait % 1000 * 1000000;
+
+        signo = sigtimedwait(&pool.signals, NULL, &ts);
+        if (signo > 0) {
+            pool_signal(&pool, signo);
+        }
+    }
+
+    worker_log(WORKER_INFO, "pool ends");
+
+    free(pool.slots);
+    worker_pid_drop(fd, &pid_path);
+    worker_conf_free(conf);
+
+    return 0;
+}
+
+
+static void
+pool_signal(worker_pool_t *pool, int signo)
+{
+    switch (signo) {
+
+    case SIGTERM:
+    case SIGINT:
+        pool_drain(pool);
+        break;
+
+    case SIGHUP:
+        pool_reload(pool);
+        break;
+    }
+}
+
+
+static void
+pool_reload(worker_pool_t *pool)
+{
+    const char     *missing;
+    worker_conf_t   conf;
+
+    if (pool->draining) {
+        return;
+    }
+
+    if (worker_conf_load(pool->file, &conf) != 0) {
+        worker_log(WORKER_ERROR, "new configuration refused, the old stays");
+        return;
+    }
+
+    missing = worker_role_missing(&conf);
+    if (missing != NULL) {
+        worker_log(WORKER_ERROR, "new configuration refused, the old stays: "
+                   "no role %s", missing);
+        worker_conf_free(&conf);
+        return;
+    }
+
+    worker_conf_free(pool->conf);
+    *pool->conf = conf;
+    worker_log_open("pool", conf.log_level);
+
+    pool->generation++;
+    pool->rolling = 1;
+
+    worker_log(WORKER_INFO, "reload generation=%u", pool->generation);
+    pool_fill(pool);
+}
+
+
+static void
+pool_drain(worker_pool_t *pool)
+{
+    size_t  i;
+
+    if (!pool->draining) {
+        worker_log(WORKER_INFO, "draining");
+    }
+
+    pool->draining = 1;
+
+    for (i = pool->n; i-- > 0; /* void */) {
+        if (pool->slots[i].pid == 0) {
+            pool_remove(pool, i);
+
+        } else if (!pool->slots[i].stopping) {
+            pool_stop(&pool->slots[i]);
+        }
+    }
+}
+
+
+/* One new slot per process the configuration asks for; pool_tick() starts
+ * them. Slots of the generation before that wait for a restart are dropped. */
+
+static void
+pool_fill(worker_pool_t *pool)
+{
+    int           count;
+    size_t        i;
+    pool_slot_t  *slot;
+
+    for (i = pool->n; i-- > 0; /* void */) {
+        if (pool->slots[i].pid == 0) {
+            pool_remove(pool, i);
+        }
+    }
+
+    for (i = 0; worker_roles[i] != NULL; i++) {
+
+        for (count = worker_role_count(worker_roles[i], pool->conf);
+             count > 0;
+             count--)
+        {
+            if (pool->n == pool->cap) {
+                pool->cap = pool->cap ? pool->cap * 2 : 16;
+                pool->slots = worker_realloc(pool->slots,
+                                             pool->cap * sizeof(*slot));
+            }
+
+            slot = &pool->slots[pool->n++];
+            memset(slot, 0, sizeof(*slot));
+            slot->role = worker_roles[i];
+            slot->generation = pool->generation;
+        }
+    }
+}
+
+
+static void
+pool_reap(worker_pool_t *pool)
+{
+    int     status;
+    pid_t   pid;
+    size_t  i;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+
+        /* as process 1 of a container we also inherit strangers */
+        for (i = 0; i < pool->n; i++) {
+            if (pool->slots[i].pid == pid) {
+                pool_died(pool, i, status);
+                break;
+            }
+        }
+    }
+}
+
+
+static void
+pool_died(worker_pool_t *pool, size_t i, int status)
+{
+    int           wait;
+    int64_t       now;
+    pool_slot_t  *slot;
+
+    slot = &pool->slots[i];
+    now = worker_mono_ms();
+
+    if (slot->stopping || slot->generation != pool->generation) {
+        worker_log(WORKER_INFO, "ended role=%s pid=%d %s=%d", slot->role->name,
+                   (int) slot->pid, WIFSIGNALED(status) ? "signal" : "code",
+                   WIFSIGNALED(status) ? WTERMSIG(status)
+                                       : WEXITSTATUS(status));
+        pool_remove(pool, i);
+        return;
+    }
+
+    if (now - slot->started >= POOL_ALIVE_MS) {
+        slot->failures = 0;
+    }
+
+    wait = worker_backoff(slot->failures++, POOL_RESTART_MS, POOL_CAP_MS);
+
+    worker_log(WORKER_WARN, "died role=%s pid=%d %s=%d restart_ms=%d",
+               slot->role->name, (int) slot->pid,
+               WIFSIGNALED(status) ? "signal" : "code",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+               wait);
+
+    slot->pid = 0;
+    slot->restart_at = now + wait;
+}
+
+
+static void
+pool_remove(worker_pool_t *pool, size_t i)
+{
+    memmove(&pool->slots[i], &pool->slots[i + 1],
+            (pool->n - i - 1) * sizeof(pool->slots[0]));
+    pool->n--;
+}
+
+
+/* Does what is due; ms until something else is. */
+
+static int64_t
+pool_tick(worker_pool_t *pool)
+{
+    size_t        i;
+    int64_t       now, next;
+    pool_slot_t  *slot;
+
+    now = worker_mono_ms();
+    next = now + 60000;
+
+    if (pool->rolling) {
+        pool_roll(pool, now);
+        next = now + POOL_SETTLE_MS / 5;
+    }
+
+    for (i = 0; i < pool->n; i++) {
+        slot = &pool->slots[i];
+
+        if (slot->pid == 0) {
+            if (slot->restart_at <= now) {
+                pool_start(pool, slot);
+            }
+
+            if (slot->pid == 0 && slot->restart_at < next) {
+                next = slot->restart_at;
+            }
+        }
+
+        if (!slot->stopping) {
+            continue;
+        }
+
+        if (slot->kill_at <= now) {
+            worker_log(WORKER_WARN, "does not end, killed role=%s pid=%d",
+                       slot->role->name, (int) slot->pid);
+            kill(-slot->pid, SIGKILL);
+            kill(slot->pid, SIGKILL);
+            slot->kill_at = now + POOL_DRAIN_MS;
+        }
+
+        if (slot->kill_at < next) {
+            next = slot->kill_at;
+        }
+    }
+
+    return next > now ? next - now : 0;
+}
+
+
+/* Ends the old processes of each role whose new ones run. If they never do,
+ * the old ones stay: a bad upgrade costs nothing but log lines. */
+
+static void
+pool_roll(worker_pool_t *pool, int64_t now)
+{
+    size_t        i;
+    pool_slot_t  *slot;
+
+    pool->rolling = 0;
+
+    for (i = 0; i < pool->n; i++) {
+        slot = &pool->slots[i];
+
+        if (slot->generation == pool->generation || slot->stopping) {
+            continue;
+        }
+
+        if (pool_settled(pool, slot->role, now)) {
+            pool_stop(slot);
+
+        } else {
+            pool->rolling = 1;
+        }
+    }
+}
+
+
+static int
+pool_settled(const worker_pool_t *pool, const worker_role_t *role, int64_t now)
+{
+    size_t              i;
+    const pool_slot_t  *slot;
+
+    for (i = 0; i < pool->n; i++) {
+        slot = &pool->slots[i];
+
+        if (slot->role != role || slot->generation != pool->generation) {
+            continue;
+        }
+
+        if (slot->pid == 0 || now - slot->started < POOL_SETTLE_MS) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+pool_start(worker_pool_t *pool, pool_slot_t *slot)
+{
+    pid_t  pid, parent;
+
+    parent = getpid();
+    pid = fork();
+
+    if (pid == 0) {
+        pool_exec(pool, slot, parent);
+    }
+
+    slot->started = worker_mono_ms();
+
+    if (pid < 0) {
+        worker_log(WORKER_ERROR, "fork: %s", strerror(errno));
+        slot->restart_at = slot->started
+                           + worker_backoff(slot->failures++, POOL_RESTART_MS,
+                                            POOL_CAP_MS);
+        return;
+    }
+
+    slot->pid = pid;
+    worker_log(WORKER_INFO, "started role=%s pid=%d", slot->role->name,
+               (int) pid);
+}
+
+
+/* In the child. A process group of its own, so that Ctrl-C at the terminal
+ * reaches the pool alone, which then drains in order. */
+
+static void
+pool_exec(worker_pool_t *pool, const pool_slot_t *slot, pid_t parent)
+{
+    char  *argv[3];
+
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+
+    if (getppid() != parent) {
+        _exit(1);                   /* it died before the line above */
+    }
+
+    sigprocmask(SIG_UNBLOCK, &pool->signals, NULL);
+
+    argv[0] = (char *) "chat-worker";
+    argv[1] = (char *) slot->role->name;
+    argv[2] = NULL;
+
+    execv(pool->program, argv);
+
+    worker_log(WORKER_ERROR, "%s: %s", pool->program, strerror(errno));
+    _exit(127);
+}
+
+
+static void
+pool_stop(pool_slot_t *slot)
+{
+    slot->stopping = 1;
+    slot->kill_at = worker_mono_ms() + POOL_DRAIN_MS;
+    kill(slot->pid, SIGTERM);
+}
