@@ -1,0 +1,193 @@
+/*
+ * chat_event.c: events between the edge and the workers, as bytes.
+ *
+ * Called from the edge's publisher (encode) and the workers (decode); hands
+ * to nobody. The layout, little-endian:
+ *
+ *     u8 version, u8 type, u8 flags, u8 0
+ *     u64 edge, session, user, device; i64 received
+ *     chat (16 bytes)
+ *     u64 seq, reply_to, expires_in
+ *     u32 lengths of the six strings, CHAT_STR_ABSENT for an absent one
+ *     the strings
+ *
+ * The type is not judged here: a worker that does not know it sets the event
+ * aside with an error, which is more than this file could do.
+ */
+
+#include <assert.h>
+
+#include "chat_bytes.h"
+#include "chat_event.h"
+
+#define CHAT_EVENT_STRINGS  6
+#define CHAT_EVENT_HEAD     (4 + 5 * 8 + 16 + 3 * 8 + CHAT_EVENT_STRINGS * 4)
+
+/* fixed by the format; in the order of the struct */
+#define chat_event_strings(ev)                                               \
+    { &(ev)->message_id, &(ev)->content, &(ev)->content_type,                \
+      &(ev)->media_id, &(ev)->idempotency_key, &(ev)->body }
+
+
+size_t
+chat_event_size(const chat_event_t *ev)
+{
+    size_t             i, size;
+    const chat_str_t  *strings[] = chat_event_strings(ev);
+
+    size = CHAT_EVENT_HEAD;
+
+    for (i = 0; i < CHAT_EVENT_STRINGS; i++) {
+        size += strings[i]->data != NULL ? strings[i]->len : 0;
+    }
+
+    return size;
+}
+
+
+uint8_t *
+chat_event_encode(const chat_event_t *ev, uint8_t *dst)
+{
+    size_t             i;
+    const chat_str_t  *strings[] = chat_event_strings(ev);
+
+    *dst++ = CHAT_EVENT_VERSION;
+    *dst++ = ev->type;
+    *dst++ = ev->flags;
+    *dst++ = 0;
+
+    dst = chat_put_u64(dst, ev->edge);
+    dst = chat_put_u64(dst, ev->session);
+    dst = chat_put_u64(dst, ev->user);
+    dst = chat_put_u64(dst, ev->device);
+    dst = chat_put_u64(dst, (uint64_t) ev->received);
+    dst = chat_put_bytes(dst, ev->chat, 16);
+    dst = chat_put_u64(dst, ev->seq);
+    dst = chat_put_u64(dst, ev->reply_to);
+    dst = chat_put_u64(dst, ev->expires_in);
+
+    for (i = 0; i < CHAT_EVENT_STRINGS; i++) {
+
+        if (strings[i]->data == NULL) {
+            dst = chat_put_u32(dst, CHAT_STR_ABSENT);
+            continue;
+        }
+
+        assert(strings[i]->len < CHAT_STR_ABSENT);
+
+        dst = chat_put_u32(dst, (uint32_t) strings[i]->len);
+    }
+
+    for (i = 0; i < CHAT_EVENT_STRINGS; i++) {
+
+        if (strings[i]->data != NULL) {
+            dst = chat_put_bytes(dst, strings[i]->data, strings[i]->len);
+        }
+    }
+
+    return dst;
+}
+
+
+int
+chat_event_decode(const uint8_t *data, size_t len, chat_event_t *ev_r)
+{
+    size_t          i, left;
+    uint32_t        n;
+    const uint8_t  *p, *lengths;
+    chat_str_t     *strings[] = chat_event_strings(ev_r);
+
+    if (len < CHAT_EVENT_HEAD || data[0] != CHAT_EVENT_VERSION) {
+        return -1;
+    }
+
+    ev_r->type = data[1];
+    ev_r->flags = data[2];
+
+    p = data + 4;
+
+    ev_r->edge = chat_get_u64(p);
+    ev_r->session = chat_get_u64(p + 8);
+    ev_r->user = chat_get_u64(p + 16);
+    ev_r->device = chat_get_u64(p + 24);
+    ev_r->received = (int64_t) chat_get_u64(p + 32);
+    memcpy(ev_r->chat, p + 40, 16);
+    ev_r->seq = chat_get_u64(p + 56);
+    ev_r->reply_to = chat_get_u64(p + 64);
+    ev_r->expires_in = chat_get_u64(p + 72);
+
+    lengths = p + 80;
+    p = data + CHAT_EVENT_HEAD;
+    left = len - CHAT_EVENT_HEAD;
+
+    for (i = 0; i < CHAT_EVENT_STRINGS; i++) {
+
+        n = chat_get_u32(lengths + 4 * i);
+
+        if (n == CHAT_STR_ABSENT) {
+            strings[i]->data = NULL;
+            strings[i]->len = 0;
+            continue;
+        }
+
+        if (n > left) {
+            return -1;
+        }
+
+        strings[i]->data = (const char *) p;
+        strings[i]->len = n;
+
+        p += n;
+        left -= n;
+    }
+
+    return 0;
+}
+
+
+uint8_t *
+chat_mark_encode(const chat_mark_t *mark, uint8_t *dst)
+{
+    dst = chat_put_u64(dst, mark->session);
+    dst = chat_put_u64(dst, mark->user);
+    dst = chat_put_u64(dst, mark->device);
+    dst = chat_put_bytes(dst, mark->chat, 16);
+    dst = chat_put_u64(dst, mark->delivered);
+
+    return chat_put_u64(dst, mark->read);
+}
+
+
+const uint8_t *
+chat_mark_decode(const uint8_t *src, chat_mark_t *mark_r)
+{
+    mark_r->session = chat_get_u64(src);
+    mark_r->user = chat_get_u64(src + 8);
+    mark_r->device = chat_get_u64(src + 16);
+    memcpy(mark_r->chat, src + 24, 16);
+    mark_r->delivered = chat_get_u64(src + 40);
+    mark_r->read = chat_get_u64(src + 48);
+
+    return src + CHAT_MARK_SIZE;
+}
+
+
+uint8_t *
+chat_want_encode(const chat_want_t *want, uint8_t *dst)
+{
+    dst = chat_put_bytes(dst, want->chat, 16);
+    dst = chat_put_u64(dst, want->after);
+
+    return chat_put_u64(dst, want->to);
+}
+
+
+const uint8_t *
+chat_want_decode(const uint8_t *src, chat_want_t *want_r)
+{
+    memcpy(want_r->chat, src, 16);
+    want_r->after = chat_get_u64(src + 16);
+    want_r->to = chat_get_u64(src + 24);
+
+    return src + CHAT_WANT_SIZE;
+}
