@@ -437,7 +437,7 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
     }
 
     /* class 42 is about our own text, so the sentence may be told */
-    if (strncmp(state, "42", 2) == 0) {
+    if (pg->verbose || strncmp(state, "42", 2) == 0) {
         worker_log(WORKER_ERROR, "statement=%s sqlstate=%s %s", what, state,
                    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
 

@@ -24,6 +24,9 @@ typedef struct {
     unsigned     generation;    /* rises with every connect               */
     int          limit_ms;      /* of one statement; 0: STORE_PG_LIMIT,
                                    below 0: none                          */
+    int          verbose;       /* log the server's sentence too: for an
+                                   operator's tool, which handles no
+                                   messages                               */
     char         prepared[STORE_PG_STATEMENTS][32]; /* on this connection */
     int          nprepared;
     char         sqlstate[6];   /* of the last STORE_WRONG or STORE_BUSY  */

@@ -1,0 +1,48 @@
+/*
+ * ctl.h: chatctl, the operator's tool: one file a subcommand.
+ *
+ * ctl_main.c     options, usage, picks the subcommand
+ * ctl_migrate.c  migrate: sql/NNN_*.sql
+ * ctl_keys.c     keys generate: signing keys, the key of direct chats
+ * ctl_file.c     reading and never half-writing small files
+ * ctl_dead.c     dead list, show, retry, drop
+ * ctl_status.c   status: streams, owners, workers
+ *
+ * Exit codes: 0 done, 1 could not be done (said on stderr), 2 wrong usage.
+ */
+
+#ifndef CTL_H
+#define CTL_H
+
+#include <stdio.h>
+
+#include "worker.h"
+
+typedef struct {
+    const char     *name;
+    const char     *synopsis;
+    const char     *help;           /* lines, ends with a newline           */
+    /* argv[0] is the subcommand's name; getopt starts anew. -1 asks for its
+     * usage and exit code 2. */
+    int           (*run)(const worker_conf_t *conf, int argc, char **argv);
+} ctl_command_t;
+
+extern const ctl_command_t  ctl_command_migrate;
+extern const ctl_command_t  ctl_command_keys;
+extern const ctl_command_t  ctl_command_dead;
+extern const ctl_command_t  ctl_command_status;
+
+/* "chatctl: ..." on stderr; returns 1, the exit code. */
+int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The file's text, new and terminated; NULL with errno. Above `max` bytes is
+ * EFBIG. */
+char *ctl_file_read(const char *path, size_t max, size_t *len_r);
+
+/* Writes a new file whole or not at all, with fsync. Without `replace` an
+ * existing one is left alone: EEXIST. As root the file is given to the owner
+ * of its directory. 0, or -1 with errno. */
+int ctl_file_write(const char *path, const char *text, size_t len, int mode,
+    int replace);
+
+#endif

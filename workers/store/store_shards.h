@@ -1,0 +1,24 @@
+/*
+ * store_shards.h: who owns which shard, to look at.
+ *
+ * Called from ctl_status.c. Reads what the message workers write.
+ */
+
+#ifndef STORE_SHARDS_H
+#define STORE_SHARDS_H
+
+#include <stdint.h>
+
+#include "chat_proto.h"
+#include "store_pg.h"
+
+typedef struct {
+    uint64_t  epoch;                /* 0: was never taken                   */
+    int64_t   since;                /* ms since 1970                        */
+    int       held;                 /* its lock is held now                 */
+    char      worker[64];
+} store_shard_t;
+
+store_e store_shards_read(store_pg_t *pg, store_shard_t list_r[CHAT_SHARDS]);
+
+#endif
