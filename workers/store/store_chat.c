@@ -1,0 +1,164 @@
+/*
+ * store_chat.c: the connection of a message worker and its transaction.
+ *
+ * Called from workers/message/; hands to store_pg.c.
+ */
+
+#include <stdlib.h>
+
+#include "store_chat_pg.h"
+#include "worker.h"
+
+/*
+ * The statements here have one good plan, by index, whatever the tables hold;
+ * a plan must not depend on statistics of an hour ago. Planning for sixteen
+ * partitions anew would cost more than the statement.
+ */
+static const char  store_chat_settings[] =
+    "SET plan_cache_mode = force_generic_plan;"
+    "SET jit = off;"
+    "SET enable_seqscan = off";
+
+
+store_chat_t *
+store_chat_new(const char *dsn, const char *name)
+{
+    store_chat_t  *st;
+
+    st = worker_calloc(1, sizeof(*st));
+    st->pg.dsn = dsn;
+    st->pg.name = name;
+
+    return st;
+}
+
+
+void
+store_chat_free(store_chat_t **st)
+{
+    if (*st == NULL) {
+        return;
+    }
+
+    store_chat_close(*st);
+    store_args_free(&(*st)->args);
+    free(*st);
+    *st = NULL;
+}
+
+
+store_e
+store_chat_connect(store_chat_t *st, int *fresh_r)
+{
+    store_e   rc;
+    unsigned  before;
+
+    before = st->pg.generation;
+    *fresh_r = 0;
+
+    rc = store_pg_connect(&st->pg);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+
+    if (st->pg.generation != before) {
+        st->open = 0;
+        *fresh_r = 1;
+
+        rc = store_pg_command(&st->pg, store_chat_settings);
+        if (rc != STORE_OK) {
+            store_chat_close(st);
+            return STORE_AWAY;
+        }
+    }
+
+    return STORE_OK;
+}
+
+
+void
+store_chat_close(store_chat_t *st)
+{
+    PQclear(st->held);
+    st->held = NULL;
+    st->open = 0;
+    store_pg_close(&st->pg);
+}
+
+
+int
+store_chat_connected(const store_chat_t *st)
+{
+    return st->pg.conn != NULL;
+}
+
+
+store_e
+store_chat_commit(store_chat_t *st)
+{
+    if (!st->open) {
+        return store_chat_connected(st) ? STORE_OK : STORE_AWAY;
+    }
+
+    st->open = 0;
+
+    return store_pg_command(&st->pg, "COMMIT");
+}
+
+
+void
+store_chat_rollback(store_chat_t *st)
+{
+    if (!st->open) {
+        return;
+    }
+
+    st->open = 0;
+
+    if (st->pg.conn != NULL
+        && store_pg_command(&st->pg, "ROLLBACK") != STORE_OK)
+    {
+        /* a connection in an unknown state keeps no locks */
+        store_chat_close(st);
+    }
+}
+
+
+const char *
+store_chat_sqlstate(const store_chat_t *st)
+{
+    return store_pg_sqlstate(&st->pg);
+}
+
+
+store_args_t *
+store_chat_args(store_chat_t *st)
+{
+    PQclear(st->held);
+    st->held = NULL;
+
+    store_args_begin(&st->args);
+
+    return &st->args;
+}
+
+
+store_e
+store_chat_exec(store_chat_t *st, const store_stmt_t *stmt, PGresult **res_r)
+{
+    store_e  rc;
+
+    if (!st->open) {
+        rc = store_pg_command(&st->pg, "BEGIN");
+        if (rc != STORE_OK) {
+            return rc;
+        }
+
+        st->open = 1;
+    }
+
+    rc = store_args_exec(&st->args, &st->pg, stmt, &st->held);
+    *res_r = st->held;
+
+    return rc;
+}

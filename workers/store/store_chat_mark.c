@@ -1,0 +1,91 @@
+/*
+ * store_chat_mark.c: delivered and read, many in one statement.
+ *
+ * Called from on_marks.c. A row that would not rise is not written: a mark
+ * sent again must cost no dead row.
+ */
+
+#include "store_chat_pg.h"
+
+static const store_stmt_t  store_chat_marks_stmt = {
+    "chat_marks",
+    "WITH m AS ("
+    " UPDATE chat_members m SET"
+    " delivered_seq = greatest(m.delivered_seq, i.delivered),"
+    " read_seq = greatest(m.read_seq, i.read)"
+    " FROM unnest($1::uuid[], $2::int8[], $5::int8[], $6::int8[])"
+    " AS i (chat, u, delivered, read)"
+    " WHERE m.chat_id = i.chat AND m.user_id = i.u AND i.delivered > 0"
+    " AND (m.delivered_seq < i.delivered OR m.read_seq < i.read)"
+    ")"
+    "INSERT INTO device_marks (device_id, chat_id, delivered_seq)"
+    " SELECT device, chat, delivered"
+    " FROM unnest($3::int8[], $1::uuid[], $4::int8[])"
+    " AS i (device, chat, delivered)"
+    " ON CONFLICT (device_id, chat_id) DO UPDATE"
+    " SET delivered_seq = excluded.delivered_seq"
+    " WHERE device_marks.delivered_seq < excluded.delivered_seq",
+    6, NULL
+};
+
+static const store_stmt_t  store_chat_mark_stmt = {
+    "chat_mark",
+    "SELECT delivered_seq FROM device_marks"
+    " WHERE device_id = $2::int8 AND chat_id = $1::uuid",
+    2, NULL
+};
+
+
+store_e
+store_chat_marks(store_chat_t *st, const store_mark_t *marks, size_t n)
+{
+    size_t         i;
+    PGresult      *res;
+    store_args_t  *a;
+
+    a = store_chat_args(st);
+
+#define EACH(oid, call)                                                      \
+    store_args_array(a, oid);                                                \
+    for (i = 0; i < n; i++) {                                                \
+        call;                                                                \
+    }
+
+    EACH(STORE_UUID, store_args_uuid(a, marks[i].chat))
+    EACH(STORE_INT8, store_args_i64(a, marks[i].user))
+    EACH(STORE_INT8, store_args_i64(a, marks[i].device))
+    EACH(STORE_INT8, store_args_i64(a, marks[i].device_delivered))
+    EACH(STORE_INT8, store_args_i64(a, marks[i].delivered))
+    EACH(STORE_INT8, store_args_i64(a, marks[i].read))
+
+#undef EACH
+
+    return store_chat_exec(st, &store_chat_marks_stmt, &res);
+}
+
+
+store_e
+store_chat_mark(store_chat_t *st, const uint8_t id[16], uint64_t device,
+    uint64_t *delivered_r)
+{
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
+
+    a = store_chat_args(st);
+    store_args_scalar_uuid(a, id);
+    store_args_scalar_i64(a, device);
+
+    rc = store_chat_exec(st, &store_chat_mark_stmt, &res);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+
+    if (PQntuples(res) == 0) {
+        return STORE_NONE;
+    }
+
+    *delivered_r = (uint64_t) store_row_i64(res, 0, 0);
+
+    return STORE_OK;
+}
