@@ -148,7 +148,7 @@ make_home() {
 # are used again, and a file may be left from before a crash. Names say little;
 # where it lives says it.
 pid_of() {
-    local pid state
+    local pid state traces
 
     pid=$(head -1 "$1" 2>/dev/null) || return 1
     case $pid in ''|*[!0-9]*) return 1 ;; esac
@@ -156,12 +156,12 @@ pid_of() {
     state=$(sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat" 2>/dev/null) || return 1
     case $state in Z|X|'') return 1 ;; esac
 
-    { tr '\0' '\n' < "/proc/$pid/cmdline"
-      readlink "/proc/$pid/exe"
-      readlink "/proc/$pid/cwd"
-    } 2>/dev/null | grep -qF -e "$home" -e "$sock" || return 1
-
-    echo "$pid"
+    traces=$({ tr '\0' ' ' < "/proc/$pid/cmdline"
+        readlink "/proc/$pid/exe" "/proc/$pid/cwd"; } 2>/dev/null)
+    case $traces in
+        *"$home"*|*"$sock"*) echo "$pid" ;;
+        *) return 1 ;;
+    esac
 }
 
 # until TRIES COMMAND...: every 0.1 s
@@ -350,7 +350,7 @@ install_file() {
 }
 
 make_worker_conf() {
-    cat > "$worker_conf.new" <<CONF
+    cat > "$worker_conf.made" <<CONF
 # written by conf/stack.sh; CHAT_<KEY> in the environment wins
 pg $pg_dsn
 redis $redis_url
@@ -360,8 +360,8 @@ api_socket $sock/app/api.sock
 listen_hint $listen
 public_url http://$listen:$http_port
 CONF
-    install_file "$worker_conf.new" "$worker_conf" 640
-    rm -f "$worker_conf.new"
+    install_file "$worker_conf.made" "$worker_conf" 640
+    rm -f "$worker_conf.made"
     [ "$me" -ne 0 ] || chgrp "$(id -gn "$svc_user")" "$worker_conf"
 }
 
@@ -391,7 +391,7 @@ prepare_workers() {
         as_worker "$home/bin/chatctl" -c "$worker_conf" keys generate \
             >/dev/null || die "chatctl keys generate failed"
     fi
-    as_worker "$home/bin/chatctl" -c "$worker_conf" migrate "$home/sql" \
+    as_worker "$home/bin/chatctl" -c "$worker_conf" migrate --dir "$home/sql" \
         >>"$log/migrate.log" 2>&1 ||
         die "chatctl migrate failed: $(tail -3 "$log/migrate.log")"
 }
@@ -477,10 +477,10 @@ prepare_nginx() {
         -e "s|@LISTEN@|$listen|" -e "s|@HTTP_PORT@|$http_port|" \
         -e "s|@HTTPS_PORT@|$https_port|" \
         -e "s|@LEVEL@|${CHAT_NGINX_LOG:-notice}|" \
-        "$here/nginx.conf.in" > "$nginx_conf.new"
+        "$here/nginx.conf.in" > "$nginx_conf.made"
     changed=
-    install_file "$nginx_conf.new" "$nginx_conf" 640
-    rm -f "$nginx_conf.new"
+    install_file "$nginx_conf.made" "$nginx_conf" 640
+    rm -f "$nginx_conf.made"
     nginx_changed=$changed
 }
 

@@ -1,0 +1,97 @@
+"""Fixtures for every test: one private stack a session, phones, tokens."""
+
+import asyncio
+import inspect
+import itertools
+import os
+import random
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from chatclient import Api, Phone               # noqa: E402
+from stack import SLOW, Stack                   # noqa: E402
+
+TEST_LIMIT = 300        # s, of one async test
+
+# what only the test build has
+ECHO = """
+location = /echo {
+    chat_websocket_echo 16m;
+    chat_heartbeat 3600s;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def stack():
+    s = Stack(nginx={"server": ECHO})
+    try:
+        s.up()
+        yield s
+    finally:
+        found = s.remove()
+    assert not found, found
+
+
+@pytest.fixture(autouse=True)
+def _whole(request):
+    """What a test has broken is healed before the next one begins."""
+    yield
+    if "stack" in request.fixturenames:
+        s = request.getfixturevalue("stack")
+        if not s.ready():
+            s.heal()
+
+
+_numbers = itertools.count(random.randrange(10**6) * 1000)
+
+
+@pytest.fixture
+def number():
+    """A function that gives phone numbers nobody had before."""
+    return lambda: f"+1555{next(_numbers):011d}"
+
+
+@pytest.fixture
+def api(stack):
+    return Api(stack.url)
+
+
+@pytest.fixture
+def phone(stack, number):
+    """A function that makes a device of a new user, logged in. Whatever
+    broke a promise of the contract fails the test at its end."""
+    made = []
+
+    def make(name="phone", of=None, login=True):
+        p = of.sibling(name) if of else Phone(stack.url, number(), name)
+        made.append(p)
+        return p.login() if login else p
+
+    make.made = made
+    yield make
+    broken = [v for p in made for v in p.violations]
+    assert not broken, broken[:20]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Runs `async def test_...` in a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    given = {n: pyfuncitem.funcargs[n] for n in names}
+
+    async def body():
+        try:
+            await asyncio.wait_for(pyfuncitem.obj(**given),
+                                   TEST_LIMIT * SLOW)
+        finally:
+            for p in getattr(pyfuncitem.funcargs.get("phone"), "made", []):
+                await p.close()
+
+    asyncio.run(body())
+    return True
