@@ -48,7 +48,7 @@ static int ctl_migrate_failed(const store_pg_t *pg, store_e rc,
 static void ctl_migrate_waiting(void);
 
 const ctl_command_t  ctl_command_migrate = {
-    "migrate", "[--dir DIR]",
+    "migrate", "[[--dir] DIR]",
     "Applies the files NNN_*.sql of DIR (default: sql, else " CTL_SQL_DIR ")\n"
     "that the database does not have yet, in order, each in a transaction.\n"
     "Refuses, and changes nothing, when a file that was applied has changed\n"
@@ -79,6 +79,10 @@ ctl_migrate(const worker_conf_t *conf, int argc, char **argv)
             return -1;
         }
         files.dir = optarg;
+    }
+
+    if (optind < argc) {
+        files.dir = argv[optind++];
     }
 
     if (optind != argc) {

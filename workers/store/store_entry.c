@@ -47,6 +47,7 @@ store_entry_read(const PGresult *res, int row, int col, chat_entry_t *e_r)
     e_r->sender = (uint64_t) store_row_i64(res, row, col + COL_SENDER);
     e_r->subject = (uint64_t) store_row_i64(res, row, col + COL_SUBJECT);
     e_r->target = (uint64_t) store_row_i64(res, row, col + COL_TARGET);
+    e_r->reply_to = (uint64_t) store_row_i64(res, row, col + COL_REPLY_TO);
     e_r->role = store_role_word(store_row_i16(res, row, col + COL_ROLE));
 
     /* who, when and which place stay of a deleted message, nothing else */
@@ -58,7 +59,6 @@ store_entry_read(const PGresult *res, int row, int col, chat_entry_t *e_r)
     e_r->content = store_row_str(res, row, col + COL_CONTENT);
     e_r->content_type = store_row_str(res, row, col + COL_CONTENT_TYPE);
     e_r->media_id = store_row_str(res, row, col + COL_MEDIA_ID);
-    e_r->reply_to = (uint64_t) store_row_i64(res, row, col + COL_REPLY_TO);
     e_r->edited = store_row_ms(res, row, col + COL_EDITED);
 
     /* the row keeps the moment, the entry's shape the span; both were made

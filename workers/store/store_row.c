@@ -14,7 +14,6 @@
 
 static uint64_t store_row_read(const PGresult *res, int row, int col,
     int size);
-static char *store_put_i32(char *dst, uint32_t n);
 
 
 int64_t
@@ -115,55 +114,11 @@ store_row_read(const PGresult *res, int row, int col, int size)
 char *
 store_put_i64(char *dst, int64_t n)
 {
-    dst = store_put_i32(dst, (uint32_t) ((uint64_t) n >> 32));
+    int  i;
 
-    return store_put_i32(dst, (uint32_t) n);
-}
-
-
-static char *
-store_put_i32(char *dst, uint32_t n)
-{
-    dst[0] = (char) (n >> 24);
-    dst[1] = (char) (n >> 16);
-    dst[2] = (char) (n >> 8);
-    dst[3] = (char) n;
-
-    return dst + 4;
-}
-
-
-void
-store_put_array(chat_buf_t *buf, unsigned oid, const void *src, size_t n,
-    size_t size, size_t stride)
-{
-    char     *p;
-    size_t    i, need;
-
-    need = 20 + n * (4 + size);
-
-    p = (char *) chat_buf_room(buf, need);
-    if (p == NULL) {
-        return;
+    for (i = 7; i >= 0; i--) {
+        *dst++ = (char) ((uint64_t) n >> (8 * i));
     }
 
-    p = store_put_i32(p, n ? 1 : 0);            /* dimensions */
-    p = store_put_i32(p, 0);                    /* no nulls */
-    p = store_put_i32(p, oid);
-
-    if (n == 0) {
-        buf->len += 12;
-        return;
-    }
-
-    p = store_put_i32(p, (uint32_t) n);
-    p = store_put_i32(p, 1);                    /* lower bound */
-
-    for (i = 0; i < n; i++) {
-        p = store_put_i32(p, (uint32_t) size);
-        memcpy(p, (const char *) src + i * stride, size);
-        p += size;
-    }
-
-    buf->len += need;
+    return dst;
 }

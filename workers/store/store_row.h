@@ -1,5 +1,5 @@
 /*
- * store_row.h: one value of a binary result, and the packing of parameters.
+ * store_row.h: one value of a binary result, and of a parameter.
  *
  * Called from the store_* files that ask store_pg_exec() for a binary result.
  * A null reads as 0, or as an absent string; who must tell the difference asks
@@ -15,7 +15,6 @@
 
 #include <libpq-fe.h>
 
-#include "chat_buf.h"
 #include "chat_event.h"
 
 /* type oids, for store_stmt_t.types */
@@ -45,14 +44,7 @@ chat_str_t store_row_str(const PGresult *res, int row, int col);
 /* 16 bytes, zeroes for null. */
 void store_row_uuid(const PGresult *res, int row, int col, uint8_t id_r[16]);
 
-/* Binary parameters: big-endian. store_put_i64() returns the end. */
+/* A binary parameter: big-endian; returns the end. */
 char *store_put_i64(char *dst, int64_t n);
-
-/* A binary one-dimensional array without nulls: the head, then for each
- * element its length (4 bytes) and bytes. n elements of the type `oid`, each
- * `size` bytes, already in the server's byte order at src + i * stride.
- * Appends to buf; it is checked once by buf->failed. */
-void store_put_array(chat_buf_t *buf, unsigned oid, const void *src, size_t n,
-    size_t size, size_t stride);
 
 #endif

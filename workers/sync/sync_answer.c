@@ -1,0 +1,276 @@
+/*
+ * sync_answer.c: one request for a list or a page, and its answer.
+ *
+ * Called from sync_role.c; hands to store_sync.c and chat_batch.c. A page ends
+ * at CHAT_SYNC_PAGE entries or CHAT_SYNC_PAGE_BYTES of frames, whichever comes
+ * first; the edge sees what is missing and asks on.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat_proto.h"
+#include "chat_token.h"
+#include "sync.h"
+#include "worker.h"
+
+typedef struct {
+    chat_buf_t  *answer;
+    chat_buf_t   frame;             /* of one entry, used again              */
+    size_t       bytes;             /* of all frames so far                  */
+} sync_page_t;
+
+static store_e sync_list(store_sync_t *store, const chat_event_t *ev,
+    const chat_want_t *wants, size_t n, chat_buf_t *answer);
+static void sync_list_item(void *ctx, const chat_list_item_t *item);
+static void sync_refuse(const chat_event_t *ev, store_device_e state,
+    int64_t now, chat_buf_t *answer);
+static store_e sync_page(store_sync_t *store, const chat_event_t *ev,
+    const chat_want_t *wants, size_t n, chat_buf_t *answer);
+static int sync_page_entry(void *ctx, const chat_entry_t *e);
+static void sync_failed(const chat_event_t *ev, chat_buf_t *answer);
+static void sync_begin(const chat_event_t *ev, uint8_t flags,
+    chat_buf_t *answer, size_t *mark_r);
+static chat_want_t *sync_wants(const chat_event_t *ev, size_t max,
+    size_t *n_r);
+
+
+int
+sync_answer(store_sync_t *store, const chat_event_t *ev, int64_t now,
+    chat_buf_t *answer, store_e *rc_r)
+{
+    size_t           n;
+    store_e          rc;
+    chat_want_t     *wants;
+    store_device_e   state;
+
+    if (ev->type != CHAT_EV_SYNC_LIST && ev->type != CHAT_EV_SYNC_PAGE) {
+        return -1;
+    }
+
+    wants = sync_wants(ev, ev->type == CHAT_EV_SYNC_PAGE ? CHAT_SYNC_CHATS
+                                                         : CHAT_SYNC_LIST, &n);
+    if (wants == NULL) {
+        return -1;
+    }
+
+    rc = store ? STORE_OK : STORE_AWAY;
+    state = STORE_DEVICE_LIVE;
+
+    /* a page follows a list on the same session: asking once is enough */
+    if (rc == STORE_OK && ev->type == CHAT_EV_SYNC_LIST) {
+        rc = store_sync_device(store, ev->user, ev->device, &state);
+    }
+
+    if (rc == STORE_OK) {
+        if (state != STORE_DEVICE_LIVE) {
+            sync_refuse(ev, state, now, answer);
+
+        } else if (ev->type == CHAT_EV_SYNC_LIST) {
+            rc = sync_list(store, ev, wants, n, answer);
+
+        } else {
+            rc = sync_page(store, ev, wants, n, answer);
+        }
+    }
+
+    if (rc != STORE_OK) {
+        sync_failed(ev, answer);
+    }
+
+    free(wants);
+    *rc_r = rc;
+
+    return 0;
+}
+
+
+static store_e
+sync_list(store_sync_t *store, const chat_event_t *ev,
+    const chat_want_t *wants, size_t n, chat_buf_t *answer)
+{
+    int          more;
+    size_t       mark, i;
+    store_e      rc;
+    chat_buf_t   items = CHAT_BUF_INIT;
+
+    /* the flag that ends the list stands in front of it, so the items wait */
+    more = 0;
+
+    rc = n ? store_sync_asked(store, ev->user, ev->device, wants, n,
+                              sync_list_item, &items)
+           : store_sync_behind(store, ev->user, ev->device, CHAT_SYNC_LIST,
+                               sync_list_item, &items, &more);
+
+    if (rc == STORE_OK) {
+        sync_begin(ev, (uint8_t) ((more ? CHAT_REC_F_MORE : 0)
+                                  | (n ? CHAT_REC_F_ASKED : 0)),
+                   answer, &mark);
+
+        for (i = 0; i < items.len; i += sizeof(chat_list_item_t)) {
+            chat_batch_item(answer,
+                            (const chat_list_item_t *) (items.data + i));
+        }
+
+        chat_batch_end(answer, mark);
+    }
+
+    if (items.failed) {
+        worker_die("out of memory");
+    }
+
+    chat_buf_free(&items);
+
+    return rc;
+}
+
+
+static void
+sync_list_item(void *ctx, const chat_list_item_t *item)
+{
+    chat_buf_add(ctx, item, sizeof(*item));
+}
+
+
+/* The edge did not know yet: its list of revoked devices may be behind, and it
+ * keeps none of suspended users. */
+
+static void
+sync_refuse(const chat_event_t *ev, store_device_e state, int64_t now,
+    chat_buf_t *answer)
+{
+    size_t      mark;
+    chat_rec_t  rec;
+
+    memset(&rec, 0, sizeof(rec));
+    rec.user = ev->user;
+    rec.device = ev->device;
+
+    if (state == STORE_DEVICE_SUSPENDED) {
+        rec.type = CHAT_REC_KICK;
+        rec.status = CHAT_CLOSE_SUSPENDED;
+
+    } else {
+        rec.type = CHAT_REC_REVOKE;
+        rec.expires = now / 1000 + CHAT_TOKEN_LIFE;
+    }
+
+    chat_batch_begin(answer);
+    chat_batch_rec(answer, &rec, &mark);
+    chat_batch_end(answer, mark);
+}
+
+
+static store_e
+sync_page(store_sync_t *store, const chat_event_t *ev,
+    const chat_want_t *wants, size_t n, chat_buf_t *answer)
+{
+    size_t       mark;
+    store_e      rc;
+    sync_page_t  page = { answer, CHAT_BUF_INIT, 0 };
+
+    sync_begin(ev, 0, answer, &mark);
+
+    rc = store_sync_page(store, ev->user, wants, n, CHAT_SYNC_PAGE,
+                         sync_page_entry, &page);
+
+    chat_batch_end(answer, mark);
+    chat_buf_free(&page.frame);
+
+    return rc;
+}
+
+
+static int
+sync_page_entry(void *ctx, const chat_entry_t *e)
+{
+    size_t        mark;
+    chat_rec_t    rec;
+    sync_page_t  *page = ctx;
+
+    chat_buf_reset(&page->frame);
+
+    if (chat_entry_json(&page->frame, e, 1) != 0) {
+        worker_die("out of memory");
+    }
+
+    page->bytes += page->frame.len;
+
+    /* the first always goes, or the session would never get past it */
+    if (page->bytes > CHAT_SYNC_PAGE_BYTES && page->bytes != page->frame.len) {
+        return 1;
+    }
+
+    memset(&rec, 0, sizeof(rec));
+    rec.type = CHAT_REC_ENTRY;
+    memcpy(rec.chat, e->chat, 16);
+    rec.seq = e->seq;
+    rec.device = e->sender_device;
+    rec.timestamp = e->timestamp;
+    rec.message_id = e->message_id;
+    rec.frame.data = (const char *) page->frame.data;
+    rec.frame.len = page->frame.len;
+
+    chat_batch_rec(page->answer, &rec, &mark);
+    chat_batch_end(page->answer, mark);
+
+    return 0;
+}
+
+
+static void
+sync_failed(const chat_event_t *ev, chat_buf_t *answer)
+{
+    size_t  mark;
+
+    chat_buf_reset(answer);         /* a page may have been begun */
+
+    sync_begin(ev, CHAT_REC_F_FAILED, answer, &mark);
+    chat_batch_end(answer, mark);
+}
+
+
+static void
+sync_begin(const chat_event_t *ev, uint8_t flags, chat_buf_t *answer,
+    size_t *mark_r)
+{
+    chat_rec_t  rec;
+
+    memset(&rec, 0, sizeof(rec));
+    rec.type = ev->type == CHAT_EV_SYNC_LIST ? CHAT_REC_SYNC_LIST
+                                             : CHAT_REC_SYNC_PAGE;
+    rec.flags = flags;
+    rec.session = ev->session;
+    rec.seq = ev->seq;
+
+    chat_batch_begin(answer);
+    chat_batch_rec(answer, &rec, mark_r);
+}
+
+
+/* The event's body, new; NULL when it is not whole wants or too many. */
+
+static chat_want_t *
+sync_wants(const chat_event_t *ev, size_t max, size_t *n_r)
+{
+    size_t          i, n;
+    chat_want_t    *wants;
+    const uint8_t  *p;
+
+    n = ev->body.len / CHAT_WANT_SIZE;
+
+    if (ev->body.len % CHAT_WANT_SIZE != 0 || n > max) {
+        return NULL;
+    }
+
+    wants = worker_calloc(n, sizeof(*wants));
+    p = (const uint8_t *) ev->body.data;
+
+    for (i = 0; i < n; i++) {
+        p = chat_want_decode(p, &wants[i]);
+    }
+
+    *n_r = n;
+
+    return wants;
+}
