@@ -49,7 +49,7 @@ static const chat_rec_form_t  chat_rec_forms[] = {
         | CHAT_F_MESSAGE_ID, 0
     },
     [CHAT_REC_FRAME] = {
-        CHAT_F_SESSION | CHAT_F_MESSAGE_ID | CHAT_F_FRAME, 0
+        CHAT_F_CHAT | CHAT_F_SESSION | CHAT_F_MESSAGE_ID | CHAT_F_FRAME, 0
     },
     [CHAT_REC_HTTP] = {
         CHAT_F_SESSION | CHAT_F_STATUS | CHAT_F_FRAME, 0

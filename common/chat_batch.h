@@ -51,7 +51,8 @@ typedef enum {
 typedef struct {
     uint8_t      type;          /* chat_rec_e                               */
     uint8_t      flags;         /* CHAT_REC_F_*                             */
-    uint8_t      chat[16];      /* ENTRY ACK                                */
+    uint8_t      chat[16];      /* ENTRY ACK; FRAME: of the message that is
+                                   refused, zero when it answers none       */
     uint64_t     seq;           /* ENTRY ACK; SYNC_PAGE: the page's number  */
     uint64_t     epoch;         /* ENTRY: of the shard's owner; an edge that
                                    has seen a higher one drops the record   */
