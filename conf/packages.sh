@@ -43,9 +43,9 @@ missing() {
 install_as_root() {
     local policy=/usr/sbin/policy-rc.d
     local cluster=/etc/postgresql-common/createcluster.d/chat-stack.conf
-    local made=()
+    made=()
 
-    undo() { [ "${#made[@]}" -eq 0 ] || rm -f "${made[@]}"; }
+    undo() { rm -f "${made[@]}"; }
     trap undo EXIT
     trap 'exit 130' INT TERM
 

@@ -492,7 +492,11 @@ run_nginx() {
         preload=$(tr '\n' ' ' < "$build/preload")
     (
         cd "$home" || exit 1
-        [ -z "$preload" ] || export LD_PRELOAD=$preload
+        if [ -n "$preload" ]; then
+            export LD_PRELOAD=$preload
+            # nginx leaves its configuration to the end of the process
+            export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+        fi
         "$nginx_bin" -p "$home" -c "$nginx_conf" \
             -e "$log/nginx-error.log" "$@"
     ) 9>&-
