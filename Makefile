@@ -23,6 +23,8 @@ SAN     ?=
 # 1: what only tests may have, such as chat_websocket_echo
 CHAT_TEST ?=
 NGX_SRC ?= /usr/share/nginx/src
+# V=1 shows the commands
+Q       := $(if $(V),,@)
 # Debian's own, which sees the python3-* packages
 PYTHON  ?= /usr/bin/python3
 
@@ -57,22 +59,27 @@ workers: $(B)/chat-worker $(B)/chatctl
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(if $(V),,@echo "  CC    $<")
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/libchat_common.a: $(COMMON_O)
-	rm -f $@
-	ar rcs $@ $^
+	$(if $(V),,@echo "  AR    $@")
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
 
 $(B)/chat-worker: $(WORKER_O) $(B)/libchat_common.a
-	$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
 
 $(B)/chatctl: $(CTL_O) $(B)/libchat_common.a
-	$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
 
 # unit tests: <word>_test.c is one program; a worker test links the workers too
 $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -I tests/unit -MMD -MP $< $(filter-out $(B)/workers/worker_main.o,$(WORKER_O)) \
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS) -I tests/unit -MMD -MP $< $(filter-out $(B)/workers/worker_main.o,$(WORKER_O)) \
 	    $(B)/libchat_common.a -o $@ -lcmocka $(LIBS_WORKER)
 
 unit: $(UNIT)
@@ -106,9 +113,10 @@ $(B)/ngx.inputs: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(NGX_B)/objs/Makefile: $(B)/ngx.inputs
-	rm -rf $(NGX_B)
-	cp -r $(NGX_SRC) $(NGX_B)
-	cd $(NGX_B) && . ./conf_flags && \
+	$(if $(V),,@echo "  NGINX configure")
+	$(Q)rm -rf $(NGX_B)
+	$(Q)cp -r $(NGX_SRC) $(NGX_B)
+	$(Q)cd $(NGX_B) && . ./conf_flags && \
 	    CHAT_LIBCOMMON=$(CURDIR)/$(B)/libchat_common.a \
 	    CHAT_LIBHIREDIS=$$($(CC) -print-file-name=libhiredis.a) \
 	    ./configure --with-cc=$(CC) "$${NGX_CONF_FLAGS[@]}" \
@@ -118,13 +126,14 @@ $(NGX_B)/objs/Makefile: $(B)/ngx.inputs
 $(NGX_B)/objs/Makefile: SHELL := /bin/bash
 
 $(B)/ngx_http_chat_module.so: $(NGX_B)/objs/Makefile $(NGX_FILES) $(B)/libchat_common.a
-	$(MAKE) --no-print-directory -s -C $(NGX_B) -f objs/Makefile modules \
+	$(if $(V),,@echo "  NGINX $@")
+	$(Q)$(MAKE) --no-print-directory -s -C $(NGX_B) -f objs/Makefile modules \
 	    CFLAGS="$$(sed -n 's/^CFLAGS = *//p' $(NGX_B)/objs/Makefile) $(NGX_ASAN)"
-	cp $(NGX_B)/objs/ngx_http_chat_module.so $@
+	$(Q)cp $(NGX_B)/objs/ngx_http_chat_module.so $@
 
 $(B)/preload:
-	$(CC) -print-file-name=libasan.so > $@
-	$(CC) -print-file-name=libubsan.so >> $@
+	$(Q)$(CC) -print-file-name=libasan.so > $@
+	$(Q)$(CC) -print-file-name=libubsan.so >> $@
 
 # -------------------------------------------------------------------- stack
 
@@ -141,7 +150,7 @@ packages:
 
 # -------------------------------------------------------------------- tests
 # The test build has what the product lacks (CHAT_TEST). T=path/to/test.py
-# or T="-k word" runs a part.
+# or T="tests/flow -k word" runs a part.
 
 TESTS := $(sort $(dir $(wildcard tests/*/test_*.py)))
 T     ?= $(TESTS)
