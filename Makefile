@@ -23,6 +23,7 @@ SAN     ?=
 # 1: what only tests may have, such as chat_websocket_echo
 CHAT_TEST ?=
 NGX_SRC ?= /usr/share/nginx/src
+JOBS    ?= $(shell nproc)
 # V=1 shows the commands
 Q       := $(if $(V),,@)
 # Debian's own, which sees the python3-* packages
@@ -47,7 +48,7 @@ CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
 .PHONY: help build common workers module unit clean rooms packages \
-        run up down status test asan check bench lint FORCE
+        run up down status test asan check bench lint programs FORCE
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -82,7 +83,9 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/worker
 	$(Q)$(CC) $(CFLAGS) -I tests/unit -MMD -MP $< $(filter-out $(B)/workers/worker_main.o,$(WORKER_O)) \
 	    $(B)/libchat_common.a -o $@ -lcmocka $(LIBS_WORKER)
 
-unit: $(UNIT)
+programs: $(UNIT)
+
+unit: programs
 	@set -e; for t in $(UNIT); do $$t; done
 
 # ------------------------------------------------------------------- module
@@ -139,7 +142,7 @@ $(B)/preload:
 
 run up:
 	@conf/packages.sh run
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory -j$(JOBS) build
 	@CHAT_BUILD=$(CURDIR)/$(B) exec conf/stack.sh $@
 
 down status:
@@ -157,11 +160,13 @@ T     ?= $(TESTS)
 
 test:
 	@conf/packages.sh test
-	@$(MAKE) --no-print-directory B=build-test CHAT_TEST=1 build check
+	@$(MAKE) --no-print-directory -j$(JOBS) B=build-test CHAT_TEST=1 build programs
+	@$(MAKE) --no-print-directory B=build-test CHAT_TEST=1 check
 
 asan:
 	@conf/packages.sh test
-	@$(MAKE) --no-print-directory B=build-asan CHAT_TEST=1 SAN=1 build check
+	@$(MAKE) --no-print-directory -j$(JOBS) B=build-asan CHAT_TEST=1 SAN=1 build programs
+	@$(MAKE) --no-print-directory B=build-asan CHAT_TEST=1 SAN=1 check
 
 check: unit
 	CHAT_BUILD=$(CURDIR)/$(B) CHAT_SAN=$(SAN) \
@@ -174,7 +179,7 @@ bench: build
 # clang's build of everything, and what may not be written in a file
 lint:
 	@conf/packages.sh lint
-	$(MAKE) --no-print-directory B=build-clang CC=clang build
+	$(MAKE) --no-print-directory -j$(JOBS) B=build-clang CC=clang build
 	codespell --skip='*.lock,*.json' common workers ngx_chat_module conf sql docs README.md
 
 # One line a room: the system and project headers its files include.
