@@ -1,0 +1,273 @@
+"""One edge alone: nginx with our module and a private Redis, no workers.
+
+    with Edge() as edge:
+        sock = edge.connect()           # after 101, welcome not yet read
+        edge.refused(headers...)        # a handshake that must fail
+
+Called from the tests of edge/ and contract/. Tokens are signed here, with a
+key of our own, as an API worker would. Everything lives in a temporary
+directory, on a port of its own, and ends with close().
+"""
+
+import base64
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import jwt
+import redis
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+import wire
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+
+
+def build_dir():
+    """Where the test build is; made when nobody said where."""
+    if "CHAT_BUILD" in os.environ:
+        return pathlib.Path(os.environ["CHAT_BUILD"])
+    subprocess.run(["make", "-s", "-j2", "B=build-test", "CHAT_TEST=1",
+                    "module"], cwd=ROOT, check=True)
+    return ROOT / "build-test"
+
+
+def environment(build):
+    """What a sanitizer build wants around nginx."""
+    env = dict(os.environ)
+    preload = build / "preload"
+    if preload.exists():
+        env["LD_PRELOAD"] = " ".join(preload.read_text().split())
+        env.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+    return env
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def b64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Keys:
+    """A token key, its JWKS and the key of direct chats, in a directory."""
+
+    def __init__(self, home):
+        self.key = ed25519.Ed25519PrivateKey.generate()
+        self.public = self.key.public_key().public_bytes(
+            serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.kid = "edge-test"
+        self.jwks = home / "jwks.json"
+        self.jwks.write_text(json.dumps({"keys": [{
+            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+            "kid": self.kid, "x": b64url(self.public)}]}))
+        self.id_key = home / "chat_id.key"
+        self.id_key.write_text(os.urandom(32).hex() + "\n")
+
+    def token(self, user=1, device=1, kid=None, key=None, alg="EdDSA",
+              **claims):
+        """A good token, unless an argument says what is wrong with it. A
+        claim of None is left out."""
+        now = int(time.time())
+        body = {"sub": str(user), "did": str(device), "iat": now,
+                "exp": now + 900, **claims}
+        body = {name: value for name, value in body.items()
+                if value is not None}
+        return jwt.encode(body, self.key if key is None else key,
+                          algorithm=alg,
+                          headers={"kid": self.kid if kid is None else kid})
+
+
+class Edge:
+
+    def __init__(self, http="", server="", websocket="", main="",
+                 modules=None, log_level="info"):
+        self.build = build_dir()
+        self.module = self.build / "ngx_http_chat_module.so"
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="chat-edge-"))
+        self.keys = Keys(self.home)
+        self.port = free_port()
+        self.redis_socket = self.home / "redis.sock"
+        self.conf = self.home / "nginx.conf"
+        self.error_log = self.home / "error.log"
+        self.access_log = self.home / "access.log"
+        self.processes = []
+
+        server = server.replace("@PORT@", str(self.port))
+        load = "\n".join(f"load_module {m};"
+                         for m in (modules or [self.module]))
+        self.conf.write_text(f"""
+            {"user root root;" if os.geteuid() == 0 else ""}
+            {load.replace("@MODULE@", str(self.module))}
+            daemon off;
+            worker_processes 1;
+            pid {self.home}/nginx.pid;
+            error_log {self.error_log} {log_level};
+            {main}
+            events {{ worker_connections 1024; }}
+            http {{
+                access_log {self.access_log};
+                client_body_temp_path {self.home}/body;
+                proxy_temp_path {self.home}/proxy;
+                fastcgi_temp_path {self.home}/fastcgi;
+                uwsgi_temp_path {self.home}/uwsgi;
+                scgi_temp_path {self.home}/scgi;
+                chat_redis unix://{self.redis_socket};
+                chat_token_keys {self.keys.jwks};
+                chat_id_key {self.keys.id_key};
+                {http}
+                server {{
+                    listen 127.0.0.1:{self.port};
+                    location = /ws {{ chat_websocket; {websocket} }}
+                    location = /healthz {{ chat_status health; }}
+                    location = /readyz {{ chat_status ready; }}
+                    {server}
+                }}
+            }}
+            """)
+
+    # -------------------------------------------------------------- process
+
+    def __enter__(self):
+        try:
+            self.start_redis()
+            self.start_nginx()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def spawn(self, *argv, env=None):
+        output = open(self.home / f"out.{len(self.processes)}", "wb")
+        process = subprocess.Popen([str(a) for a in argv], cwd=self.home,
+                                   stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=output, env=env)
+        output.close()
+        self.processes.append(process)
+        return process
+
+    def start_redis(self):
+        process = self.spawn(
+            "redis-server", "--port", "0", "--unixsocket", self.redis_socket,
+            "--save", "", "--appendonly", "no", "--dir", self.home)
+        wait_for(lambda: self.redis_socket.exists(), "Redis", process)
+        # the API worker puts it there: "the set of revoked devices is whole"
+        self.redis = redis.Redis(unix_socket_path=str(self.redis_socket))
+        wait_for(lambda: self.redis.zadd("device.revoked",
+                                         {"0:0": 9999999999}) == 1,
+                 "Redis", process)
+
+    def start_nginx(self):
+        self.nginx = self.spawn(NGINX, "-p", self.home, "-e", self.error_log,
+                                "-c", self.conf,
+                                env=environment(self.build))
+        wait_for(lambda: self.http("GET", "/readyz").status == 200,
+                 lambda: f"nginx: {self.logs()[-3000:]}", self.nginx)
+
+    def restart_nginx(self):
+        self.nginx.send_signal(signal.SIGTERM)
+        self.nginx.wait(20)
+        self.start_nginx()
+
+    def close(self):
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in reversed(self.processes):
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        text = self.logs()
+        shutil.rmtree(self.home, ignore_errors=True)
+        # whatever a test was about: this must never be
+        bad = re.search(r"AddressSanitizer|runtime error:|exited on signal|"
+                        r"\[(alert|emerg|crit)\].*", text)
+        assert bad is None, f"nginx: {text[max(0, bad.start() - 500):][:4000]}"
+
+    def logs(self):
+        """Everything nginx and Redis have written."""
+        return "".join(
+            path.read_text(errors="replace")
+            for path in sorted(self.home.glob("*"))
+            if path.name.startswith(("error", "access", "out.")))
+
+    # --------------------------------------------------------------- client
+
+    def token(self, user=1, device=1, **kw):
+        return self.keys.token(user, device, **kw)
+
+    def http(self, method, path, headers=(), body=b""):
+        with self.open() as sock:
+            return wire.request(sock, method, path, [
+                ("Host", f"127.0.0.1:{self.port}"), *headers,
+                ("Connection", "close")], body)
+
+    def open(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def upgrade(self, headers=None, path="/ws", method="GET", sock=None,
+                **replaced):
+        """Sends a handshake. A keyword replaces a header (Sec_WebSocket_Key
+        for Sec-WebSocket-Key; a list is sent as several, None is left out).
+        The response and the socket."""
+        fields = {
+            "Host": f"127.0.0.1:{self.port}",
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": wire.KEY,
+            "Sec-WebSocket-Protocol": "chat.v1",
+            **(headers or {}),
+        }
+        fields.update({name.replace("_", "-"): value
+                       for name, value in replaced.items()})
+        pairs = [(name, v) for name, value in fields.items()
+                 for v in (value if isinstance(value, list) else [value])
+                 if v is not None]
+        sock = sock or self.open()
+        return wire.request(sock, method, path, pairs), sock
+
+    def refused(self, **kw):
+        response, sock = self.upgrade(**kw)
+        sock.close()
+        return response
+
+    def connect(self, user=1, device=1, **kw):
+        """A wire.Socket after 101."""
+        response, sock = self.upgrade(
+            Authorization=f"Bearer {self.token(user, device)}", **kw)
+        assert response.status == 101, response
+        return wire.Socket(sock, response.rest)
+
+
+def wait_for(true, what, process=None, seconds=15):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if true():
+                return
+        except (OSError, ValueError, redis.RedisError):
+            pass
+        died = process is not None and process.poll() is not None
+        if died or time.monotonic() > end:
+            said = what() if callable(what) else what
+            raise AssertionError(
+                f"{'ended' if died else 'not ready'}: {said}")
+        time.sleep(0.05)

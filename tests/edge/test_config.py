@@ -1,0 +1,257 @@
+"""nginx -t: a wrong value never starts, and says what would be right, and
+where."""
+
+import re
+import subprocess
+
+import pytest
+
+from edge import Edge, NGINX, environment
+
+
+class Conf:
+    """A configuration in pieces; check() is `nginx -t`."""
+
+    def __init__(self, edge):
+        self.edge = edge
+        keys = edge.keys
+        self.http = {
+            "chat_redis": f"chat_redis unix://{edge.redis_socket};",
+            "chat_token_keys": f"chat_token_keys {keys.jwks};",
+            "chat_id_key": f"chat_id_key {keys.id_key};",
+        }
+        self.server = []
+        self.location = ["chat_websocket;"]
+        self.main = []
+
+    def check(self):
+        conf = self.edge.home / "wrong.conf"
+        conf.write_text("\n".join([
+            f"load_module {self.edge.module};",
+            f"pid {self.edge.home}/wrong.pid;",
+            "error_log stderr info;", *self.main,
+            "events { }", "http {", "access_log off;",
+            *(f"{kind}_temp_path {self.edge.home}/{kind};" for kind in
+              ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")),
+            *filter(None, self.http.values()),
+            "server {", "listen 127.0.0.1:1;", *self.server,
+            "location /ws {", *self.location, "}", "}", "}"]))
+        done = subprocess.run(
+            [NGINX, "-t", "-p", str(self.edge.home), "-c", str(conf), "-e",
+             "stderr"], stderr=subprocess.PIPE, encoding="utf-8",
+            env=environment(self.edge.build), timeout=60)
+        assert "AddressSanitizer" not in done.stderr, done.stderr
+        return done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def quiet_edge():
+    """An edge that is not started: its files alone."""
+    edge = Edge()
+    yield edge
+    edge.close()
+
+
+@pytest.fixture
+def conf(quiet_edge):
+    return Conf(quiet_edge)
+
+
+def must_refuse(conf, says):
+    code, text = conf.check()
+    assert code != 0, f"accepted: {text}"
+    assert re.search(r"\[emerg\]", text), text
+    assert re.search(says, text), text
+
+
+def must_accept(conf):
+    code, text = conf.check()
+    assert code == 0, text
+
+
+WHERE = r".* in /\S+wrong\.conf:\d+"
+
+
+def test_what_the_others_change_is_accepted(conf):
+    must_accept(conf)
+
+
+# ---------------------------------------------------------------- required
+
+@pytest.mark.parametrize("name", ["chat_redis", "chat_token_keys",
+                                  "chat_id_key"])
+@pytest.mark.parametrize("directive", ["chat_websocket;", "chat_auth on;",
+                                       "chat_status ready;"])
+def test_an_edge_without_it_is_refused(conf, name, directive):
+    conf.location = [directive]
+    conf.http[name] = ""
+    must_refuse(conf, rf"{name} is missing")
+
+
+def test_a_server_without_an_edge_needs_none_of_them(conf):
+    conf.location = ["return 204;"]
+    conf.http = {}
+    must_accept(conf)
+
+
+def test_chat_redis_off_is_as_if_it_were_missing(conf):
+    conf.http["chat_redis"] = "chat_redis off;"
+    must_refuse(conf, "chat_redis is missing")
+
+
+# --------------------------------------------------------------- chat_redis
+
+@pytest.mark.parametrize("value", [
+    "unix:", "unix:relative", "unix:///" + "x" * 120, "unix:/p?x=1",
+    "unix:/p?db=x", "unix:/p?db=-1", "redis://", "redis://user@host",
+    "redis://h:0", "redis://h:65536", "redis://h:port", "redis://h/x",
+    "127.0.0.1:99999", "127.0.0.1:", ":6379", "http://h", "a/b"])
+def test_a_wrong_chat_redis_shows_the_right_forms(conf, value):
+    conf.http["chat_redis"] = f'chat_redis "{value}";'
+    must_refuse(conf, rf"chat_redis wants .*redis://{WHERE}")
+
+
+@pytest.mark.parametrize("value", [
+    "127.0.0.1", "127.0.0.1:6380", "localhost", "unix:/tmp/r.sock",
+    "unix:///tmp/r.sock?db=3", "redis://127.0.0.1", "redis://h:6379/2",
+    "redis://:secret@127.0.0.1", "redis://u:p@h:1/0"])
+def test_every_documented_form_of_chat_redis_is_accepted(conf, value):
+    conf.http["chat_redis"] = f'chat_redis "{value}";'
+    code, text = conf.check()
+    # a name may be unknown here, which is another matter
+    assert code == 0 or "not found" in text, text
+
+
+# --------------------------------------------------------------------- keys
+
+def test_a_key_file_that_is_not_there_is_named(conf):
+    for name in ("chat_token_keys", "chat_id_key"):
+        right = conf.http[name]
+        conf.http[name] = f"{name} /nowhere/at/all;"
+        must_refuse(conf, rf'"/nowhere/at/all".*chatctl.*{WHERE}')
+        conf.http[name] = right
+
+
+@pytest.mark.parametrize("text", [
+    "", "x", "{}", "[]", '{"keys":[]}', '{"keys":{}}',
+    '{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"r"}]}',
+    '{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"short"}]}',
+    '{"keys":[{"kty":"OKP","crv":"X25519","kid":"k","x":"%s"}]}' % ("A" * 43),
+    "x" * 70000])
+def test_a_wrong_key_set_is_refused_with_its_name(conf, quiet_edge, text):
+    path = quiet_edge.home / "wrong.jwks"
+    path.write_text(text)
+    conf.http["chat_token_keys"] = f"chat_token_keys {path};"
+    must_refuse(conf, rf"{path}.*{WHERE}")
+
+
+@pytest.mark.parametrize("text", [
+    "", "x", "ab" * 31, "ab" * 33, "zz" * 32, " " + "ab" * 32,
+    "ab" * 32 + "\n\n", "x" * 70000])
+def test_a_wrong_id_key_is_refused_with_its_name(conf, quiet_edge, text):
+    path = quiet_edge.home / "wrong.key"
+    path.write_text(text)
+    conf.http["chat_id_key"] = f"chat_id_key {path};"
+    must_refuse(conf, rf"{path}.*{WHERE}")
+
+
+def test_an_id_key_may_end_without_a_newline(conf, quiet_edge):
+    path = quiet_edge.home / "right.key"
+    path.write_text("Ab" * 32)
+    conf.http["chat_id_key"] = f"chat_id_key {path};"
+    must_accept(conf)
+
+
+def test_the_key_itself_is_not_printed(conf, quiet_edge):
+    path = quiet_edge.home / "wrong.key"
+    path.write_text("deadbeef" * 7)
+    conf.http["chat_id_key"] = f"chat_id_key {path};"
+    _, text = conf.check()
+    assert "deadbeef" not in text
+
+
+# -------------------------------------------------------- times, sizes, flags
+
+@pytest.mark.parametrize("line,says", [
+    ("chat_max_frame_size 1023;", "1024 and 65536"),
+    ("chat_max_frame_size 65k;", "1024 and 65536"),
+    ("chat_max_frame_size 0;", "1024 and 65536"),
+    ("chat_max_frame_size -1;", "invalid value"),
+    ("chat_max_frame_size x;", "invalid value"),
+    ("chat_max_frame_size;", "invalid number of arguments"),
+    ("chat_heartbeat 0;", "1000 and 3600000"),
+    ("chat_heartbeat 999ms;", "1000 and 3600000"),
+    ("chat_heartbeat 61m;", "1000 and 3600000"),
+    ("chat_heartbeat soon;", "invalid value"),
+    ("chat_send_buffer 100k;", "262144 and 67108864"),
+    ("chat_send_buffer 65m;", "262144 and 67108864"),
+    ("chat_send_buffer big;", "invalid value"),
+    ("chat_auth maybe;", '"on" or "off"'),
+    ("chat_auth;", "invalid number of arguments"),
+    ("chat_publish maybe;", '"on" or "off"'),
+    ("chat_publish on;", "needs .*chat_auth on"),
+    ("chat_auth off; chat_publish on;", "needs .*chat_auth on"),
+    ("chat_status good;", "health, ready or metrics"),
+    ("chat_status;", "invalid number of arguments"),
+    ("chat_websocket on;", "invalid number of arguments"),
+    ("chat_allowed_origins chat.example;", "chat.example.*https://"),
+    ("chat_allowed_origins https://;", "https://.*without a path"),
+    ("chat_allowed_origins https://a.example/;", "without a path"),
+    ("chat_allowed_origins *;", "any"),
+    ("chat_allowed_origins;", "invalid number of arguments"),
+    ("chat_heartbeat 30s; chat_heartbeat 30s;", "duplicate"),
+    ("chat_allowed_origins any; chat_allowed_origins any;", "duplicate"),
+    ("chat_redis 127.0.0.1;", "not allowed here"),
+    ("chat_token_keys x;", "not allowed here"),
+    ("chat_id_key x;", "not allowed here"),
+    ("chat_drain 5s;", "not allowed here"),
+])
+def test_a_wrong_value_in_a_location_says_what_is_right(conf, line, says):
+    conf.location = line.replace("; ", ";\n").split("\n")
+    must_refuse(conf, says)
+    # the last line of an error of the parser names file and line
+    if "needs" not in says:
+        must_refuse(conf, WHERE)
+
+
+@pytest.mark.parametrize("line,says", [
+    ("chat_drain 0;", "1000 and 3600000"),
+    ("chat_drain 2h;", "1000 and 3600000"),
+    ("chat_drain never;", "invalid value"),
+    ("chat_drain 5s;\nchat_drain 5s;", "duplicate"),
+    ("chat_stream_limit 99;", "100 and 100000000"),
+    ("chat_stream_limit x;", "invalid number"),
+    ("chat_redis 127.0.0.1;", "duplicate"),
+    ("chat_websocket;", "not allowed here"),
+    ("chat_status ready;", "not allowed here"),
+])
+def test_a_wrong_value_in_http_says_what_is_right(conf, line, says):
+    conf.http["more"] = line
+    must_refuse(conf, rf"{says}{WHERE}")
+
+
+@pytest.mark.parametrize("line", ["chat_websocket;", "chat_status ready;",
+                                  "chat_redis 127.0.0.1;"])
+def test_a_directive_in_the_wrong_block_is_refused(conf, line):
+    conf.server = [line]
+    must_refuse(conf, rf"not allowed here{WHERE}")
+
+
+@pytest.mark.parametrize("line", [
+    "chat_max_frame_size 1k;", "chat_max_frame_size 64k;",
+    "chat_heartbeat 1s;", "chat_heartbeat 1h;", "chat_send_buffer 256k;",
+    "chat_send_buffer 64m;", "chat_allowed_origins any;",
+    "chat_allowed_origins https://a.example http://b.example:8080;",
+    "chat_auth on;", "chat_auth on;\nchat_publish on;",
+    "chat_status metrics;"])
+def test_values_at_the_edge_of_what_is_right_are_accepted(conf, line):
+    conf.location = [line]
+    must_accept(conf)
+
+
+def test_values_may_stand_in_http_and_server(conf):
+    conf.http["more"] = ("chat_heartbeat 10s; chat_max_frame_size 8k; "
+                         "chat_send_buffer 2m; chat_drain 5s; "
+                         "chat_stream_limit 100; chat_allowed_origins any;")
+    conf.server = ["chat_heartbeat 20s;", "chat_auth on;"]
+    must_accept(conf)

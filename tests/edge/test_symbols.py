@@ -1,0 +1,120 @@
+"""Our module beside nchan's, which exports a hiredis of its own.
+
+nginx loads modules with RTLD_GLOBAL: a module that needs redisAsyncConnect
+from outside would get nchan's, whose structs differ. So ours must need no
+such symbol, and offer none, and work with nchan loaded before or after it.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from edge import Edge, NGINX, build_dir, environment
+
+NCHAN = pathlib.Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+HIREDIS = re.compile(r"_*(redis|sds|hi_|hiredis|dict(?!ionary))", re.I)
+
+ORDERS = {"nchan first": [NCHAN, "@MODULE@"],
+          "nchan last": ["@MODULE@", NCHAN]}
+
+
+@pytest.fixture(scope="module")
+def module():
+    return build_dir() / "ngx_http_chat_module.so"
+
+
+def symbols(path, *options):
+    done = subprocess.run(["nm", "-D", *options, str(path)], check=True,
+                          stdout=subprocess.PIPE, encoding="utf-8")
+    return {line.split()[-1].split("@")[0]
+            for line in done.stdout.splitlines()}
+
+
+def test_nchan_is_the_danger_it_is_taken_for():
+    assert "redisAsyncConnect" in symbols(NCHAN, "--defined-only")
+
+
+def test_our_module_needs_no_hiredis_from_outside(module):
+    needed = symbols(module, "--undefined-only")
+    assert not [s for s in needed if HIREDIS.match(s)]
+    done = subprocess.run(["readelf", "-d", str(module)], check=True,
+                          stdout=subprocess.PIPE, encoding="utf-8")
+    assert "hiredis" not in done.stdout
+
+
+def test_our_module_offers_nothing_but_itself(module):
+    """Else a later module would bind to our copy, or to our helpers."""
+    offered = symbols(module, "--defined-only")
+    assert not [s for s in offered if HIREDIS.match(s)]
+    common = [s for s in offered if s.startswith(("chat_", "ws_"))]
+    assert not common, common
+    foreign = [s for s in offered if not s.startswith("ngx_")
+               and not s.startswith(("__asan", "__odr_asan", "__ubsan"))]
+    assert not foreign, foreign
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_the_loader_binds_no_symbol_of_ours_to_nchan(module, order):
+    edge = Edge(modules=order)
+    try:
+        output = edge.home / "ld"
+        done = subprocess.run(
+            [NGINX, "-t", "-p", str(edge.home), "-c", str(edge.conf), "-e",
+             "stderr"], stderr=subprocess.PIPE, encoding="utf-8",
+            env={**environment(edge.build), "LD_DEBUG": "bindings",
+                 "LD_DEBUG_OUTPUT": str(output), "LD_BIND_NOW": "1"})
+        assert done.returncode == 0, done.stderr
+        text = "".join(p.read_text() for p in edge.home.glob("ld.*"))
+    finally:
+        edge.close()
+
+    bindings = re.findall(r"binding file (\S+) \[\d+\] to (\S+) \[\d+\]: "
+                          r"\w+ symbol `([^']+)'", text)
+    assert bindings, "the loader has said nothing"
+    # it would show: nchan's own are there
+    assert any(who == str(NCHAN) and name == "redisAsyncConnect"
+               for who, to, name in bindings)
+    wrong = [(who, to, name) for who, to, name in bindings
+             if {who, to} == {str(NCHAN), str(module)}]
+    assert not wrong, wrong
+    wrong = [(to, name) for who, to, name in bindings
+             if who == str(module) and to != str(module)
+             and HIREDIS.match(name)]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_both_modules_work_in_one_nginx(order):
+    with Edge(modules=order,
+              server="location /pub { nchan_publisher; "
+                     "nchan_channel_id test; }") as edge:
+        # ready means: our hiredis has connected, subscribed and read a reply
+        assert edge.http("GET", "/readyz").status == 200
+        with edge.connect(user=3, device=4) as ws:
+            assert ws.message()["type"] == "welcome"
+            assert ws.alive()
+            assert edge.redis.hget("route:{3}", "4") is not None
+        assert edge.http("POST", "/pub", body=b"x").status in (200, 201, 202)
+
+
+def test_where_the_code_of_a_running_worker_comes_from(module):
+    """In the process itself: hiredis is inside our file's mapping, and no
+    libhiredis.so is loaded by us."""
+    with Edge(modules=[NCHAN, "@MODULE@"]) as edge:
+        for pid in (p for p in os.listdir("/proc") if p.isdigit()):
+            try:
+                with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+                    parent = f.read().rsplit(")", 1)[1].split()[1]
+                if parent != str(edge.nginx.pid):
+                    continue
+                with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
+                    maps = f.read()
+            except OSError:
+                continue
+            assert str(module) in maps and str(NCHAN) in maps
+            assert "libhiredis" not in maps
+            return
+    pytest.fail("no worker process found")
