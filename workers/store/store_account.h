@@ -46,6 +46,8 @@ store_e store_code_put(store_pg_t *pg, const char *number,
 /* Only when it is still this one. */
 store_e store_code_drop(store_pg_t *pg, const char *number,
     const uint8_t hash[32]);
+/* It has been used. */
+store_e store_code_use(store_pg_t *pg, const char *number);
 /* STORE_NONE, or the row, locked until the transaction ends. */
 store_e store_code_lock(store_pg_t *pg, const char *number,
     store_code_t *code_r);

@@ -129,6 +129,26 @@ store_code_wrong(store_pg_t *pg, const char *number)
 
 
 store_e
+store_code_use(store_pg_t *pg, const char *number)
+{
+    store_e    rc;
+    PGresult  *res;
+
+    static const Oid           types[] = { STORE_TEXT };
+    static const store_stmt_t  stmt = {
+        "code_use",
+        "DELETE FROM login_codes WHERE phone_number = $1",
+        1, types
+    };
+    const char  *params[] = { number };
+
+    rc = store_pg_exec(pg, &stmt, params, NULL, NULL, 1, &res);
+
+    return store_login_done(rc, res);
+}
+
+
+store_e
 store_login_user(store_pg_t *pg, const char *number, store_login_t *user_r)
 {
     store_e     rc;

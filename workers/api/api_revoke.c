@@ -1,0 +1,91 @@
+/*
+ * api_revoke.c: a device ends.
+ *
+ * Called from whoever has revoked it in PostgreSQL and committed that; hands
+ * to fanout_account.c. From here on the edges refuse its tokens and close its
+ * sockets. When Redis is away the whole list is told again by api_upkeep.c
+ * as soon as it is back; until then our own reads refuse the device, because
+ * they ask PostgreSQL.
+ */
+
+#include <stdlib.h>
+
+#include "api.h"
+
+/* s added to a token's life: clocks of edges that are a little late */
+#define API_REVOKE_SLACK  60
+
+static fanout_revoked_t *api_revoke_list(const store_revoked_t *list,
+    size_t n);
+
+
+void
+api_revoke_tell(api_t *api, const store_revoked_t *list, size_t n)
+{
+    size_t             i;
+    fanout_revoked_t  *told;
+
+    for (i = 0; i < n; i++) {
+        api_identity_forget(api, list[i].device);
+
+        worker_log(WORKER_INFO, "revoked user=%llu device=%llu",
+                   (unsigned long long) list[i].user,
+                   (unsigned long long) list[i].device);
+    }
+
+    told = api_revoke_list(list, n);
+
+    if (fanout_account_revoke(&api->redis, told, n, 0) != 0) {
+        atomic_store(&api->republish, 1);
+    }
+
+    free(told);
+}
+
+
+/* Edges that have heard of a device before do nothing new. */
+
+int
+api_revoke_refill(api_t *api, store_pg_t *pg)
+{
+    int                rc;
+    size_t             n;
+    store_revoked_t   *list;
+    fanout_revoked_t  *told;
+
+    if (store_device_revoked(pg, CHAT_TOKEN_LIFE + API_REVOKE_SLACK, &list, &n)
+        != STORE_OK)
+    {
+        return -1;
+    }
+
+    told = api_revoke_list(list, n);
+    rc = fanout_account_revoke(&api->redis, told, n, 1);
+
+    if (rc == 0) {
+        worker_log(WORKER_INFO, "revoked devices told again n=%zu", n);
+    }
+
+    free(told);
+    free(list);
+
+    return rc;
+}
+
+
+static fanout_revoked_t *
+api_revoke_list(const store_revoked_t *list, size_t n)
+{
+    size_t             i;
+    fanout_revoked_t  *told;
+
+    told = worker_calloc(n + 1, sizeof(*told));
+
+    for (i = 0; i < n; i++) {
+        told[i].user = list[i].user;
+        told[i].device = list[i].device;
+        told[i].until = list[i].at + CHAT_TOKEN_LIFE + API_REVOKE_SLACK;
+    }
+
+    return told;
+}
