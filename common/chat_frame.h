@@ -50,13 +50,16 @@ typedef struct {
  *   a type that is not in CHAT_CLIENT_FRAMES        CHAT_E_UNKNOWN_TYPE
  *   a field missing, of the wrong type or outside its limits, a number that
  *   no 64 bits hold, NUL, a lone surrogate          CHAT_E_BAD_FIELD
- *   chatId that is no UUID                          CHAT_E_NOT_FOUND
+ *   chatId that is no UUID, one of userIds that is
+ *   no id                                           CHAT_E_NOT_FOUND
+ *   out of memory                                   CHAT_E_INTERNAL
  * An absent optional field and one that is null are the same. */
 chat_error_e chat_frame_parse(const char *text, size_t len,
     chat_frame_t *frame);
 
 /* The same for the body of POST /chats/{chatId}/messages: no `type`, no
- * `chatId`; not a JSON object is CHAT_E_BAD_REQUEST. */
+ * `chatId`, and `type` is CHAT_FRAME_SEND_MESSAGE; not a JSON object is
+ * CHAT_E_BAD_REQUEST. */
 chat_error_e chat_frame_parse_body(const char *text, size_t len,
     chat_frame_t *frame);
 
@@ -64,7 +67,7 @@ void chat_frame_free(chat_frame_t *frame);
 
 /* jansson with our rules, for REST bodies: NULL with *error_r and a sentence
  * in why (at least 128 bytes) as above, CHAT_E_BAD_REQUEST for what is not
- * JSON. The result is new. */
+ * JSON. The result is new; none of its strings has NUL in it. */
 json_t *chat_json_load(const char *text, size_t len, chat_error_e *error_r,
     char *why);
 
