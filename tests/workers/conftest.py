@@ -1,0 +1,38 @@
+"""Fixtures for tests of worker processes, see stores.py.
+
+`stores` is one PostgreSQL and one Redis for the whole run; `emptied` gives them
+without rows and keys; `worker` starts processes that end with the test.
+"""
+
+import pytest
+from stores import Stores, Worker
+
+
+@pytest.fixture(scope="session")
+def stores():
+    s = Stores()
+    try:
+        yield s.start()
+    finally:
+        s.stop()
+
+
+@pytest.fixture
+def emptied(stores):
+    stores.empty()
+    return stores
+
+
+@pytest.fixture
+def worker():
+    """Starts workers that end with the test."""
+    started = []
+
+    def start(conf, role, **kw):
+        started.append(Worker(conf, role, **kw))
+        return started[-1]
+
+    yield start
+
+    for w in reversed(started):
+        w.stop()

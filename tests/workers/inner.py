@@ -1,0 +1,120 @@
+"""inner.py: the bytes between edge and workers, written and read here anew.
+
+A second writing of common/chat_event.h and common/chat_batch.h, so that a
+mistake in the first does not hide itself.
+"""
+
+import struct
+import time
+import types
+import uuid
+
+EVENTS = {"SEND": 1, "EDIT": 2, "DELETE": 3, "REACT": 4, "MARKS": 5,
+          "TYPING": 6, "CHAT_CREATE": 7, "CHAT_CHANGE": 8, "CHAT_LEAVE": 9,
+          "MEMBERS_ADD": 10, "MEMBER_CHANGE": 11, "MEMBER_REMOVE": 12,
+          "SYNC_LIST": 32, "SYNC_PAGE": 33}
+
+F_REST = 1
+ABSENT = 0xffffffff
+NO_CHAT = uuid.UUID(int=0)
+
+STRINGS = ("message_id", "content", "content_type", "media_id",
+           "idempotency_key", "body")
+
+
+def event(kind, flags=0, edge=1, session=1, user=0, device=0, received=None,
+          chat=NO_CHAT, seq=0, reply_to=0, expires_in=0, **strings):
+    """One event as an edge writes it into a stream."""
+    if received is None:
+        received = int(time.time() * 1000)
+    out = struct.pack("<BBBBQQQQq16sQQQ", 1, EVENTS[kind], flags, 0, edge,
+                      session, user, device, received, chat.bytes, seq,
+                      reply_to, expires_in)
+    values = [strings.pop(name, None) for name in STRINGS]
+    assert not strings, strings
+    values = [v.encode() if isinstance(v, str) else v for v in values]
+    out += b"".join(struct.pack("<I", ABSENT if v is None else len(v))
+                    for v in values)
+    return out + b"".join(v or b"" for v in values)
+
+
+def wants(*items):
+    """(chat, after, to) each."""
+    return b"".join(chat.bytes + struct.pack("<QQ", after, to)
+                    for chat, after, to in items)
+
+
+def mark(session, user, device, chat, delivered=0, read=0):
+    return struct.pack("<QQQ16sQQ", session, user, device, chat.bytes,
+                       delivered, read)
+
+
+RECORDS = {1: "ENTRY", 2: "ACK", 3: "FRAME", 4: "HTTP", 5: "NOTICE",
+           6: "KICK", 7: "REVOKE", 8: "SYNC_LIST", 9: "SYNC_PAGE"}
+
+REDO, MORE, ASKED, FAILED = 1, 2, 4, 8
+
+# name of a field and its form, in the order of the bytes; a record has those
+# of its type
+FIELDS = (("chat", "16s"), ("seq", "Q"), ("epoch", "Q"), ("timestamp", "q"),
+          ("session", "Q"), ("user", "Q"), ("device", "Q"), ("status", "H"),
+          ("expires", "q"), ("message_id", "str"), ("frame", "str"))
+
+OF_TYPE = {
+    "ENTRY": "chat seq epoch timestamp session device message_id frame",
+    "ACK": "chat seq timestamp session message_id",
+    "FRAME": "session message_id frame",
+    "HTTP": "session status frame",
+    "NOTICE": "device frame",
+    "KICK": "session user device status",
+    "REVOKE": "user device expires",
+    "SYNC_LIST": "session",
+    "SYNC_PAGE": "seq session",
+}
+
+
+def batch(data):
+    """The records of one PUBLISH."""
+    assert data[0] == 1
+    return records(data[1:])
+
+
+def records(data):
+    out, pos = [], 0
+    while pos < len(data):
+        n, = struct.unpack_from("<I", data, pos)
+        out.append(record(data[pos + 4:pos + 4 + n]))
+        pos += 4 + n
+    assert pos == len(data)
+    return out
+
+
+def record(data):
+    rec = types.SimpleNamespace(type=RECORDS[data[0]], flags=data[1])
+    pos = 2
+    for name, form in FIELDS:
+        if name not in OF_TYPE[rec.type].split():
+            continue
+        if form == "str":
+            n, = struct.unpack_from("<I", data, pos)
+            pos += 4
+            value = None
+            if n != ABSENT:
+                value = data[pos:pos + n].decode()
+                pos += n
+        else:
+            value, = struct.unpack_from("<" + form, data, pos)
+            pos += struct.calcsize(form)
+        setattr(rec, name, uuid.UUID(bytes=value) if name == "chat" else value)
+
+    rest = data[pos:]
+    if rec.type in ("ENTRY", "NOTICE"):
+        rec.items = [struct.unpack_from("<QB", rest, i)
+                     for i in range(0, len(rest), 9)]
+    elif rec.type == "SYNC_LIST":
+        rec.items = [(uuid.UUID(bytes=rest[i:i + 16]),
+                      *struct.unpack_from("<QQ", rest, i + 16))
+                     for i in range(0, len(rest), 32)]
+    elif rec.type == "SYNC_PAGE":
+        rec.items = records(rest)
+    return rec
