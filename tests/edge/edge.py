@@ -171,6 +171,8 @@ class Edge:
         wait_for(lambda: self.redis.zadd("device.revoked",
                                          {"0:0": 9999999999}) == 1,
                  "Redis", process)
+        # and a message worker this, twice a second
+        self.redis.zadd("workers:message", {"edge-test": 1 << 50})
 
     def start_nginx(self):
         self.nginx = self.spawn(NGINX, "-p", self.home, "-e", self.error_log,

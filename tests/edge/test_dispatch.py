@@ -193,8 +193,14 @@ def test_typing_wants_a_boolean(ws, value):
 
 
 @pytest.mark.parametrize("value", [
-    ..., None, "1", {}, [], [1], ["0"], ["-1"], ["01"], [""], ["x"], [None],
-    ["1"] * 201, ["9223372036854775808"], [["1"]]])
+    "0", "-1", "01", "", "x", "1 ", "9223372036854775808", "1" * 5000])
+def test_a_user_id_that_is_none_is_not_found(ws, value):
+    refused(ws, {"type": "presence_subscribe", "userIds": ["1", value]},
+            "not_found")
+
+
+@pytest.mark.parametrize("value", [
+    ..., None, "1", {}, [], [1], [None], ["1"] * 201, [["1"]]])
 @pytest.mark.parametrize("kind", ["presence_subscribe",
                                   "presence_unsubscribe"])
 def test_presence_wants_1_to_200_user_ids(ws, kind, value):
