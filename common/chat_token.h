@@ -48,8 +48,9 @@ typedef enum {
     CHAT_TOKEN_EXPIRED              /* all is right but exp <= now */
 } chat_token_e;
 
-/* Reads a JWKS, or one JWK, text. Unknown key types are skipped. 0, or -1 with
- * a sentence in err. A set without a usable key is an error. */
+/* Reads a JWKS, or one JWK, text. Unknown key types are skipped; a key without
+ * `kid` gets its thumbprint (RFC 7638). 0, or -1 with a sentence in err. A set
+ * without a usable key is an error. */
 int chat_token_keys_load(const char *text, size_t len,
     chat_token_keys_t *keys_r, char *err, size_t errlen);
 
@@ -63,8 +64,8 @@ chat_token_e chat_token_verify(const chat_token_keys_t *keys,
 size_t chat_token_sign(const chat_token_key_t *key, const chat_token_t *token,
     char *dst);
 
-/* New random key, kid from its public part. Text is malloc'd JSON: the private
- * JWK (with "d") and the public JWKS. 0, or -1. */
+/* New random key, called by its thumbprint. Text is malloc'd JSON: the private
+ * JWK (with "d") and the public JWKS. 0, or -1 with both NULL. */
 int chat_token_key_generate(char **jwk_r, char **jwks_r);
 
 const char *chat_token_why(chat_token_e e);
