@@ -1,0 +1,508 @@
+/*
+ * ngx_chat.h: the map of the edge.
+ *
+ * One nginx worker process is one edge. Files, in the order a message meets
+ * them:
+ *
+ *   ngx_chat_module.c    directives, start and end of the process
+ *   ngx_chat_auth.c      the access phase: token, revocation, variables
+ *   ngx_chat_problem.c   refusals as problem+json
+ *   ngx_chat_upgrade.c   the handshake; takes the connection over from HTTP
+ *   ngx_chat_session.c   a session's life: open, find, close, time out
+ *   ngx_chat_hash.c      the table it is found in
+ *   ngx_chat_flight.c    its sends that have no answer yet
+ *   ngx_chat_read.c      bytes -> WebSocket messages
+ *   ngx_chat_dispatch.c  message -> what it asks for
+ *   ngx_chat_publish.c   event -> Redis stream
+ *   ngx_chat_rest.c      REST writes, by the same way as the socket
+ *   ngx_chat_marks.c     delivered and read, coalesced
+ *   ngx_chat_redis.c     two connections to Redis: commands, subscription
+ *   ngx_chat_route.c     who is connected here, told to Redis
+ *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
+ *   ngx_chat_sync.c      catch-up: lists, pages, gaps
+ *   ngx_chat_table.c     a session's chats: what it has been sent
+ *   ngx_chat_write.c     frames out, bounded
+ *   ngx_chat_drain.c     reload: reconnect, 1012, within chat_drain
+ *   ngx_chat_status.c    healthz, readyz, metrics
+ *
+ * docs/internals.md says what edge and workers promise each other.
+ */
+
+#ifndef NGX_CHAT_H
+#define NGX_CHAT_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <sodium.h>
+
+#include "chat_batch.h"
+#include "chat_error.h"
+#include "chat_event.h"
+#include "chat_frame.h"
+#include "chat_id.h"
+#include "chat_json.h"
+#include "chat_keys.h"
+#include "chat_proto.h"
+#include "chat_token.h"
+#include "ws_frame.h"
+
+
+typedef struct ngx_chat_session_s  ngx_chat_session_t;
+typedef struct ngx_chat_rest_s     ngx_chat_rest_t;
+
+extern ngx_module_t  ngx_http_chat_module;
+
+
+/* -------------------------------------------------------- configuration */
+
+typedef struct {
+    ngx_str_t           redis;          /* as configured                    */
+    ngx_str_t           redis_path;     /* unix socket, zero-terminated     */
+    ngx_str_t           redis_host;     /* or host, zero-terminated         */
+    ngx_int_t           redis_port;
+    ngx_int_t           redis_db;
+    ngx_str_t           redis_user;     /* zero-terminated, may be empty    */
+    ngx_str_t           redis_pass;
+
+    ngx_str_t           token_keys_file;
+    chat_token_keys_t  *token_keys;
+
+    ngx_str_t           id_key_file;
+    u_char             *id_key;         /* CHAT_ID_KEY bytes                */
+
+    ngx_msec_t          drain;          /* chat_drain                       */
+    ngx_uint_t          stream_limit;   /* chat_stream_limit, entries       */
+    ngx_uint_t          enabled;        /* some location needs an edge      */
+} ngx_chat_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t          auth;           /* chat_auth                        */
+    ngx_flag_t          publish;        /* chat_publish                     */
+    size_t              max_frame;      /* chat_max_frame_size              */
+    ngx_msec_t          heartbeat;      /* chat_heartbeat                   */
+    size_t              send_buffer;    /* chat_send_buffer                 */
+    ngx_array_t        *origins;        /* ngx_str_t; chat_allowed_origins  */
+    ngx_uint_t          status;         /* chat_status: what it shows       */
+    ngx_uint_t          echo;           /* chat_websocket_echo              */
+} ngx_chat_loc_conf_t;
+
+
+/* a request's context: who it is */
+typedef struct {
+    chat_token_t        token;
+    uint64_t            session;        /* of an upgraded request           */
+    ngx_chat_rest_t    *rest;           /* of a REST write                  */
+    unsigned            verified:1;
+} ngx_chat_ctx_t;
+
+
+/* ----------------------------------------------------------------- frames */
+
+/* A server frame with its WebSocket head, built once, shared by every socket
+ * it is written to; freed with its last reference. */
+typedef struct {
+    ngx_uint_t          refs;
+    size_t              len;
+    u_char              data[1];
+} ngx_chat_frame_t;
+
+typedef struct ngx_chat_out_s  ngx_chat_out_t;
+
+struct ngx_chat_out_s {                 /* one frame in one session's queue */
+    ngx_chat_out_t     *next;
+    ngx_chat_frame_t   *frame;
+};
+
+
+/* --------------------------------------------------- a session's chats */
+
+#define NGX_CHAT_PROVISIONAL  0x01      /* last is a guess from a live entry:
+                                           the list's mark wins             */
+#define NGX_CHAT_CHECK        0x02      /* ask for this chat's marks        */
+#define NGX_CHAT_ASKED        0x04      /* asked for, answer under way      */
+#define NGX_CHAT_MARKED       0x08      /* has marks to flush               */
+#define NGX_CHAT_UNSEEN       0x10      /* known by a mark of the client
+                                           alone: nothing was written yet   */
+#define NGX_CHAT_WAITS        (NGX_CHAT_PROVISIONAL | NGX_CHAT_CHECK)
+
+typedef struct {
+    u_char              chat[16];
+    uint64_t            last;           /* highest seq written here         */
+    uint64_t            target;         /* to be fetched up to here         */
+    uint64_t            acked;          /* the client's delivered mark, for
+                                           the window                       */
+    uint64_t            delivered;      /* marks not yet published, 0: none */
+    uint64_t            read;
+    uint32_t            flags;
+} ngx_chat_known_t;
+
+typedef struct {
+    ngx_pool_t         *pool;           /* NULL while empty                 */
+    ngx_chat_known_t   *known;          /* dense, in order of arrival       */
+    uint32_t           *index;          /* open addressing, position + 1    */
+    ngx_uint_t          n;
+    ngx_uint_t          cap;
+    ngx_uint_t          mask;           /* size of index - 1                */
+} ngx_chat_table_t;
+
+
+/* ---------------------------------------------------------------- session */
+
+typedef enum {
+    NGX_CHAT_SYNC_LIST = 0,             /* wants, or waits for, the list    */
+    NGX_CHAT_SYNC_PAGES,                /* fetching                         */
+    NGX_CHAT_LIVE
+} ngx_chat_sync_e;
+
+typedef enum {
+    NGX_CHAT_OPEN = 0,
+    NGX_CHAT_CLOSING,                   /* close frame queued; reads only to
+                                           see the peer's close             */
+    NGX_CHAT_CLOSED
+} ngx_chat_state_e;
+
+typedef struct {
+    uint64_t            hash;           /* of chat and messageId            */
+    uint32_t            since;          /* ngx_current_msec, low bits       */
+    uint32_t            acked;          /* a repeat, answered out of its
+                                           place: a page may still bring it */
+} ngx_chat_flight_t;
+
+typedef enum {
+    NGX_CHAT_FLIGHT_NONE = 0,
+    NGX_CHAT_FLIGHT_WAITING,
+    NGX_CHAT_FLIGHT_ACKED
+} ngx_chat_flight_e;
+
+struct ngx_chat_session_s {
+    ngx_chat_session_t *next_user;      /* in the hash by user              */
+    ngx_chat_session_t *next_id;        /* in the hash by id                */
+    ngx_queue_t         heard;          /* by time of the last frame        */
+    ngx_queue_t         dirty;          /* has frames to write this turn    */
+    ngx_queue_t         work;           /* has sync work or marks to flush  */
+
+    ngx_connection_t   *connection;
+    ngx_chat_loc_conf_t *conf;
+    uint64_t            id;
+    uint64_t            user;
+    uint64_t            device;
+    int64_t             expires;        /* of the token, s                  */
+    ngx_msec_t          heard_at;
+
+    ws_parser_t         parser;
+    ngx_pool_t         *msg_pool;       /* message in several pieces        */
+    u_char             *msg;
+    size_t              msg_len;
+    size_t              msg_cap;
+    ngx_str_t           early;          /* bytes read with the handshake    */
+
+    ngx_chat_out_t     *out;            /* write queue                      */
+    ngx_chat_out_t    **out_last;
+    size_t              out_pos;        /* of the first frame, written      */
+    size_t              out_bytes;      /* queued, not yet written          */
+
+    ngx_chat_table_t    table;
+    ngx_chat_flight_t  *flight;         /* sends without an answer          */
+    ngx_pool_t         *flight_pool;
+    uint32_t            nflight;
+    uint32_t            flight_cap;
+
+    ngx_uint_t          sync_pos;       /* in table.known: first not done   */
+    ngx_msec_t          sync_at;        /* when it was asked, or will be    */
+    uint32_t            sync_stuck;     /* pages without progress           */
+    uint64_t            sync_written;   /* entries written from pages       */
+    ngx_msec_t          marked_at;      /* last mark while catching up      */
+    uint32_t            sync_page;      /* number of the page under way     */
+    uint32_t            unacked;        /* catch-up entries not delivered   */
+    ngx_msec_t          drain_at;       /* draining: it is let go then      */
+    uint16_t            close_code;
+
+    unsigned            state:2;        /* ngx_chat_state_e                 */
+    unsigned            sync:2;         /* ngx_chat_sync_e                  */
+    unsigned            sync_asked:1;   /* a list or page is under way      */
+    unsigned            sync_rest:1;    /* the list had more                */
+    unsigned            repair:1;       /* live, but some chat has a gap    */
+    unsigned            synced:1;       /* sync_complete has been written   */
+    unsigned            routed:1;       /* route written to Redis           */
+    unsigned            draining:1;     /* reconnect has been sent          */
+    unsigned            superseded:1;   /* its device is connected anew     */
+    unsigned            deaf:1;         /* drain: takes no more frames      */
+    unsigned            in_dirty:1;
+    unsigned            in_work:1;
+    unsigned            marks:1;        /* some known chat is MARKED        */
+    unsigned            paused:1;       /* not reading: Redis is behind     */
+    unsigned            echo:1;         /* test build: sends back           */
+    unsigned            broken:1;       /* broke the protocol: bytes are
+                                           read and thrown away             */
+    unsigned            peer_closed:1;  /* its close frame has been read    */
+    unsigned            taken:1;        /* HTTP has let go of the connection */
+};
+
+
+/* A REST write that waits for its worker. */
+struct ngx_chat_rest_s {
+    ngx_chat_rest_t    *next;           /* in the hash by id                */
+    uint64_t            id;
+    ngx_http_request_t *request;
+    ngx_event_t         timeout;
+    uint64_t            user;           /* of .../members/{user}            */
+    u_char              chat[16];
+    uint8_t             event;          /* chat_event_e                     */
+    unsigned            waiting:1;
+};
+
+
+/* ------------------------------------------------------------------- edge */
+
+typedef struct {
+    void              **buckets;
+    ngx_uint_t          mask;
+    ngx_uint_t          n;
+} ngx_chat_hash_t;
+
+typedef struct {                        /* shown by chat_status metrics     */
+    uint64_t            connects;
+    uint64_t            closes;
+    uint64_t            refused;
+    uint64_t            frames_in;
+    uint64_t            frames_out;
+    uint64_t            bytes_out;
+    uint64_t            events;         /* XADDed                           */
+    uint64_t            batches;        /* received                         */
+    uint64_t            entries;        /* written to sockets               */
+    uint64_t            pages;
+    uint64_t            too_slow;
+    uint64_t            unavailable;
+    uint64_t            stale;          /* entries of a fenced worker       */
+    uint64_t            redis_lost;
+} ngx_chat_counters_t;
+
+typedef struct {
+    uint64_t            user;
+    uint64_t            device;
+    int64_t             expires;        /* s; forgotten then                */
+} ngx_chat_revoked_t;
+
+#define NGX_CHAT_TOKEN_CACHE  1024
+
+typedef struct {
+    u_char              digest[16];     /* BLAKE2b of the token             */
+    chat_token_t        token;          /* user 0: empty                    */
+} ngx_chat_cached_t;
+
+struct redisAsyncContext;
+
+typedef struct {
+    struct redisAsyncContext *context;  /* NULL while not connected         */
+    ngx_connection_t   *connection;
+    ngx_event_t         retry;
+    ngx_uint_t          failures;
+    ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
+    unsigned            up:1;           /* logged in; subscribed            */
+    unsigned            subscriber:1;
+} ngx_chat_redis_t;
+
+typedef struct {
+    uint64_t            id;
+    ngx_log_t          *log;
+    ngx_chat_main_conf_t *conf;
+
+    ngx_chat_redis_t    command;
+    ngx_chat_redis_t    subscription;
+    ngx_uint_t          revoked_loaded;
+    ngx_uint_t          workers_alive;  /* message workers with a database  */
+    ngx_uint_t          announced;      /* edge:<id> has been written      */
+    ngx_uint_t          generation;     /* rises when publishes may be lost */
+
+    ngx_chat_hash_t     by_user;        /* sessions */
+    ngx_chat_hash_t     by_id;          /* sessions */
+    ngx_chat_hash_t     rest;           /* ngx_chat_rest_t */
+    uint64_t            last_id;
+    ngx_queue_t         heard;          /* sessions, longest silent first   */
+    ngx_queue_t         dirty;
+    ngx_queue_t         work;
+    ngx_queue_t         dead;           /* closed this turn, freed at its end */
+
+    ngx_event_t         flush;          /* posted: end of this turn         */
+    ngx_event_t         tick;           /* every 100 ms, cancelable         */
+    ngx_uint_t          ticks;
+    ngx_msec_t          min_heartbeat;  /* of all sessions so far           */
+    ngx_event_t         drain;          /* the one timer that holds an old
+                                           worker                           */
+    ngx_msec_t          drain_until;
+
+    ngx_chat_out_t     *free_out;
+    ngx_uint_t          nfree_out;
+    u_char             *scratch;        /* NGX_CHAT_SCRATCH bytes           */
+
+    uint64_t            epochs[CHAT_SHARDS];
+    u_char              full[CHAT_SHARDS];  /* stream above its limit       */
+
+    ngx_chat_revoked_t *revoked;
+    ngx_uint_t          nrevoked;
+    ngx_uint_t          revoked_cap;
+    ngx_chat_cached_t  *tokens;
+
+    ngx_chat_counters_t counters;
+} ngx_chat_edge_t;
+
+#define NGX_CHAT_SCRATCH  65536
+#define NGX_CHAT_TICK     100           /* ms */
+#define NGX_CHAT_FLIGHT_MAX  4096       /* sends without an answer, a session */
+#define NGX_CHAT_TABLE_MAX   16384      /* known chats, a session           */
+#define NGX_CHAT_REST_WAIT   10000      /* ms */
+#define NGX_CHAT_REST_MAX    10000      /* requests that wait               */
+#define NGX_CHAT_LINGER      2000       /* ms after a close frame           */
+
+extern ngx_chat_edge_t  *ngx_chat_edge;     /* NULL until the process starts */
+
+
+/* module */
+void *ngx_chat_alloc(size_t size);          /* zeroed; NULL out of memory   */
+
+/* auth */
+ngx_int_t ngx_chat_auth_access(ngx_http_request_t *r);
+ngx_int_t ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
+    chat_token_t *token_r, const char **why_r);
+ngx_int_t ngx_chat_auth_bearer(ngx_http_request_t *r, ngx_str_t *token_r);
+ngx_int_t ngx_chat_auth_variables(ngx_conf_t *cf);
+ngx_uint_t ngx_chat_auth_revoked(uint64_t user, uint64_t device);
+void ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires);
+void ngx_chat_auth_forget(void);            /* revocations that have expired */
+
+/* problem */
+ngx_int_t ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
+    const char *detail, ngx_uint_t retry_after);
+ngx_int_t ngx_chat_answer(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, ngx_str_t *body);
+
+/* upgrade */
+ngx_int_t ngx_chat_upgrade_handler(ngx_http_request_t *r);
+#ifdef CHAT_TEST_BUILD
+ngx_int_t ngx_chat_upgrade_echo_handler(ngx_http_request_t *r);
+#endif
+
+/* session */
+ngx_chat_session_t *ngx_chat_session_open(ngx_http_request_t *r,
+    ngx_chat_loc_conf_t *conf, chat_token_t *token);
+ngx_chat_session_t *ngx_chat_session_find(uint64_t id);
+ngx_chat_session_t *ngx_chat_session_first(uint64_t user);
+ngx_chat_session_t *ngx_chat_session_next(ngx_chat_session_t *s);
+void ngx_chat_session_heard(ngx_chat_session_t *s);
+ngx_int_t ngx_chat_session_welcome(ngx_chat_session_t *s);
+void ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
+    const char *reason);
+void ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason);
+void ngx_chat_session_free(ngx_chat_session_t *s);
+void ngx_chat_session_tick(void);
+void ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
+    ngx_uint_t code);
+
+ngx_int_t ngx_chat_flight_add(ngx_chat_session_t *s, uint64_t hash);
+ngx_chat_flight_e ngx_chat_flight_take(ngx_chat_session_t *s, uint64_t hash);
+ngx_chat_flight_e ngx_chat_flight_find(ngx_chat_session_t *s, uint64_t hash);
+void ngx_chat_flight_acked(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_flight_waiting(ngx_chat_session_t *s);
+uint64_t ngx_chat_flight_hash(const u_char *chat, chat_str_t *message_id);
+
+void *ngx_chat_hash_find(ngx_chat_hash_t *h, uint64_t key, size_t id,
+    size_t next);
+ngx_int_t ngx_chat_hash_add(ngx_chat_hash_t *h, void *item, size_t id,
+    size_t next);
+void ngx_chat_hash_remove(ngx_chat_hash_t *h, void *item, size_t id,
+    size_t next);
+
+/* read */
+void ngx_chat_read_handler(ngx_event_t *rev);
+void ngx_chat_read_bytes(ngx_chat_session_t *s, u_char *pos, u_char *end);
+
+/* dispatch */
+void ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len);
+void ngx_chat_dispatch_error(ngx_chat_session_t *s, chat_error_e code,
+    const char *why, chat_str_t *message_id, chat_str_t *chat,
+    ngx_uint_t retry_after);
+
+/* publish */
+ngx_int_t ngx_chat_publish_event(chat_event_t *ev, ngx_uint_t shard);
+ngx_uint_t ngx_chat_publish_ready(const u_char *chat);
+ngx_int_t ngx_chat_publish_sync(chat_event_t *ev);
+
+/* rest */
+ngx_int_t ngx_chat_rest_handler(ngx_http_request_t *r);
+void ngx_chat_rest_answer(chat_rec_t *rec);
+void ngx_chat_rest_fail(uint64_t id);
+
+/* marks */
+void ngx_chat_marks_set(ngx_chat_session_t *s, const u_char *chat,
+    uint64_t seq, ngx_uint_t read);
+void ngx_chat_marks_flush(ngx_chat_session_t *s);
+void ngx_chat_marks_tick(void);
+
+/* redis */
+ngx_int_t ngx_chat_redis_start(void);
+void ngx_chat_redis_stop(void);
+ngx_uint_t ngx_chat_redis_ready(void);
+void ngx_chat_redis_tick(void);
+void ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why);
+
+/* route */
+ngx_int_t ngx_chat_route_set(ngx_chat_session_t *s);
+void ngx_chat_route_clear(ngx_chat_session_t *s);
+void ngx_chat_route_all(void);
+
+/* deliver */
+void ngx_chat_deliver_batch(u_char *data, size_t len);
+ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
+    ngx_chat_frame_t **frame, ngx_uint_t hidden);
+
+/* sync */
+void ngx_chat_sync_start(ngx_chat_session_t *s);
+void ngx_chat_sync_all(void);
+void ngx_chat_sync_more(ngx_chat_session_t *s);
+void ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec);
+void ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec);
+void ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_known_t *k,
+    uint64_t seq);
+ngx_chat_known_t *ngx_chat_sync_know(ngx_chat_session_t *s,
+    const u_char *chat);
+void ngx_chat_sync_repair(ngx_chat_session_t *s);
+void ngx_chat_sync_tick(void);
+void ngx_chat_sync_forget(ngx_chat_session_t *s);
+
+/* table */
+ngx_chat_known_t *ngx_chat_table_find(ngx_chat_table_t *t,
+    const u_char *chat);
+ngx_chat_known_t *ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log,
+    const u_char *chat);
+void ngx_chat_table_compact(ngx_chat_table_t *t);
+void ngx_chat_table_free(ngx_chat_table_t *t);
+
+/* write */
+ngx_chat_frame_t *ngx_chat_frame_new(ngx_uint_t op, size_t len,
+    u_char **payload_r);
+ngx_chat_frame_t *ngx_chat_frame_text(const u_char *data, size_t len);
+void ngx_chat_frame_free(ngx_chat_frame_t *f);
+ngx_chat_out_t *ngx_chat_out_new(ngx_chat_frame_t *f);
+void ngx_chat_out_free(ngx_chat_out_t *out);
+ngx_int_t ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f);
+void ngx_chat_write_flush(ngx_chat_session_t *s);
+void ngx_chat_write_drop(ngx_chat_session_t *s);
+void ngx_chat_write_handler(ngx_event_t *wev);
+void ngx_chat_write_all(ngx_event_t *ev);
+
+/* drain */
+ngx_msec_t ngx_chat_drain_spread(void);
+void ngx_chat_drain_session(ngx_chat_session_t *s);
+void ngx_chat_drain_handler(ngx_event_t *ev);
+
+/* status */
+ngx_int_t ngx_chat_status_handler(ngx_http_request_t *r);
+
+#define NGX_CHAT_STATUS_HEALTH   1
+#define NGX_CHAT_STATUS_READY    2
+#define NGX_CHAT_STATUS_METRICS  3
+
+#endif

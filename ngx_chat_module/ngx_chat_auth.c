@@ -1,0 +1,304 @@
+/*
+ * ngx_chat_auth.c: who a request is.
+ *
+ * Called in the access phase (REST) and from the upgrade handler; hands the
+ * verified token to the request's context, from where $chat_user_id and
+ * $chat_device_id read it. Revoked devices are known in memory: the set is
+ * loaded from Redis when the edge subscribes and grows by REVOKE records, so
+ * that a token stops working at once and no request waits for Redis.
+ */
+
+#include "ngx_chat.h"
+
+
+static ngx_int_t ngx_chat_auth_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_http_variable_t  ngx_chat_variables[] = {
+
+    { ngx_string("chat_user_id"), NULL, ngx_chat_auth_variable, 0, 0, 0 },
+
+    { ngx_string("chat_device_id"), NULL, ngx_chat_auth_variable, 1, 0, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_chat_auth_access(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_str_t             token;
+    const char           *why;
+    ngx_chat_ctx_t       *ctx;
+    ngx_chat_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
+
+    if (!lcf->auth) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_chat_module);
+    if (ctx != NULL && ctx->verified) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_chat_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_chat_auth_bearer(r, &token) != NGX_OK) {
+        rc = ngx_chat_problem(r, CHAT_E_UNAUTHORIZED,
+                              "Send the access token as "
+                              "'Authorization: Bearer ...'.", 0);
+        ngx_http_finalize_request(r, rc);
+        return NGX_DONE;
+    }
+
+    rc = ngx_chat_auth_check(r, &token, &ctx->token, &why);
+
+    if (rc != CHAT_OK) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "chat token refused: %s", why);
+        rc = ngx_chat_problem(r, rc, why, 0);
+        ngx_http_finalize_request(r, rc);
+        return NGX_DONE;
+    }
+
+    ctx->verified = 1;
+    ngx_http_set_ctx(r, ctx, ngx_http_chat_module);
+
+    return NGX_OK;
+}
+
+
+/* The token of the Authorization header, RFC 6750 section 2.1. NGX_DECLINED
+ * without one, NGX_ERROR when it is something else. */
+
+ngx_int_t
+ngx_chat_auth_bearer(ngx_http_request_t *r, ngx_str_t *token_r)
+{
+    ngx_str_t  value;
+
+    if (r->headers_in.authorization == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = r->headers_in.authorization->value;
+
+    if (value.len < 8
+        || ngx_strncasecmp(value.data, (u_char *) "Bearer ", 7) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    value.data += 7;
+    value.len -= 7;
+
+    while (value.len && *value.data == ' ') {
+        value.data++;
+        value.len--;
+    }
+
+    *token_r = value;
+
+    return value.len ? NGX_OK : NGX_ERROR;
+}
+
+
+/* CHAT_OK with *token_r filled in, or the chat_error_e it is refused with.
+ * A signature costs 45 us, so what was verified is remembered by digest. */
+
+ngx_int_t
+ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
+    chat_token_t *token_r, const char **why_r)
+{
+    u_char              digest[16];
+    ngx_uint_t          slot;
+    chat_token_e        rc;
+    ngx_chat_cached_t  *cached;
+
+    if (ngx_chat_edge == NULL || token->len > CHAT_TOKEN_MAX) {
+        *why_r = "The access token is not valid.";
+        return CHAT_E_UNAUTHORIZED;
+    }
+
+    crypto_generichash(digest, sizeof(digest), token->data, token->len,
+                       NULL, 0);
+
+    slot = (digest[0] | digest[1] << 8) % NGX_CHAT_TOKEN_CACHE;
+    cached = &ngx_chat_edge->tokens[slot];
+
+    if (cached->token.user
+        && sodium_memcmp(cached->digest, digest, sizeof(digest)) == 0)
+    {
+        *token_r = cached->token;
+        rc = cached->token.expires <= ngx_time() ? CHAT_TOKEN_EXPIRED
+                                                 : CHAT_TOKEN_OK;
+
+    } else {
+        rc = chat_token_verify(ngx_chat_edge->conf->token_keys,
+                               (char *) token->data, token->len, ngx_time(),
+                               token_r);
+
+        if (rc == CHAT_TOKEN_OK) {
+            cached->token = *token_r;
+            ngx_memcpy(cached->digest, digest, sizeof(digest));
+        }
+    }
+
+    if (rc == CHAT_TOKEN_EXPIRED) {
+        *why_r = "The access token has expired: refresh it.";
+        return CHAT_E_TOKEN_EXPIRED;
+    }
+
+    if (rc != CHAT_TOKEN_OK) {
+        *why_r = chat_token_why(rc);
+        return CHAT_E_UNAUTHORIZED;
+    }
+
+    if (ngx_chat_auth_revoked(token_r->user, token_r->device)) {
+        *why_r = "This device was logged out: log in again.";
+        return CHAT_E_DEVICE_REVOKED;
+    }
+
+    return CHAT_OK;
+}
+
+
+ngx_uint_t
+ngx_chat_auth_revoked(uint64_t user, uint64_t device)
+{
+    ngx_uint_t           i;
+    ngx_chat_revoked_t  *rv;
+
+    rv = ngx_chat_edge->revoked;
+
+    /* those of the last 15 minutes: few */
+    for (i = 0; i < ngx_chat_edge->nrevoked; i++) {
+        if (rv[i].device == device && rv[i].user == user) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires)
+{
+    ngx_uint_t           cap;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_revoked_t  *rv;
+
+    edge = ngx_chat_edge;
+
+    ngx_chat_session_kick(user, device, 0, CHAT_CLOSE_REVOKED);
+
+    if (expires <= ngx_time() || ngx_chat_auth_revoked(user, device)) {
+        return;
+    }
+
+    if (edge->nrevoked == edge->revoked_cap) {
+        cap = edge->revoked_cap ? edge->revoked_cap * 2 : 64;
+
+        rv = ngx_alloc(cap * sizeof(ngx_chat_revoked_t), edge->log);
+        if (rv == NULL) {
+            return;
+        }
+
+        if (edge->nrevoked) {
+            ngx_memcpy(rv, edge->revoked,
+                       edge->nrevoked * sizeof(ngx_chat_revoked_t));
+            ngx_free(edge->revoked);
+        }
+
+        edge->revoked = rv;
+        edge->revoked_cap = cap;
+    }
+
+    rv = &edge->revoked[edge->nrevoked++];
+    rv->user = user;
+    rv->device = device;
+    rv->expires = expires;
+}
+
+
+void
+ngx_chat_auth_forget(void)
+{
+    ngx_uint_t        i;
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+
+    for (i = 0; i < edge->nrevoked; /* void */) {
+
+        /* a minute more, for clocks that differ */
+        if (edge->revoked[i].expires + 60 < ngx_time()) {
+            edge->revoked[i] = edge->revoked[--edge->nrevoked];
+            continue;
+        }
+
+        i++;
+    }
+}
+
+
+ngx_int_t
+ngx_chat_auth_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_chat_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Empty where there is no verified token, so that a header made of it is not
+ * sent and one that the client made up is overwritten. */
+
+static ngx_int_t
+ngx_chat_auth_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char          *p;
+    ngx_chat_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_chat_module);
+
+    v->valid = 1;
+    v->no_cacheable = 1;
+    v->not_found = 0;
+    v->len = 0;
+    v->data = (u_char *) "";
+
+    if (ctx == NULL || !ctx->verified) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%uL", data ? ctx->token.device
+                                        : ctx->token.user)
+             - p;
+
+    return NGX_OK;
+}

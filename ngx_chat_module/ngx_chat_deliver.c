@@ -1,0 +1,439 @@
+/*
+ * ngx_chat_deliver.c: a worker's batch, to the sockets and requests it is for.
+ *
+ * Called from the subscription; hands to write, sync, rest and session. Keeps
+ * the promise of one order without holes or repeats on every connection: the
+ * table in docs/internals.md is ngx_chat_deliver_live() below.
+ *
+ * The frame of an entry is built once, with the first socket that wants it.
+ */
+
+#include "ngx_chat.h"
+
+
+static void ngx_chat_deliver_entry(chat_rec_t *rec);
+static void ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
+    ngx_chat_frame_t **frame, ngx_uint_t target);
+static void ngx_chat_deliver_repeat(chat_rec_t *rec);
+static void ngx_chat_deliver_frame(chat_rec_t *rec);
+static void ngx_chat_deliver_notice(chat_rec_t *rec);
+static ngx_int_t ngx_chat_deliver_ack(ngx_chat_session_t *s,
+    chat_rec_t *rec);
+static ngx_chat_frame_t *ngx_chat_deliver_hidden(chat_rec_t *rec);
+
+
+void
+ngx_chat_deliver_batch(u_char *data, size_t len)
+{
+    size_t               pos;
+    ngx_int_t            rc;
+    chat_rec_t           rec;
+    ngx_chat_session_t  *s;
+
+    if (chat_batch_open(data, len, &pos) != 0) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_chat_edge->log, 0,
+                      "chat: a batch of %uz bytes has an unknown version",
+                      len);
+        return;
+    }
+
+    ngx_chat_edge->counters.batches++;
+
+    while ((rc = chat_batch_next(data, len, &pos, &rec)) == 1) {
+
+        switch (rec.type) {
+
+        case CHAT_REC_ENTRY:
+            ngx_chat_deliver_entry(&rec);
+            break;
+
+        case CHAT_REC_ACK:
+            ngx_chat_deliver_repeat(&rec);
+            break;
+
+        case CHAT_REC_FRAME:
+            ngx_chat_deliver_frame(&rec);
+            break;
+
+        case CHAT_REC_HTTP:
+            ngx_chat_rest_answer(&rec);
+            break;
+
+        case CHAT_REC_NOTICE:
+            ngx_chat_deliver_notice(&rec);
+            break;
+
+        case CHAT_REC_KICK:
+            ngx_chat_session_kick(rec.user, rec.device, rec.session,
+                                  rec.status);
+            break;
+
+        case CHAT_REC_REVOKE:
+            ngx_chat_auth_revoke(rec.user, rec.device, rec.expires);
+            break;
+
+        case CHAT_REC_SYNC_LIST:
+        case CHAT_REC_SYNC_PAGE:
+            s = ngx_chat_session_find(rec.session);
+
+            if (s == NULL || s->state != NGX_CHAT_OPEN) {
+                break;
+            }
+
+            if (rec.type == CHAT_REC_SYNC_LIST) {
+                ngx_chat_sync_list(s, &rec);
+            } else {
+                ngx_chat_sync_page(s, &rec);
+            }
+
+            break;
+        }
+    }
+
+    if (rc < 0) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_chat_edge->log, 0,
+                      "chat: a batch is broken at byte %uz of %uz", pos, len);
+    }
+}
+
+
+static void
+ngx_chat_deliver_entry(chat_rec_t *rec)
+{
+    size_t               i;
+    ngx_uint_t           shard;
+    const uint8_t       *p;
+    chat_target_t        target;
+    ngx_chat_frame_t    *frame;
+    ngx_chat_session_t  *s, *next;
+
+    /* a worker that lost its shard while it slept between commit and publish:
+     * the new owner has published this, or will */
+    shard = chat_id_shard(rec->chat);
+
+    if (rec->epoch < ngx_chat_edge->epochs[shard]) {
+        ngx_chat_edge->counters.stale++;
+        return;
+    }
+
+    ngx_chat_edge->epochs[shard] = rec->epoch;
+
+    frame = NULL;
+    p = rec->items;
+
+    for (i = 0; i < rec->nitems; i++) {
+        p = chat_batch_read_target(p, &target);
+
+        for (s = ngx_chat_session_first(target.user); s; s = next) {
+            next = ngx_chat_session_next(s);
+
+            if (s->state == NGX_CHAT_OPEN && s->taken) {
+                ngx_chat_deliver_live(s, rec, &frame, target.flags);
+            }
+        }
+    }
+
+    /* the sending session, when its user is not among the targets here: the
+     * device has connected elsewhere since, but the answer is still owed */
+    if (rec->session) {
+        s = ngx_chat_session_find(rec->session);
+
+        if (s != NULL && s->state == NGX_CHAT_OPEN
+            && rec->message_id.data != NULL
+            && ngx_chat_flight_find(s, ngx_chat_flight_hash(rec->chat,
+                                                        &rec->message_id))
+               == NGX_CHAT_FLIGHT_WAITING)
+        {
+            ngx_chat_deliver_live(s, rec, &frame, 0);
+        }
+    }
+
+    if (frame != NULL) {
+        ngx_chat_frame_free(frame);
+    }
+}
+
+
+/* One live entry for one session: write it, drop it, or fetch what is missing
+ * before it. */
+
+static void
+ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
+    ngx_chat_frame_t **frame, ngx_uint_t target)
+{
+    ngx_uint_t         check;
+    ngx_chat_known_t  *k;
+
+    check = (rec->flags & CHAT_REC_F_REDO) || (target & CHAT_TARGET_CHECK);
+
+    k = ngx_chat_table_find(&s->table, rec->chat);
+
+    if (k == NULL || (k->flags & NGX_CHAT_UNSEEN)) {
+
+        if (k == NULL) {
+            k = ngx_chat_sync_know(s, rec->chat);
+            if (k == NULL) {
+                ngx_chat_session_close(s, CHAT_CLOSE_TRY_LATER,
+                                       "out of memory");
+                return;
+            }
+        }
+
+        k->flags &= ~NGX_CHAT_UNSEEN;
+        k->last = rec->seq - 1;
+        k->target = k->last;
+        k->acked = ngx_max(k->acked, k->last);
+
+        if (check) {
+            k->flags |= NGX_CHAT_WAITS;
+        }
+
+        /* the list will tell the true mark; after it, a chat that was not in
+         * it is up to date */
+        if (s->sync == NGX_CHAT_SYNC_LIST || s->sync_rest) {
+            k->flags |= NGX_CHAT_PROVISIONAL;
+        }
+    }
+
+    if (rec->seq <= k->last) {
+
+        /* seen; but the sender may still wait for its answer */
+        if (rec->device == s->device && rec->message_id.data != NULL
+            && ngx_chat_flight_take(s, ngx_chat_flight_hash(rec->chat,
+                                                        &rec->message_id))
+               == NGX_CHAT_FLIGHT_WAITING)
+        {
+            (void) ngx_chat_deliver_ack(s, rec);
+        }
+
+        return;
+    }
+
+    if (s->sync == NGX_CHAT_LIVE
+        && !(k->flags & NGX_CHAT_WAITS)
+        && k->target <= k->last
+        && rec->seq == k->last + 1)
+    {
+        if (ngx_chat_deliver_write(s, rec, frame,
+                                   target & CHAT_TARGET_HIDDEN)
+            == NGX_OK)
+        {
+            k->last = rec->seq;
+            k->target = rec->seq;
+        }
+
+        return;
+    }
+
+    k->target = ngx_max(k->target, rec->seq);
+    ngx_chat_sync_repair(s);
+}
+
+
+/* Writes an entry in its place in the order: as the ack on the connection that
+ * sent it, as new_message elsewhere. */
+
+ngx_int_t
+ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
+    ngx_chat_frame_t **frame, ngx_uint_t hidden)
+{
+    ngx_int_t          rc;
+    ngx_chat_frame_t  *f;
+
+    if (rec->device == s->device && rec->message_id.data != NULL) {
+
+        switch (ngx_chat_flight_take(s, ngx_chat_flight_hash(rec->chat,
+                                                         &rec->message_id)))
+        {
+        case NGX_CHAT_FLIGHT_WAITING:
+            return ngx_chat_deliver_ack(s, rec);
+
+        case NGX_CHAT_FLIGHT_ACKED:
+            return NGX_OK;
+
+        case NGX_CHAT_FLIGHT_NONE:
+            break;
+        }
+    }
+
+    f = hidden ? ngx_chat_deliver_hidden(rec) : *frame;
+
+    if (f == NULL && !hidden) {
+        f = ngx_chat_frame_text((u_char *) rec->frame.data, rec->frame.len);
+        *frame = f;
+    }
+
+    if (f == NULL) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return NGX_ERROR;
+    }
+
+    rc = ngx_chat_write(s, f);
+
+    if (hidden) {
+        ngx_chat_frame_free(f);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return NGX_ERROR;
+    }
+
+    ngx_chat_edge->counters.entries++;
+
+    return s->state == NGX_CHAT_OPEN ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
+{
+    u_char             text[1024], *p;
+    ngx_int_t          rc;
+    ngx_chat_frame_t  *f;
+
+    p = ngx_cpymem(text, "{\"type\":\"message_ack\",\"messageId\":",
+                   sizeof("{\"type\":\"message_ack\",\"messageId\":") - 1);
+    p = chat_json_string(p, rec->message_id.data,
+                         ngx_min(rec->message_id.len, CHAT_MESSAGE_ID_MAX));
+    p = ngx_cpymem(p, ",\"chatId\":\"", sizeof(",\"chatId\":\"") - 1);
+    p = (u_char *) chat_id_print(rec->chat, (char *) p);
+    p = ngx_cpymem(p, "\",\"seq\":", sizeof("\",\"seq\":") - 1);
+    p = chat_json_u64(p, rec->seq);
+    p = ngx_cpymem(p, ",\"timestamp\":\"", sizeof(",\"timestamp\":\"") - 1);
+    p = chat_json_time(p, rec->timestamp);
+    p = ngx_cpymem(p, "\"}", 2);
+
+    f = ngx_chat_frame_text(text, p - text);
+    if (f == NULL) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return NGX_ERROR;
+    }
+
+    rc = ngx_chat_write(s, f);
+    ngx_chat_frame_free(f);
+
+    if (rc != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return NGX_ERROR;
+    }
+
+    return s->state == NGX_CHAT_OPEN ? NGX_OK : NGX_ERROR;
+}
+
+
+/* The answer to a repeat. It is owed at once; should catch-up still bring the
+ * entry itself, the ack has stood for it. */
+
+static void
+ngx_chat_deliver_repeat(chat_rec_t *rec)
+{
+    uint64_t             hash;
+    ngx_chat_known_t    *k;
+    ngx_chat_session_t  *s;
+
+    s = ngx_chat_session_find(rec->session);
+
+    if (s == NULL || s->state != NGX_CHAT_OPEN) {
+        return;
+    }
+
+    hash = ngx_chat_flight_hash(rec->chat, &rec->message_id);
+    k = ngx_chat_table_find(&s->table, rec->chat);
+
+    if (k != NULL && !(k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS))
+        && rec->seq <= k->last)
+    {
+        (void) ngx_chat_flight_take(s, hash);
+    } else {
+        ngx_chat_flight_acked(s, hash);
+    }
+
+    (void) ngx_chat_deliver_ack(s, rec);
+}
+
+
+static void
+ngx_chat_deliver_frame(chat_rec_t *rec)
+{
+    ngx_chat_frame_t    *f;
+    ngx_chat_session_t  *s;
+
+    s = ngx_chat_session_find(rec->session);
+
+    if (s == NULL || s->state != NGX_CHAT_OPEN) {
+        return;
+    }
+
+    if (rec->message_id.data != NULL) {
+        (void) ngx_chat_flight_take(s, ngx_chat_flight_hash(rec->chat,
+                                                        &rec->message_id));
+    }
+
+    f = ngx_chat_frame_text((u_char *) rec->frame.data, rec->frame.len);
+
+    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+    }
+
+    if (f != NULL) {
+        ngx_chat_frame_free(f);
+    }
+}
+
+
+/* receipt, typing, chat_added, ...: no place in the order. */
+
+static void
+ngx_chat_deliver_notice(chat_rec_t *rec)
+{
+    size_t               i;
+    const uint8_t       *p;
+    chat_target_t        target;
+    ngx_chat_frame_t    *f;
+    ngx_chat_session_t  *s, *next;
+
+    f = ngx_chat_frame_text((u_char *) rec->frame.data, rec->frame.len);
+    if (f == NULL) {
+        return;
+    }
+
+    p = rec->items;
+
+    for (i = 0; i < rec->nitems; i++) {
+        p = chat_batch_read_target(p, &target);
+
+        for (s = ngx_chat_session_first(target.user); s; s = next) {
+            next = ngx_chat_session_next(s);
+
+            if (s->state != NGX_CHAT_OPEN || !s->taken
+                || s->device == rec->device)
+            {
+                continue;
+            }
+
+            if (ngx_chat_write(s, f) != NGX_OK) {
+                ngx_chat_session_destroy(s, "out of memory");
+            }
+        }
+    }
+
+    ngx_chat_frame_free(f);
+}
+
+
+static ngx_chat_frame_t *
+ngx_chat_deliver_hidden(chat_rec_t *rec)
+{
+    u_char  text[256], *p;
+
+    p = ngx_cpymem(text, "{\"type\":\"new_message\",\"chatId\":\"",
+                   sizeof("{\"type\":\"new_message\",\"chatId\":\"") - 1);
+    p = (u_char *) chat_id_print(rec->chat, (char *) p);
+    p = ngx_cpymem(p, "\",\"seq\":", sizeof("\",\"seq\":") - 1);
+    p = chat_json_u64(p, rec->seq);
+    p = ngx_cpymem(p, ",\"kind\":\"hidden\"}",
+                   sizeof(",\"kind\":\"hidden\"}") - 1);
+
+    return ngx_chat_frame_text(text, p - text);
+}

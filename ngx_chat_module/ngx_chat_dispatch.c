@@ -1,0 +1,216 @@
+/*
+ * ngx_chat_dispatch.c: one client message and what it asks for.
+ *
+ * Called from read with a whole text message; hands to publish (events),
+ * marks, and write. A frame that is not accepted gets an `error` frame and the
+ * connection lives. Membership is not known here: the worker decides it.
+ */
+
+#include "ngx_chat.h"
+
+
+static void ngx_chat_dispatch_event(ngx_chat_session_t *s,
+    chat_frame_t *frame, ngx_uint_t type);
+static void ngx_chat_dispatch_typing(ngx_chat_session_t *s,
+    chat_frame_t *frame);
+static void ngx_chat_dispatch_pong(ngx_chat_session_t *s);
+
+
+void
+ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
+{
+    chat_error_e  rc;
+    chat_frame_t  frame;
+
+    rc = chat_frame_parse((char *) text, len, &frame);
+
+    if (rc != CHAT_OK) {
+        ngx_chat_dispatch_error(s, rc, frame.why, &frame.message_id,
+                                &frame.chat_text, 0);
+        chat_frame_free(&frame);
+        return;
+    }
+
+    switch (frame.type) {
+
+    case CHAT_FRAME_SEND_MESSAGE:
+        ngx_chat_dispatch_event(s, &frame, CHAT_EV_SEND);
+        break;
+
+    case CHAT_FRAME_EDIT_MESSAGE:
+        ngx_chat_dispatch_event(s, &frame, CHAT_EV_EDIT);
+        break;
+
+    case CHAT_FRAME_DELETE_MESSAGE:
+        ngx_chat_dispatch_event(s, &frame, CHAT_EV_DELETE);
+        break;
+
+    case CHAT_FRAME_REACT:
+        ngx_chat_dispatch_event(s, &frame, CHAT_EV_REACT);
+        break;
+
+    case CHAT_FRAME_DELIVERED:
+        ngx_chat_marks_set(s, frame.chat, frame.seq, 0);
+        break;
+
+    case CHAT_FRAME_READ:
+        ngx_chat_marks_set(s, frame.chat, frame.seq, 1);
+        break;
+
+    case CHAT_FRAME_TYPING:
+        ngx_chat_dispatch_typing(s, &frame);
+        break;
+
+    case CHAT_FRAME_PING:
+        ngx_chat_dispatch_pong(s);
+        break;
+
+    default:
+        ngx_chat_dispatch_error(s, CHAT_E_UNKNOWN_TYPE,
+                                "This server does not offer this type yet.",
+                                NULL, NULL, 0);
+    }
+
+    chat_frame_free(&frame);
+}
+
+
+/* Whatever makes an entry: to the shard's stream, and remembered as in flight
+ * until its ack or error. */
+
+static void
+ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
+    ngx_uint_t type)
+{
+    uint64_t      hash;
+    chat_event_t  ev;
+
+    if (!ngx_chat_publish_ready(frame->chat)) {
+        goto unavailable;
+    }
+
+    hash = ngx_chat_flight_hash(frame->chat, &frame->message_id);
+
+    if (ngx_chat_flight_add(s, hash) != NGX_OK) {
+        ngx_chat_dispatch_error(s, CHAT_E_RATE_LIMITED,
+                                "Too many messages wait for their answer: "
+                                "wait for some of them.",
+                                &frame->message_id, &frame->chat_text, 1);
+        return;
+    }
+
+    ngx_memzero(&ev, sizeof(chat_event_t));
+
+    ev.type = type;
+    ev.session = s->id;
+    ev.user = s->user;
+    ev.device = s->device;
+    ngx_memcpy(ev.chat, frame->chat, 16);
+    ev.seq = frame->seq;
+    ev.reply_to = frame->reply_to;
+    ev.expires_in = frame->expires_in;
+    ev.message_id = frame->message_id;
+    ev.content = frame->content;
+    ev.content_type = frame->content_type;
+    ev.media_id = frame->media_id;
+
+    if (ngx_chat_publish_event(&ev, chat_id_shard(frame->chat)) == NGX_OK) {
+        return;
+    }
+
+    (void) ngx_chat_flight_take(s, hash);
+
+unavailable:
+
+    ngx_chat_edge->counters.unavailable++;
+    ngx_chat_dispatch_error(s, CHAT_E_UNAVAILABLE,
+                            "The message could not be taken just now: send "
+                            "it again with the same messageId.",
+                            &frame->message_id, &frame->chat_text, 2);
+}
+
+
+static void
+ngx_chat_dispatch_typing(ngx_chat_session_t *s, chat_frame_t *frame)
+{
+    chat_event_t  ev;
+
+    /* not worth an error: the next one comes in seconds */
+    if (!ngx_chat_publish_ready(frame->chat)) {
+        return;
+    }
+
+    ngx_memzero(&ev, sizeof(chat_event_t));
+
+    ev.type = CHAT_EV_TYPING;
+    ev.session = s->id;
+    ev.user = s->user;
+    ev.device = s->device;
+    ev.seq = frame->active;
+    ngx_memcpy(ev.chat, frame->chat, 16);
+
+    (void) ngx_chat_publish_event(&ev, chat_id_shard(frame->chat));
+}
+
+
+static void
+ngx_chat_dispatch_pong(ngx_chat_session_t *s)
+{
+    ngx_chat_frame_t  *f;
+
+    f = ngx_chat_frame_text((u_char *) "{\"type\":\"pong\"}",
+                            sizeof("{\"type\":\"pong\"}") - 1);
+
+    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+    }
+
+    if (f != NULL) {
+        ngx_chat_frame_free(f);
+    }
+}
+
+
+/* An `error` frame. `why` is our own sentence and needs no escaping; the two
+ * ids are the client's and get it. */
+
+void
+ngx_chat_dispatch_error(ngx_chat_session_t *s, chat_error_e code,
+    const char *why, chat_str_t *message_id, chat_str_t *chat,
+    ngx_uint_t retry_after)
+{
+    u_char            *p, text[2048];
+    ngx_chat_frame_t  *f;
+
+    p = ngx_sprintf(text, "{\"type\":\"error\",\"code\":\"%s\",\"message\":",
+                    chat_error_word(code));
+    p = chat_json_string(p, why, ngx_min(ngx_strlen(why), 127));
+
+    if (message_id != NULL && message_id->data != NULL
+        && message_id->len <= CHAT_MESSAGE_ID_MAX)
+    {
+        p = ngx_cpymem(p, ",\"messageId\":", sizeof(",\"messageId\":") - 1);
+        p = chat_json_string(p, message_id->data, message_id->len);
+    }
+
+    if (chat != NULL && chat->data != NULL && chat->len <= 64) {
+        p = ngx_cpymem(p, ",\"chatId\":", sizeof(",\"chatId\":") - 1);
+        p = chat_json_string(p, chat->data, chat->len);
+    }
+
+    if (retry_after) {
+        p = ngx_sprintf(p, ",\"retryAfter\":%ui", retry_after);
+    }
+
+    *p++ = '}';
+
+    f = ngx_chat_frame_text(text, p - text);
+
+    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+    }
+
+    if (f != NULL) {
+        ngx_chat_frame_free(f);
+    }
+}

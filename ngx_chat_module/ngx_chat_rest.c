@@ -1,0 +1,621 @@
+/*
+ * ngx_chat_rest.c: REST calls that write to a chat.
+ *
+ * Called in the precontent phase where chat_publish is on; hands to publish.
+ * A chat has one writer, so these calls become events like a socket's frames
+ * and are answered when the worker's HTTP record comes. Everything else is
+ * declined and goes on to the location's proxy_pass. Bodies are not looked at
+ * here beyond what the chat's id needs: the worker checks membership first.
+ */
+
+#include "ngx_chat.h"
+
+
+#define NGX_CHAT_REST_BASE  "/api/v1/chats"
+
+#define BY_ID  offsetof(ngx_chat_rest_t, id), offsetof(ngx_chat_rest_t, next)
+
+
+typedef struct {
+    ngx_uint_t   method;
+    ngx_uint_t   shape;         /* what follows the base */
+    ngx_uint_t   event;
+} ngx_chat_rest_route_t;
+
+#define NGX_CHAT_REST_CHATS     1       /* /chats                           */
+#define NGX_CHAT_REST_CHAT      2       /* /chats/{id}                      */
+#define NGX_CHAT_REST_MESSAGES  3       /* /chats/{id}/messages             */
+#define NGX_CHAT_REST_MEMBERS   4       /* /chats/{id}/members              */
+#define NGX_CHAT_REST_MEMBER    5       /* /chats/{id}/members/{user}       */
+
+static ngx_chat_rest_route_t  ngx_chat_rest_routes[] = {
+    { NGX_HTTP_POST,   NGX_CHAT_REST_CHATS,    CHAT_EV_CHAT_CREATE },
+    { NGX_HTTP_PATCH,  NGX_CHAT_REST_CHAT,     CHAT_EV_CHAT_CHANGE },
+    { NGX_HTTP_DELETE, NGX_CHAT_REST_CHAT,     CHAT_EV_CHAT_LEAVE },
+    { NGX_HTTP_POST,   NGX_CHAT_REST_MESSAGES, CHAT_EV_SEND },
+    { NGX_HTTP_POST,   NGX_CHAT_REST_MEMBERS,  CHAT_EV_MEMBERS_ADD },
+    { NGX_HTTP_PATCH,  NGX_CHAT_REST_MEMBER,   CHAT_EV_MEMBER_CHANGE },
+    { NGX_HTTP_DELETE, NGX_CHAT_REST_MEMBER,   CHAT_EV_MEMBER_REMOVE },
+};
+
+
+typedef struct {
+    ngx_uint_t   shape;
+    ngx_uint_t   malformed;     /* an id that no chat or user can have */
+    u_char       chat[16];
+    uint64_t     user;
+} ngx_chat_rest_path_t;
+
+
+static ngx_uint_t ngx_chat_rest_path(ngx_str_t *uri,
+    ngx_chat_rest_path_t *path);
+static void ngx_chat_rest_body(ngx_http_request_t *r);
+static ngx_int_t ngx_chat_rest_collect(ngx_http_request_t *r,
+    ngx_str_t *body);
+static ngx_int_t ngx_chat_rest_publish(ngx_http_request_t *r,
+    ngx_chat_ctx_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body,
+    u_char *chat);
+static void ngx_chat_rest_timeout(ngx_event_t *ev);
+static void ngx_chat_rest_cleanup(void *data);
+static void ngx_chat_rest_finish(ngx_chat_rest_t *rest, ngx_int_t rc);
+
+
+ngx_int_t
+ngx_chat_rest_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_uint_t             i, n;
+    ngx_chat_ctx_t        *ctx;
+    ngx_chat_rest_t       *rest;
+    ngx_chat_loc_conf_t   *lcf;
+    ngx_pool_cleanup_t    *cln;
+    ngx_chat_rest_path_t   path;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
+
+    if (!lcf->publish || r != r->main
+        || !(r->method & (NGX_HTTP_POST|NGX_HTTP_PATCH|NGX_HTTP_DELETE))
+        || !ngx_chat_rest_path(&r->uri, &path))
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_chat_module);
+
+    if (ctx == NULL || !ctx->verified) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->rest != NULL) {
+        return NGX_DONE;
+    }
+
+    n = sizeof(ngx_chat_rest_routes) / sizeof(ngx_chat_rest_routes[0]);
+
+    for (i = 0; i < n; i++) {
+        if (ngx_chat_rest_routes[i].method == r->method
+            && ngx_chat_rest_routes[i].shape == path.shape)
+        {
+            break;
+        }
+    }
+
+    if (i == n) {
+        return NGX_DECLINED;        /* 405, by the API worker */
+    }
+
+    if (path.malformed) {
+        rc = ngx_chat_problem(r, CHAT_E_NOT_FOUND,
+                              "There is no such chat, or it is not yours.",
+                              0);
+        goto answered;
+    }
+
+    if (r->headers_in.content_length_n > CHAT_FRAME_MAX) {
+        rc = ngx_chat_problem(r, CHAT_E_TOO_LARGE,
+                              "The body is larger than 64 KiB.", 0);
+        goto answered;
+    }
+
+    if (r->method != NGX_HTTP_DELETE
+        && (r->headers_in.content_type == NULL
+            || ngx_strncasecmp(r->headers_in.content_type->value.data,
+                               (u_char *) "application/json",
+                               sizeof("application/json") - 1)
+               != 0))
+    {
+        rc = ngx_chat_problem(r, CHAT_E_UNSUPPORTED_MEDIA_TYPE,
+                              "Send JSON as Content-Type: application/json.",
+                              0);
+        goto answered;
+    }
+
+    if (ngx_chat_edge->rest.n >= NGX_CHAT_REST_MAX) {
+        rc = ngx_chat_problem(r, CHAT_E_UNAVAILABLE,
+                              "Too many requests wait for the database: try "
+                              "again.", 2);
+        goto answered;
+    }
+
+    rest = ngx_pcalloc(r->pool, sizeof(ngx_chat_rest_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (rest == NULL || cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_chat_rest_cleanup;
+    cln->data = rest;
+
+    rest->request = r;
+    rest->event = ngx_chat_rest_routes[i].event;
+    rest->user = path.user;
+    ngx_memcpy(rest->chat, path.chat, 16);
+
+    ctx->rest = rest;
+
+    rc = ngx_http_read_client_request_body(r, ngx_chat_rest_body);
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+    return NGX_DONE;
+
+answered:
+
+    ngx_http_finalize_request(r, rc);
+    return NGX_DONE;
+}
+
+
+/* 1 when the URI is one of our shapes, whatever its ids. */
+
+static ngx_uint_t
+ngx_chat_rest_path(ngx_str_t *uri, ngx_chat_rest_path_t *path)
+{
+    u_char      *p, *end, *slash;
+    ngx_str_t    part[3];
+    ngx_uint_t   n;
+
+    ngx_memzero(path, sizeof(ngx_chat_rest_path_t));
+
+    p = uri->data;
+    end = p + uri->len;
+
+    if (uri->len < sizeof(NGX_CHAT_REST_BASE) - 1
+        || ngx_memcmp(p, NGX_CHAT_REST_BASE, sizeof(NGX_CHAT_REST_BASE) - 1)
+           != 0)
+    {
+        return 0;
+    }
+
+    p += sizeof(NGX_CHAT_REST_BASE) - 1;
+    ngx_memzero(part, sizeof(part));
+
+    if (p == end) {
+        path->shape = NGX_CHAT_REST_CHATS;
+        return 1;
+    }
+
+    for (n = 0; p < end; n++) {
+
+        if (*p != '/' || n == 3) {
+            return 0;
+        }
+
+        p++;
+        slash = ngx_strlchr(p, end, '/');
+        part[n].data = p;
+        part[n].len = (slash ? slash : end) - p;
+        p += part[n].len;
+
+        if (part[n].len == 0) {
+            return 0;
+        }
+    }
+
+    path->malformed = chat_id_parse((char *) part[0].data, part[0].len,
+                                    path->chat) != 0;
+
+    if (n == 1) {
+        path->shape = NGX_CHAT_REST_CHAT;
+        return 1;
+    }
+
+    if (n == 2 && part[1].len == 8
+        && ngx_memcmp(part[1].data, "messages", 8) == 0)
+    {
+        path->shape = NGX_CHAT_REST_MESSAGES;
+        return 1;
+    }
+
+    if (part[1].len != 7 || ngx_memcmp(part[1].data, "members", 7) != 0) {
+        return 0;
+    }
+
+    if (n == 2) {
+        path->shape = NGX_CHAT_REST_MEMBERS;
+        return 1;
+    }
+
+    path->shape = NGX_CHAT_REST_MEMBER;
+
+    if (chat_num_parse((char *) part[2].data, part[2].len, &path->user) != 0)
+    {
+        path->malformed = 1;
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_chat_rest_body(ngx_http_request_t *r)
+{
+    ngx_int_t        rc;
+    ngx_str_t        body;
+    ngx_chat_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_chat_module);
+
+    rc = ngx_chat_rest_collect(r, &body);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_finalize_request(r,
+            ngx_chat_problem(r, CHAT_E_TOO_LARGE,
+                             "The body is larger than 64 KiB.", 0));
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    rc = ngx_chat_rest_publish(r, ctx, &body);
+
+    if (rc != NGX_OK) {
+        ngx_chat_edge->counters.unavailable++;
+        ngx_http_finalize_request(r,
+            ngx_chat_problem(r, CHAT_E_UNAVAILABLE,
+                             "The request could not be taken just now: send "
+                             "it again.", 2));
+        return;
+    }
+
+    /* 499 when the client goes away meanwhile */
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+static ngx_int_t
+ngx_chat_rest_collect(ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t         size;
+    u_char       *p;
+    ssize_t       n;
+    ngx_chain_t  *cl;
+
+    size = 0;
+
+    if (r->request_body == NULL) {
+        ngx_str_null(body);
+        return NGX_OK;
+    }
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    if (size > CHAT_FRAME_MAX) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_pnalloc(r->pool, size + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->data = p;
+    body->len = size;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+
+        if (cl->buf->in_file && !ngx_buf_in_memory(cl->buf)) {
+            n = ngx_read_file(cl->buf->file, p,
+                              cl->buf->file_last - cl->buf->file_pos,
+                              cl->buf->file_pos);
+
+            if (n != cl->buf->file_last - cl->buf->file_pos) {
+                return NGX_ERROR;
+            }
+
+            p += n;
+            continue;
+        }
+
+        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_rest_publish(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
+    ngx_str_t *body)
+{
+    ngx_uint_t        i;
+    chat_event_t      ev;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+    ngx_chat_rest_t  *rest;
+
+    rest = ctx->rest;
+
+    ngx_memzero(&ev, sizeof(chat_event_t));
+
+    ev.type = rest->event;
+    ev.flags = CHAT_EV_F_REST;
+    ev.user = ctx->token.user;
+    ev.device = ctx->token.device;
+    ev.seq = rest->user;
+
+    if (body->len) {
+        ev.body.data = (char *) body->data;
+        ev.body.len = body->len;
+    }
+
+    if (rest->event == CHAT_EV_CHAT_CREATE
+        && ngx_chat_rest_new_chat(ctx, body, rest->chat) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ev.chat, rest->chat, 16);
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Idempotency-Key") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Idempotency-Key",
+                               h[i].key.len)
+               == 0
+            && h[i].value.len <= CHAT_IDEMPOTENCY_KEY_MAX)
+        {
+            ev.idempotency_key.data = (char *) h[i].value.data;
+            ev.idempotency_key.len = h[i].value.len;
+        }
+    }
+
+    if (!ngx_chat_publish_ready(rest->chat)) {
+        return NGX_ERROR;
+    }
+
+    rest->id = ++ngx_chat_edge->last_id;
+    ev.session = rest->id;
+
+    if (ngx_chat_hash_add(&ngx_chat_edge->rest, rest, BY_ID) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rest->waiting = 1;
+
+    rest->timeout.handler = ngx_chat_rest_timeout;
+    rest->timeout.data = rest;
+    rest->timeout.log = r->connection->log;
+    ngx_add_timer(&rest->timeout, NGX_CHAT_REST_WAIT);
+
+    if (ngx_chat_publish_event(&ev, chat_id_shard(rest->chat)) != NGX_OK) {
+        ngx_chat_rest_cleanup(rest);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The id of a chat that does not exist yet decides its shard. When the body
+ * is wrong any id will do: the worker refuses it. */
+
+static ngx_int_t
+ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body, u_char *chat)
+{
+    char           why[128];
+    size_t         i;
+    json_t        *root, *members, *member;
+    uint64_t       user, peer;
+    uint8_t        random[10];
+    ngx_time_t    *tp;
+    const char    *type;
+    chat_error_e   error;
+
+    tp = ngx_timeofday();
+    randombytes_buf(random, sizeof(random));
+    chat_id_v7((int64_t) tp->sec * 1000 + tp->msec, random, chat);
+
+    root = chat_json_load((char *) body->data, body->len, &error, why);
+    if (root == NULL) {
+        return NGX_OK;
+    }
+
+    type = json_string_value(json_object_get(root, "type"));
+    members = json_object_get(root, "memberIds");
+    peer = 0;
+
+    if (type != NULL && ngx_strcmp(type, "direct") == 0
+        && json_array_size(members) <= 2)
+    {
+        json_array_foreach(members, i, member) {
+            if (json_is_string(member)
+                && chat_num_parse(json_string_value(member),
+                                  json_string_length(member), &user) == 0
+                && user != ctx->token.user)
+            {
+                peer = user;
+            }
+        }
+    }
+
+    if (peer) {
+        chat_id_direct(ngx_chat_edge->conf->id_key, ctx->token.user, peer,
+                       chat);
+    }
+
+    json_decref(root);
+
+    return NGX_OK;
+}
+
+
+/* The worker has answered. */
+
+void
+ngx_chat_rest_answer(chat_rec_t *rec)
+{
+    u_char              *p, *end;
+    ngx_str_t            body;
+    ngx_uint_t           status, retry;
+    ngx_table_elt_t     *h;
+    ngx_chat_rest_t     *rest;
+    ngx_http_request_t  *r;
+
+    rest = ngx_chat_hash_find(&ngx_chat_edge->rest, rec->session, BY_ID);
+
+    if (rest == NULL || rec->status < 200 || rec->status > 599) {
+        return;
+    }
+
+    r = rest->request;
+    status = rec->status;
+
+    body.len = rec->frame.len;
+    body.data = ngx_pnalloc(r->pool, body.len + 1);
+
+    if (body.data == NULL) {
+        ngx_chat_rest_finish(rest, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_memcpy(body.data, rec->frame.data, body.len);
+
+    /* "retryAfter" of a refusal is its Retry-After header as well */
+    if (status == 429 || status == 503) {
+        end = body.data + body.len;
+        p = ngx_strnstr(body.data, "\"retryAfter\":", body.len);
+        retry = 0;
+
+        if (p != NULL) {
+            for (p += sizeof("\"retryAfter\":") - 1;
+                 p < end && *p >= '0' && *p <= '9' && retry < 100000;
+                 p++)
+            {
+                retry = retry * 10 + (*p - '0');
+            }
+        }
+
+        h = retry ? ngx_list_push(&r->headers_out.headers) : NULL;
+
+        if (h != NULL) {
+            h->hash = 1;
+            ngx_str_set(&h->key, "Retry-After");
+            h->value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+            if (h->value.data == NULL) {
+                h->hash = 0;
+            } else {
+                h->value.len = ngx_sprintf(h->value.data, "%ui", retry)
+                               - h->value.data;
+            }
+        }
+    }
+
+    ngx_chat_rest_finish(rest,
+        ngx_chat_answer(r, status, status >= 400 ? "application/problem+json"
+                                                 : "application/json",
+                        &body));
+}
+
+
+/* Redis did not take the event, or was lost with it under way. */
+
+void
+ngx_chat_rest_fail(uint64_t id)
+{
+    ngx_chat_rest_t  *rest;
+
+    rest = ngx_chat_hash_find(&ngx_chat_edge->rest, id, BY_ID);
+
+    if (rest != NULL) {
+        ngx_chat_rest_finish(rest,
+            ngx_chat_problem(rest->request, CHAT_E_UNAVAILABLE,
+                             "The request could not be taken just now: send "
+                             "it again.", 2));
+    }
+}
+
+
+static void
+ngx_chat_rest_timeout(ngx_event_t *ev)
+{
+    ngx_chat_rest_t  *rest;
+
+    rest = ev->data;
+    ngx_chat_edge->counters.unavailable++;
+
+    ngx_chat_rest_finish(rest,
+        ngx_chat_problem(rest->request, CHAT_E_UNAVAILABLE,
+                         "The request got no answer within 10 s; it may still "
+                         "happen: repeat it with the same messageId or "
+                         "Idempotency-Key.", 5));
+}
+
+
+static void
+ngx_chat_rest_finish(ngx_chat_rest_t *rest, ngx_int_t rc)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = rest->request;
+    c = r->connection;
+
+    ngx_chat_rest_cleanup(rest);
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* Also when the request ends by itself. */
+
+static void
+ngx_chat_rest_cleanup(void *data)
+{
+    ngx_chat_rest_t  *rest = data;
+
+    if (!rest->waiting) {
+        return;
+    }
+
+    rest->waiting = 0;
+    ngx_chat_hash_remove(&ngx_chat_edge->rest, rest, BY_ID);
+
+    if (rest->timeout.timer_set) {
+        ngx_del_timer(&rest->timeout);
+    }
+}

@@ -1,0 +1,376 @@
+/*
+ * ngx_chat_session.c: the life of a session.
+ *
+ * Called from upgrade (open), read, write, deliver and the tick (close); hands
+ * to route and marks. Finds sessions by user and by id. One function opens
+ * (ngx_chat_session_open), one says goodbye (_close: a close frame, then up to
+ * two seconds for it to arrive), one ends (_destroy). Memory is given back at
+ * the end of the turn, so a caller up the stack may still look at the state.
+ */
+
+#include "ngx_chat.h"
+
+
+#define BY_USER  offsetof(ngx_chat_session_t, user),                          \
+                 offsetof(ngx_chat_session_t, next_user)
+#define BY_ID    offsetof(ngx_chat_session_t, id),                            \
+                 offsetof(ngx_chat_session_t, next_id)
+
+
+ngx_chat_session_t *
+ngx_chat_session_open(ngx_http_request_t *r, ngx_chat_loc_conf_t *conf,
+    chat_token_t *token)
+{
+    ngx_chat_ctx_t      *ctx;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_session_t  *s;
+
+    edge = ngx_chat_edge;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_chat_ctx_t));
+    s = ngx_pcalloc(r->connection->pool, sizeof(ngx_chat_session_t));
+
+    if (ctx == NULL || s == NULL) {
+        return NULL;
+    }
+
+    s->connection = r->connection;
+    s->conf = conf;
+    s->id = ++edge->last_id;
+    s->user = token->user;
+    s->device = token->device;
+    s->expires = token->expires;
+    s->out_last = &s->out;
+    s->heard_at = ngx_current_msec;
+    s->echo = (token->user == 0);
+
+    ws_parser_init(&s->parser, s->echo ? conf->echo : conf->max_frame);
+
+    if (ngx_chat_hash_add(&edge->by_id, s, BY_ID) != NGX_OK) {
+        return NULL;
+    }
+
+    if (ngx_chat_hash_add(&edge->by_user, s, BY_USER) != NGX_OK) {
+        ngx_chat_hash_remove(&edge->by_id, s, BY_ID);
+        return NULL;
+    }
+
+    ngx_queue_insert_tail(&edge->heard, &s->heard);
+    edge->counters.connects++;
+
+    if (edge->min_heartbeat == 0 || conf->heartbeat < edge->min_heartbeat) {
+        edge->min_heartbeat = conf->heartbeat;
+    }
+
+    ctx->session = s->id;
+    ctx->token = *token;
+    ctx->verified = (token->user != 0);
+    ngx_http_set_ctx(r, ctx, ngx_http_chat_module);
+
+    return s;
+}
+
+
+ngx_int_t
+ngx_chat_session_welcome(ngx_chat_session_t *s)
+{
+    u_char             time[CHAT_TIME_TEXT], text[768], *p;
+    ngx_int_t          rc;
+    ngx_time_t        *tp;
+    ngx_chat_frame_t  *f;
+
+    tp = ngx_timeofday();
+    chat_json_time(time, (int64_t) tp->sec * 1000 + tp->msec);
+
+    p = ngx_snprintf(text, sizeof(text),
+                     "{\"type\":\"welcome\",\"userId\":\"%uL\","
+                     "\"deviceId\":\"%uL\",\"sessionId\":\"%016xL-%uL\","
+                     "\"serverTime\":\"%*s\",\"heartbeat\":%M,\"limits\":{"
+                     "\"frame\":%uz,\"content\":%d,\"messageId\":%d,"
+                     "\"unacknowledged\":%d,\"presence\":%d}}",
+                     s->user, s->device, ngx_chat_edge->id, s->id,
+                     (size_t) CHAT_TIME_TEXT, time, s->conf->heartbeat / 1000,
+                     s->conf->max_frame, CHAT_CONTENT_MAX,
+                     CHAT_MESSAGE_ID_MAX, CHAT_SYNC_WINDOW,
+                     CHAT_PRESENCE_MAX);
+
+    f = ngx_chat_frame_text(text, p - text);
+    if (f == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_chat_write(s, f);
+    ngx_chat_frame_free(f);
+
+    return rc;
+}
+
+
+ngx_chat_session_t *
+ngx_chat_session_find(uint64_t id)
+{
+    return ngx_chat_hash_find(&ngx_chat_edge->by_id, id, BY_ID);
+}
+
+
+/* The sessions of a user, one after the other. The next one must be asked for
+ * before this one is destroyed. */
+
+ngx_chat_session_t *
+ngx_chat_session_first(uint64_t user)
+{
+    return ngx_chat_hash_find(&ngx_chat_edge->by_user, user, BY_USER);
+}
+
+
+ngx_chat_session_t *
+ngx_chat_session_next(ngx_chat_session_t *s)
+{
+    uint64_t  user;
+
+    user = s->user;
+
+    do {
+        s = s->next_user;
+    } while (s != NULL && s->user != user);
+
+    return s;
+}
+
+
+/* Any frame counts as heard. The queue stays in order of time because the
+ * one heard last goes to its end. */
+
+void
+ngx_chat_session_heard(ngx_chat_session_t *s)
+{
+    s->heard_at = ngx_current_msec;
+    ngx_queue_remove(&s->heard);
+    ngx_queue_insert_tail(&ngx_chat_edge->heard, &s->heard);
+}
+
+
+void
+ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
+    const char *reason)
+{
+    u_char             frame[127];
+    size_t             len;
+    ngx_chat_frame_t  *f;
+
+    if (s->state != NGX_CHAT_OPEN) {
+        return;
+    }
+
+    if (!s->taken) {
+        ngx_chat_session_destroy(s, reason);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
+                  "chat session %uL user %uL device %uL closes with %ui: %s",
+                  s->id, s->user, s->device, code, reason);
+
+    s->close_code = code;
+
+    /* what does not fit any more is not what the client will miss: it resumes
+     * from its mark */
+    if (code == CHAT_CLOSE_TOO_SLOW) {
+        ngx_chat_edge->counters.too_slow++;
+        ngx_chat_write_drop(s);
+    }
+
+    ngx_chat_marks_flush(s);
+    ngx_chat_route_clear(s);
+    ngx_chat_sync_forget(s);
+
+    len = ws_close_frame(frame, code, reason);
+
+    /* a whole frame already: raw */
+    f = ngx_alloc(offsetof(ngx_chat_frame_t, data) + len,
+                  s->connection->log);
+    if (f == NULL) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return;
+    }
+
+    ngx_memcpy(f->data, frame, len);
+    f->len = len;
+    f->refs = 1;
+
+    if (ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_frame_free(f);
+        ngx_chat_session_destroy(s, "out of memory");
+        return;
+    }
+
+    ngx_chat_frame_free(f);
+
+    if (s->state != NGX_CHAT_OPEN) {
+        return;
+    }
+
+    s->state = NGX_CHAT_CLOSING;
+
+    /* the limit of the goodbye */
+    ngx_add_timer(s->connection->write, NGX_CHAT_LINGER);
+    ngx_chat_write_flush(s);
+}
+
+
+void
+ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
+{
+    ngx_chat_edge_t  *edge;
+
+    if (s->state == NGX_CHAT_CLOSED) {
+        return;
+    }
+
+    edge = ngx_chat_edge;
+
+    if (reason != NULL) {
+        ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
+                      "chat session %uL user %uL device %uL ends: %s",
+                      s->id, s->user, s->device, reason);
+    }
+
+    if (s->state == NGX_CHAT_OPEN) {
+        ngx_chat_marks_flush(s);
+        ngx_chat_route_clear(s);
+        ngx_chat_sync_forget(s);
+    }
+
+    s->state = NGX_CHAT_CLOSED;
+
+    ngx_chat_hash_remove(&edge->by_id, s, BY_ID);
+    ngx_chat_hash_remove(&edge->by_user, s, BY_USER);
+    ngx_queue_remove(&s->heard);
+
+    if (s->in_work) {
+        ngx_queue_remove(&s->work);
+        s->in_work = 0;
+    }
+
+    if (s->in_dirty) {
+        ngx_queue_remove(&s->dirty);
+        s->in_dirty = 0;
+    }
+
+    ngx_chat_write_drop(s);
+    edge->counters.closes++;
+
+    if (!s->taken) {
+        /* HTTP still has the connection and closes it */
+        ngx_chat_session_free(s);
+        return;
+    }
+
+    s->connection->idle = 0;
+
+    ngx_queue_insert_tail(&edge->dead, &s->dirty);
+    ngx_post_event(&edge->flush, &ngx_posted_events);
+}
+
+
+/* What the session owned besides its connection's pool. */
+
+void
+ngx_chat_session_free(ngx_chat_session_t *s)
+{
+    ngx_chat_table_free(&s->table);
+
+    if (s->flight_pool) {
+        ngx_destroy_pool(s->flight_pool);
+    }
+
+    if (s->msg_pool) {
+        ngx_destroy_pool(s->msg_pool);
+    }
+}
+
+
+/* Closes the sessions of a device, or the one with this id. A session that
+ * drains and whose device has come back elsewhere is let go with 1012. */
+
+void
+ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
+    ngx_uint_t code)
+{
+    ngx_chat_session_t  *s, *next;
+
+    for (s = ngx_chat_session_first(user); s; s = next) {
+        next = ngx_chat_session_next(s);
+
+        if (s->device != device || (id != 0 && s->id != id)) {
+            continue;
+        }
+
+        if (code == CHAT_CLOSE_REPLACED && s->draining) {
+            s->superseded = 1;
+            s->routed = 0;
+            continue;
+        }
+
+        if (code == CHAT_CLOSE_REPLACED) {
+            s->routed = 0;      /* the route is the new session's */
+        }
+
+        ngx_chat_session_close(s, code,
+                               code == CHAT_CLOSE_REVOKED
+                               ? "device revoked: log in again"
+                               : "the same device connected elsewhere");
+    }
+}
+
+
+/* Every tick: who was not heard for two heartbeats, whose token has expired. */
+
+void
+ngx_chat_session_tick(void)
+{
+    ngx_queue_t         *q, *next;
+    ngx_uint_t           i;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_session_t  *s;
+
+    edge = ngx_chat_edge;
+
+    for (q = ngx_queue_head(&edge->heard);
+         q != ngx_queue_sentinel(&edge->heard);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        s = ngx_queue_data(q, ngx_chat_session_t, heard);
+
+        /* locations may differ in their heartbeat: the shortest ends the
+         * walk */
+        if (ngx_current_msec - s->heard_at < 2 * edge->min_heartbeat) {
+            break;
+        }
+
+        if (s->state == NGX_CHAT_OPEN
+            && ngx_current_msec - s->heard_at > 2 * s->conf->heartbeat)
+        {
+            ngx_chat_session_close(s, CHAT_CLOSE_NO_HEARTBEAT,
+                                   "no heartbeat");
+        }
+    }
+
+    /* expiry: all sessions once in a second, a tenth of the buckets a tick */
+    if (edge->by_id.buckets == NULL) {
+        return;
+    }
+
+    for (i = edge->ticks % 10; i <= edge->by_id.mask; i += 10) {
+        for (s = edge->by_id.buckets[i]; s; s = s->next_id) {
+
+            if (s->state == NGX_CHAT_OPEN && s->expires
+                && s->expires <= ngx_time())
+            {
+                ngx_chat_session_close(s, CHAT_CLOSE_TOKEN_EXPIRED,
+                                       "token expired: refresh it");
+            }
+        }
+    }
+}

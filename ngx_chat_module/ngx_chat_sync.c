@@ -1,0 +1,588 @@
+/*
+ * ngx_chat_sync.c: catch-up, and the repair of gaps.
+ *
+ * Called when a session opens, when the subscription was away, when deliver
+ * sees a hole, when the client marks, and from the tick; hands requests to the
+ * sync worker through publish and its pages to deliver. The session's table
+ * says per chat what was written (last) and what there is (target); pages are
+ * asked until no chat has target above last, at most CHAT_SYNC_WINDOW entries
+ * ahead of the client's marks. One request at a time, asked again after 3 s.
+ */
+
+#include "ngx_chat.h"
+
+
+#define NGX_CHAT_SYNC_WAIT    3000      /* ms until a request is asked again */
+#define NGX_CHAT_SYNC_FAILED  500       /* ms after the worker could not     */
+#define NGX_CHAT_SYNC_SILENT  60000     /* ms a client may leave unmarked    */
+#define NGX_CHAT_SYNC_STUCK   8         /* pages without any progress        */
+
+
+static void ngx_chat_sync_ask_list(ngx_chat_session_t *s);
+static ngx_uint_t ngx_chat_sync_ask_checks(ngx_chat_session_t *s);
+static ngx_uint_t ngx_chat_sync_ask_page(ngx_chat_session_t *s);
+static void ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type,
+    u_char *body, size_t len);
+static void ngx_chat_sync_done(ngx_chat_session_t *s);
+static void ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec);
+
+
+static void
+ngx_chat_sync_queue(ngx_chat_session_t *s)
+{
+    if (!s->in_work) {
+        s->in_work = 1;
+        ngx_queue_insert_tail(&ngx_chat_edge->work, &s->work);
+    }
+}
+
+
+/* A new session: first its route, then, on the same connection to Redis, the
+ * question what it missed. So no entry can fall between the two. */
+
+void
+ngx_chat_sync_start(ngx_chat_session_t *s)
+{
+    s->sync = NGX_CHAT_SYNC_LIST;
+    s->sync_at = ngx_current_msec;
+    ngx_chat_sync_queue(s);
+
+    if (ngx_chat_route_set(s) == NGX_OK) {
+        ngx_chat_sync_more(s);
+    }
+}
+
+
+/* Publishes may have been lost: every session looks again, spread over time. */
+
+void
+ngx_chat_sync_all(void)
+{
+    ngx_queue_t         *q;
+    ngx_msec_t           spread;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_session_t  *s;
+
+    edge = ngx_chat_edge;
+    spread = ngx_min(edge->by_id.n / 5, 3000);
+
+    for (q = ngx_queue_head(&edge->heard);
+         q != ngx_queue_sentinel(&edge->heard);
+         q = ngx_queue_next(q))
+    {
+        s = ngx_queue_data(q, ngx_chat_session_t, heard);
+
+        if (s->state != NGX_CHAT_OPEN || !s->taken || s->echo) {
+            continue;
+        }
+
+        s->sync = NGX_CHAT_SYNC_LIST;
+        s->sync_asked = 0;
+        s->sync_page++;         /* what is under way is old */
+        s->sync_at = ngx_current_msec
+                     + (spread ? randombytes_uniform(spread) : 0);
+        ngx_chat_sync_queue(s);
+    }
+}
+
+
+/* The session ends. */
+
+void
+ngx_chat_sync_forget(ngx_chat_session_t *s)
+{
+    if (s->in_work) {
+        ngx_queue_remove(&s->work);
+        s->in_work = 0;
+    }
+}
+
+
+/* Finds or adds a chat; makes room in a table that is full of chats with
+ * nothing left to do. */
+
+ngx_chat_known_t *
+ngx_chat_sync_know(ngx_chat_session_t *s, const u_char *chat)
+{
+    ngx_chat_known_t  *k;
+
+    k = ngx_chat_table_find(&s->table, chat);
+    if (k != NULL) {
+        return k;
+    }
+
+    if (s->table.n >= NGX_CHAT_TABLE_MAX && s->sync == NGX_CHAT_LIVE) {
+        ngx_chat_table_compact(&s->table);
+        s->sync_pos = 0;
+    }
+
+    return ngx_chat_table_add(&s->table, s->connection->log, chat);
+}
+
+
+/* Some chat has a gap, or waits for its marks. */
+
+void
+ngx_chat_sync_repair(ngx_chat_session_t *s)
+{
+    if (s->sync != NGX_CHAT_LIVE) {
+        return;             /* catch-up comes to it */
+    }
+
+    s->repair = 1;
+    s->sync_pos = 0;
+    ngx_chat_sync_queue(s);
+    ngx_chat_sync_more(s);
+}
+
+
+/* Asks whatever comes next, if anything can be asked now. */
+
+void
+ngx_chat_sync_more(ngx_chat_session_t *s)
+{
+    if (s->state != NGX_CHAT_OPEN || s->sync_asked
+        || (s->sync == NGX_CHAT_LIVE && !s->repair)
+        || (ngx_msec_int_t) (ngx_current_msec - s->sync_at) < 0
+        || !s->routed
+        || !ngx_chat_redis_ready())
+    {
+        return;
+    }
+
+    if (s->sync == NGX_CHAT_SYNC_LIST) {
+        ngx_chat_sync_ask_list(s);
+        return;
+    }
+
+    /* its socket is behind: go on when it has been written */
+    if (s->out_bytes > s->conf->send_buffer / 2) {
+        return;
+    }
+
+    if (ngx_chat_sync_ask_checks(s) || ngx_chat_sync_ask_page(s)) {
+        return;
+    }
+
+    if (s->sync_pos == s->table.n) {
+        ngx_chat_sync_done(s);
+    }
+}
+
+
+static void
+ngx_chat_sync_ask_list(ngx_chat_session_t *s)
+{
+    s->sync_rest = 0;
+    ngx_chat_sync_ask(s, CHAT_EV_SYNC_LIST, NULL, 0);
+}
+
+
+/* Chats whose marks decide: were they seen before this connection? */
+
+static ngx_uint_t
+ngx_chat_sync_ask_checks(ngx_chat_session_t *s)
+{
+    u_char             body[CHAT_SYNC_CHATS * CHAT_WANT_SIZE], *p;
+    ngx_uint_t         i, n;
+    chat_want_t        want;
+    ngx_chat_known_t  *k;
+
+    p = body;
+
+    for (i = 0, n = 0; i < s->table.n && n < CHAT_SYNC_CHATS; i++) {
+        k = &s->table.known[i];
+
+        if (!(k->flags & NGX_CHAT_CHECK)) {
+            continue;
+        }
+
+        ngx_memzero(&want, sizeof(chat_want_t));
+        ngx_memcpy(want.chat, k->chat, 16);
+        p = chat_want_encode(&want, p);
+        k->flags |= NGX_CHAT_ASKED;
+        n++;
+    }
+
+    if (n == 0) {
+        return 0;
+    }
+
+    ngx_chat_sync_ask(s, CHAT_EV_SYNC_LIST, body, p - body);
+
+    return 1;
+}
+
+
+/* 1 when a page is under way, or the window is full and only the client's
+ * marks can open it. */
+
+static ngx_uint_t
+ngx_chat_sync_ask_page(ngx_chat_session_t *s)
+{
+    u_char             body[CHAT_SYNC_CHATS * CHAT_WANT_SIZE], *p;
+    uint64_t           room;
+    ngx_uint_t         n;
+    chat_want_t        want;
+    ngx_chat_known_t  *k;
+
+    room = CHAT_SYNC_PAGE;
+
+    if (s->sync != NGX_CHAT_LIVE) {
+        room = ngx_min(room, CHAT_SYNC_WINDOW - s->unacked);
+    }
+
+    p = body;
+    n = 0;
+
+    /* sync_pos stays at the first chat with something to fetch */
+    while (s->sync_pos < s->table.n) {
+        k = &s->table.known[s->sync_pos];
+
+        if (k->target > k->last && !(k->flags & NGX_CHAT_WAITS)) {
+            break;
+        }
+
+        s->sync_pos++;
+    }
+
+    if (s->sync_pos == s->table.n) {
+        return 0;
+    }
+
+    if (room == 0) {
+        return 1;
+    }
+
+    for (k = &s->table.known[s->sync_pos];
+         k < &s->table.known[s->table.n] && room && n < CHAT_SYNC_CHATS;
+         k++)
+    {
+        if (k->target <= k->last || (k->flags & NGX_CHAT_WAITS)) {
+            continue;
+        }
+
+        ngx_memcpy(want.chat, k->chat, 16);
+        want.after = k->last;
+        want.to = ngx_min(k->target, k->last + room);
+        room -= want.to - want.after;
+        p = chat_want_encode(&want, p);
+        n++;
+    }
+
+    ngx_chat_sync_ask(s, CHAT_EV_SYNC_PAGE, body, p - body);
+
+    return 1;
+}
+
+
+static void
+ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
+    size_t len)
+{
+    chat_event_t  ev;
+
+    ngx_memzero(&ev, sizeof(chat_event_t));
+
+    ev.type = type;
+    ev.session = s->id;
+    ev.user = s->user;
+    ev.device = s->device;
+    ev.seq = ++s->sync_page;
+
+    if (len) {
+        ev.body.data = (char *) body;
+        ev.body.len = len;
+    }
+
+    if (ngx_chat_publish_sync(&ev) != NGX_OK) {
+        return;                 /* the tick asks again */
+    }
+
+    s->sync_asked = 1;
+    s->sync_at = ngx_current_msec;
+    ngx_chat_sync_queue(s);
+}
+
+
+/* The answer to a question for all chats that are behind, or for some. */
+
+void
+ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
+{
+    size_t             i;
+    ngx_uint_t         asked;
+    const uint8_t     *p;
+    chat_list_item_t   item;
+    ngx_chat_known_t  *k;
+
+    asked = rec->flags & CHAT_REC_F_ASKED;
+
+    if (!s->sync_asked || (!asked && s->sync != NGX_CHAT_SYNC_LIST)) {
+        return;
+    }
+
+    s->sync_asked = 0;
+
+    if (rec->flags & CHAT_REC_F_FAILED) {
+        s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
+        return;
+    }
+
+    p = rec->items;
+
+    for (i = 0; i < rec->nitems; i++) {
+        p = chat_batch_read_item(p, &item);
+
+        k = ngx_chat_table_find(&s->table, item.chat);
+
+        if (k == NULL) {
+            k = ngx_chat_sync_know(s, item.chat);
+
+            if (k == NULL) {
+                /* the rest comes with another list */
+                s->sync_rest = 1;
+                break;
+            }
+
+            k->flags |= NGX_CHAT_UNSEEN;
+        }
+
+        if (k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS)) {
+            k->last = item.delivered;
+        }
+
+        k->acked = ngx_max(k->acked, item.delivered);
+        k->target = ngx_max(k->target, item.last);
+        k->flags &= ~(NGX_CHAT_UNSEEN | NGX_CHAT_WAITS | NGX_CHAT_ASKED);
+    }
+
+    if (rec->flags & CHAT_REC_F_MORE) {
+        s->sync_rest = 1;
+    }
+
+    for (i = 0; i < s->table.n; i++) {
+        k = &s->table.known[i];
+
+        if (asked) {
+            /* not answered for: not, or no longer, a chat of this user */
+            if (k->flags & NGX_CHAT_ASKED) {
+                k->flags &= ~(NGX_CHAT_WAITS | NGX_CHAT_ASKED);
+                k->target = k->last;
+            }
+
+        } else if (!s->sync_rest) {
+            k->flags &= ~NGX_CHAT_PROVISIONAL;
+        }
+    }
+
+    if (!asked) {
+        s->sync = NGX_CHAT_SYNC_PAGES;
+        s->marked_at = ngx_current_msec;
+    }
+
+    s->sync_pos = 0;
+    s->sync_at = ngx_current_msec;
+    ngx_chat_sync_more(s);
+}
+
+
+void
+ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
+{
+    size_t      pos;
+    uint64_t    before;
+    chat_rec_t  entry;
+
+    if (!s->sync_asked || rec->seq != s->sync_page) {
+        return;             /* asked again since */
+    }
+
+    s->sync_asked = 0;
+    s->sync_at = ngx_current_msec;
+    ngx_chat_edge->counters.pages++;
+
+    if (rec->flags & CHAT_REC_F_FAILED) {
+        s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
+        return;
+    }
+
+    before = s->sync_written;
+    pos = 0;
+
+    while (chat_batch_next(rec->items, rec->nitems, &pos, &entry) == 1) {
+        ngx_chat_sync_entry(s, &entry);
+
+        if (s->state != NGX_CHAT_OPEN) {
+            return;
+        }
+    }
+
+    if (s->sync_written != before) {
+        s->sync_stuck = 0;
+
+    } else if (++s->sync_stuck > NGX_CHAT_SYNC_STUCK) {
+        /* entries that were promised are not there: we are wrong */
+        ngx_log_error(NGX_LOG_ALERT, s->connection->log, 0,
+                      "chat session %uL user %uL: %ui pages brought nothing",
+                      s->id, s->user, (ngx_uint_t) s->sync_stuck);
+        ngx_chat_session_close(s, CHAT_CLOSE_INTERNAL, "internal error");
+        return;
+    }
+
+    ngx_chat_sync_more(s);
+}
+
+
+static void
+ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
+{
+    ngx_chat_frame_t  *frame;
+    ngx_chat_known_t  *k;
+
+    k = ngx_chat_table_find(&s->table, rec->chat);
+
+    if (k == NULL || rec->seq != k->last + 1) {
+        return;             /* came live meanwhile, or was asked twice */
+    }
+
+    frame = NULL;
+
+    if (ngx_chat_deliver_write(s, rec, &frame, 0) == NGX_OK) {
+        k->last = rec->seq;
+        s->sync_written++;
+
+        if (s->sync != NGX_CHAT_LIVE) {
+            if (s->unacked++ == 0) {
+                s->marked_at = ngx_current_msec;
+            }
+        }
+    }
+
+    if (frame != NULL) {
+        ngx_chat_frame_free(frame);
+    }
+}
+
+
+/* The client marks: the window opens. */
+
+void
+ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_known_t *k,
+    uint64_t seq)
+{
+    uint64_t  n;
+
+    if (k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS)) {
+        return;
+    }
+
+    seq = ngx_min(seq, k->last);
+
+    if (seq <= k->acked) {
+        return;
+    }
+
+    n = seq - k->acked;
+    k->acked = seq;
+
+    if (s->sync == NGX_CHAT_LIVE) {
+        return;
+    }
+
+    s->unacked -= ngx_min(n, s->unacked);
+    s->marked_at = ngx_current_msec;
+
+    ngx_chat_sync_more(s);
+}
+
+
+/* Nothing is left to fetch. */
+
+static void
+ngx_chat_sync_done(ngx_chat_session_t *s)
+{
+    ngx_chat_frame_t  *f;
+
+    if (s->sync_rest) {
+        /* the list was cut: the rest of it */
+        s->sync = NGX_CHAT_SYNC_LIST;
+        ngx_chat_sync_more(s);
+        return;
+    }
+
+    s->sync = NGX_CHAT_LIVE;
+    s->repair = 0;
+    s->sync_pos = 0;
+    s->unacked = 0;
+
+    if (s->synced) {
+        return;
+    }
+
+    s->synced = 1;
+
+    f = ngx_chat_frame_text((u_char *) "{\"type\":\"sync_complete\"}",
+                            sizeof("{\"type\":\"sync_complete\"}") - 1);
+
+    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+    }
+
+    if (f != NULL) {
+        ngx_chat_frame_free(f);
+    }
+}
+
+
+/* Every 100 ms, over the sessions that have work: ask again what was not
+ * answered, let go of who does not mark. */
+
+void
+ngx_chat_sync_tick(void)
+{
+    ngx_uint_t           i;
+    ngx_queue_t         *q, *next;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_session_t  *s;
+
+    edge = ngx_chat_edge;
+
+    for (q = ngx_queue_head(&edge->work);
+         q != ngx_queue_sentinel(&edge->work);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        s = ngx_queue_data(q, ngx_chat_session_t, work);
+
+        if (s->sync == NGX_CHAT_LIVE && !s->repair) {
+            continue;       /* here for its marks */
+        }
+
+        if (s->sync_asked
+            && ngx_current_msec - s->sync_at > NGX_CHAT_SYNC_WAIT)
+        {
+            s->sync_asked = 0;
+
+            for (i = 0; i < s->table.n; i++) {
+                s->table.known[i].flags &= ~NGX_CHAT_ASKED;
+            }
+        }
+
+        if (!s->routed && !s->superseded && ngx_chat_redis_ready()) {
+            (void) ngx_chat_route_set(s);
+        }
+
+        if (s->sync == NGX_CHAT_SYNC_PAGES
+            && s->unacked >= CHAT_SYNC_WINDOW
+            && ngx_current_msec - s->marked_at > NGX_CHAT_SYNC_SILENT)
+        {
+            ngx_chat_session_close(s, CHAT_CLOSE_TOO_SLOW,
+                                   "catching up, but nothing is marked as "
+                                   "delivered");
+            continue;
+        }
+
+        ngx_chat_sync_more(s);
+    }
+}

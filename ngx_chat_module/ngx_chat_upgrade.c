@@ -1,0 +1,622 @@
+/*
+ * ngx_chat_upgrade.c: the opening handshake (RFC 6455, section 4.2).
+ *
+ * Called as content handler of /ws. Every check comes before the 101 and is
+ * refused with problem+json. Then the connection is taken over from HTTP: the
+ * request, its pool and its buffers are freed, and what stays is the
+ * connection and one session (ngx_chat_session.c), so an idle client costs
+ * little. Hands to ngx_chat_read.c.
+ */
+
+#include "ngx_chat.h"
+
+#include <ngx_sha1.h>
+
+
+typedef struct {
+    ngx_str_t  key;
+    ngx_str_t  version;
+    ngx_str_t  protocol;        /* all values, joined                */
+    ngx_str_t  origin;
+    ngx_uint_t nkey;
+    ngx_uint_t norigin;
+} ngx_chat_upgrade_t;
+
+
+static ngx_int_t ngx_chat_upgrade_headers(ngx_http_request_t *r,
+    ngx_chat_upgrade_t *up, const char **why);
+static ngx_int_t ngx_chat_upgrade_collect(ngx_http_request_t *r,
+    ngx_chat_upgrade_t *up);
+static ngx_int_t ngx_chat_upgrade_origin(ngx_http_request_t *r,
+    ngx_chat_loc_conf_t *lcf, ngx_chat_upgrade_t *up);
+static ngx_int_t ngx_chat_upgrade_protocols(ngx_str_t *offered,
+    ngx_str_t *bearer);
+static ngx_int_t ngx_chat_upgrade_switch(ngx_http_request_t *r,
+    ngx_chat_loc_conf_t *lcf, ngx_chat_upgrade_t *up, chat_token_t *token,
+    ngx_str_t *protocol);
+static void ngx_chat_upgrade_take(ngx_event_t *ev);
+
+
+ngx_int_t
+ngx_chat_upgrade_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc, offered, header;
+    ngx_str_t             bearer, token, protocol;
+    const char           *why;
+    chat_token_t          claims;
+    ngx_chat_upgrade_t    up;
+    ngx_chat_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
+
+    if (ngx_chat_edge == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    why = NULL;
+    rc = ngx_chat_upgrade_headers(r, &up, &why);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (why != NULL) {
+        goto bad_request;
+    }
+
+    if (ngx_chat_upgrade_origin(r, lcf, &up) != NGX_OK) {
+        ngx_chat_edge->counters.refused++;
+        return ngx_chat_problem(r, CHAT_E_FORBIDDEN,
+                                "This Origin may not connect: add it to "
+                                "chat_allowed_origins.", 0);
+    }
+
+    ngx_str_null(&bearer);
+    ngx_str_null(&token);
+
+    offered = ngx_chat_upgrade_protocols(&up.protocol, &bearer);
+    if (offered != NGX_OK) {
+        why = "Offer the subprotocol chat.v1 in Sec-WebSocket-Protocol.";
+        goto bad_request;
+    }
+
+    header = ngx_chat_auth_bearer(r, &token);
+
+    if (header == NGX_ERROR
+        || (header == NGX_OK && bearer.len
+            && (bearer.len != token.len
+                || ngx_memcmp(bearer.data, token.data, token.len) != 0)))
+    {
+        ngx_chat_edge->counters.refused++;
+        return ngx_chat_problem(r, CHAT_E_UNAUTHORIZED,
+                                "Send one access token, in Authorization or "
+                                "as the subprotocol bearer.<token>.", 0);
+    }
+
+    if (header != NGX_OK) {
+        token = bearer;
+    }
+
+    if (token.len == 0) {
+        ngx_chat_edge->counters.refused++;
+        return ngx_chat_problem(r, CHAT_E_UNAUTHORIZED,
+                                "Send the access token in Authorization or "
+                                "as the subprotocol bearer.<token>.", 0);
+    }
+
+    rc = ngx_chat_auth_check(r, &token, &claims, &why);
+    if (rc != CHAT_OK) {
+        ngx_chat_edge->counters.refused++;
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "chat connect refused: %s", why);
+        return ngx_chat_problem(r, rc, why, 0);
+    }
+
+    /* without Redis nobody could be told where this device is */
+    if (!ngx_chat_redis_ready()) {
+        ngx_chat_edge->counters.unavailable++;
+        return ngx_chat_problem(r, CHAT_E_UNAVAILABLE,
+                                "The server cannot take connections just "
+                                "now: try again.", 2);
+    }
+
+    ngx_str_set(&protocol, CHAT_SUBPROTOCOL);
+
+    return ngx_chat_upgrade_switch(r, lcf, &up, &claims, &protocol);
+
+bad_request:
+
+    ngx_chat_edge->counters.refused++;
+    return ngx_chat_problem(r, CHAT_E_BAD_REQUEST, why, 0);
+}
+
+
+#ifdef CHAT_TEST_BUILD
+
+/* The same handshake, reader and writer without token: for conformance
+ * suites, which want a server that echoes. */
+
+ngx_int_t
+ngx_chat_upgrade_echo_handler(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    const char           *why;
+    chat_token_t          claims;
+    ngx_chat_upgrade_t    up;
+    ngx_chat_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
+
+    why = NULL;
+    rc = ngx_chat_upgrade_headers(r, &up, &why);
+
+    if (rc != NGX_OK || why != NULL) {
+        return rc != NGX_OK ? rc
+                            : ngx_chat_problem(r, CHAT_E_BAD_REQUEST, why, 0);
+    }
+
+    ngx_memzero(&claims, sizeof(chat_token_t));
+
+    return ngx_chat_upgrade_switch(r, lcf, &up, &claims, NULL);
+}
+
+#endif
+
+
+/* Checks everything RFC 6455 asks of the request. NGX_OK with *why set when it
+ * is a bad request; another value is the answer already. */
+
+static ngx_int_t
+ngx_chat_upgrade_headers(ngx_http_request_t *r, ngx_chat_upgrade_t *up,
+    const char **why)
+{
+    ngx_int_t         rc;
+    ngx_table_elt_t  *h;
+
+    if (r->method != NGX_HTTP_GET) {
+        ngx_chat_edge->counters.refused++;
+        return ngx_chat_problem(r, CHAT_E_METHOD_NOT_ALLOWED,
+                                "A WebSocket is opened with GET.", 0);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_memzero(up, sizeof(ngx_chat_upgrade_t));
+
+    if (ngx_chat_upgrade_collect(r, up) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r->http_version < NGX_HTTP_VERSION_11
+#if (NGX_HTTP_V2)
+        || r->stream
+#endif
+       )
+    {
+        *why = "A WebSocket needs HTTP/1.1.";
+        return NGX_OK;
+    }
+
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        *why = "An upgrade request has no body.";
+        return NGX_OK;
+    }
+
+    h = r->headers_in.upgrade;
+    if (h == NULL
+        || ngx_strlcasestrn(h->value.data, h->value.data + h->value.len,
+                            (u_char *) "websocket", sizeof("websocket") - 2)
+           == NULL)
+    {
+        *why = "This is a WebSocket: send 'Upgrade: websocket'.";
+        return NGX_OK;
+    }
+
+    h = r->headers_in.connection;
+    if (h == NULL
+        || ngx_strlcasestrn(h->value.data, h->value.data + h->value.len,
+                            (u_char *) "upgrade", sizeof("upgrade") - 2)
+           == NULL)
+    {
+        *why = "The header 'Connection: Upgrade' is missing.";
+        return NGX_OK;
+    }
+
+    if (up->version.len != 2
+        || ngx_memcmp(up->version.data, "13", 2) != 0)
+    {
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        /* RFC 6455, section 4.4 */
+        h->hash = 1;
+        ngx_str_set(&h->key, "Sec-WebSocket-Version");
+        ngx_str_set(&h->value, "13");
+
+        *why = "Sec-WebSocket-Version must be 13.";
+        return NGX_OK;
+    }
+
+    if (up->nkey != 1
+        || ws_key_check((char *) up->key.data, up->key.len) != 0)
+    {
+        *why = "Sec-WebSocket-Key must be one value of 16 bytes in base64.";
+        return NGX_OK;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_chat_upgrade_collect(ngx_http_request_t *r, ngx_chat_upgrade_t *up)
+{
+    u_char           *p;
+    ngx_str_t         joined;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+#define is(name)                                                              \
+        (h[i].key.len == sizeof(name) - 1                                     \
+         && ngx_strncasecmp(h[i].key.data, (u_char *) name,                   \
+                            sizeof(name) - 1) == 0)
+
+        if (is("Sec-WebSocket-Key")) {
+            up->key = h[i].value;
+            up->nkey++;
+
+        } else if (is("Sec-WebSocket-Version")) {
+            up->version = h[i].value;
+
+        } else if (is("Origin")) {
+            up->origin = h[i].value;
+            up->norigin++;
+
+        } else if (is("Sec-WebSocket-Protocol")) {
+
+            /* may be split over several headers (section 11.3.4) */
+            joined.len = up->protocol.len + 1 + h[i].value.len;
+            joined.data = ngx_pnalloc(r->pool, joined.len);
+            if (joined.data == NULL) {
+                return NGX_ERROR;
+            }
+
+            p = ngx_cpymem(joined.data, up->protocol.data, up->protocol.len);
+            *p++ = ',';
+            ngx_memcpy(p, h[i].value.data, h[i].value.len);
+            up->protocol = joined;
+        }
+
+#undef is
+    }
+
+    return NGX_OK;
+}
+
+
+/* RFC 6455, section 10.2. Absent (not a browser) or the own host, unless
+ * chat_allowed_origins says which. */
+
+static ngx_int_t
+ngx_chat_upgrade_origin(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
+    ngx_chat_upgrade_t *up)
+{
+    u_char      *host;
+    ngx_str_t   *allowed, own;
+    ngx_uint_t   i;
+
+    if (up->norigin == 0) {
+        return NGX_OK;
+    }
+
+    if (up->norigin > 1) {
+        return NGX_ERROR;
+    }
+
+    if (lcf->origins != NULL) {
+        allowed = lcf->origins->elts;
+
+        for (i = 0; i < lcf->origins->nelts; i++) {
+            if ((allowed[i].len == 3
+                 && ngx_strncmp(allowed[i].data, "any", 3) == 0)
+                || (allowed[i].len == up->origin.len
+                    && ngx_strncasecmp(allowed[i].data, up->origin.data,
+                                       up->origin.len)
+                       == 0))
+            {
+                return NGX_OK;
+            }
+        }
+    }
+
+    /* the own host, port included: both sides leave out a default one */
+    if (r->headers_in.host == NULL) {
+        return NGX_ERROR;
+    }
+
+    own = r->headers_in.host->value;
+    host = NULL;
+
+    if (up->origin.len > 8
+        && ngx_strncasecmp(up->origin.data, (u_char *) "https://", 8) == 0)
+    {
+        host = up->origin.data + 8;
+
+    } else if (up->origin.len > 7
+               && ngx_strncasecmp(up->origin.data, (u_char *) "http://", 7)
+                  == 0)
+    {
+        host = up->origin.data + 7;
+    }
+
+    if (host == NULL
+        || (size_t) (up->origin.data + up->origin.len - host) != own.len
+        || ngx_strncasecmp(host, own.data, own.len) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK when chat.v1 is among the offered ones; *bearer gets the token. */
+
+static ngx_int_t
+ngx_chat_upgrade_protocols(ngx_str_t *offered, ngx_str_t *bearer)
+{
+    u_char     *p, *end, *start;
+    size_t      len;
+    ngx_int_t   rc;
+
+    rc = NGX_DECLINED;
+    p = offered->data;
+    end = p + offered->len;
+
+    while (p < end) {
+
+        while (p < end && (*p == ',' || *p == ' ' || *p == '\t')) {
+            p++;
+        }
+
+        start = p;
+
+        while (p < end && *p != ',' && *p != ' ' && *p != '\t') {
+            p++;
+        }
+
+        len = p - start;
+
+        if (len == sizeof(CHAT_SUBPROTOCOL) - 1
+            && ngx_memcmp(start, CHAT_SUBPROTOCOL, len) == 0)
+        {
+            rc = NGX_OK;
+
+        } else if (len > sizeof(CHAT_SUBPROTOCOL_BEARER) - 1
+                   && ngx_memcmp(start, CHAT_SUBPROTOCOL_BEARER,
+                                 sizeof(CHAT_SUBPROTOCOL_BEARER) - 1)
+                      == 0)
+        {
+            bearer->data = start + sizeof(CHAT_SUBPROTOCOL_BEARER) - 1;
+            bearer->len = len - (sizeof(CHAT_SUBPROTOCOL_BEARER) - 1);
+        }
+    }
+
+    return rc;
+}
+
+
+/* Everything is allowed: make the session, queue the 101 as its first bytes,
+ * and take the connection over once HTTP has let go of the request. */
+
+static ngx_int_t
+ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
+    ngx_chat_upgrade_t *up, chat_token_t *token, ngx_str_t *protocol)
+{
+    u_char              *p, sha1[20];
+    char                 accept[WS_ACCEPT_LEN];
+    size_t               len;
+    ngx_event_t         *ev;
+    ngx_sha1_t           ctx;
+    ngx_chat_frame_t    *f;
+    ngx_chat_session_t  *s;
+
+    ngx_sha1_init(&ctx);
+    ngx_sha1_update(&ctx, up->key.data, up->key.len);
+    ngx_sha1_update(&ctx, WS_GUID, sizeof(WS_GUID) - 1);
+    ngx_sha1_final(sha1, &ctx);
+    ws_accept(sha1, accept);
+
+    s = ngx_chat_session_open(r, lcf, token);
+    if (s == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+#define NGX_CHAT_101  "HTTP/1.1 101 Switching Protocols" CRLF                 \
+                      "Upgrade: websocket" CRLF                               \
+                      "Connection: Upgrade" CRLF                              \
+                      "Sec-WebSocket-Accept: "
+
+    len = sizeof(NGX_CHAT_101) - 1 + WS_ACCEPT_LEN + 2
+          + sizeof("Sec-WebSocket-Protocol: " CRLF) - 1
+          + (protocol ? protocol->len : 0) + 2;
+
+    /* not a WebSocket frame: raw bytes in the same queue */
+    f = ngx_alloc(offsetof(ngx_chat_frame_t, data) + len, r->connection->log);
+    if (f == NULL) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_cpymem(f->data, NGX_CHAT_101, sizeof(NGX_CHAT_101) - 1);
+    p = ngx_cpymem(p, accept, WS_ACCEPT_LEN);
+    p = ngx_cpymem(p, CRLF, 2);
+
+    if (protocol) {
+        p = ngx_sprintf(p, "Sec-WebSocket-Protocol: %V" CRLF, protocol);
+    }
+
+    p = ngx_cpymem(p, CRLF, 2);
+
+    f->refs = 1;
+    f->len = p - f->data;
+
+    if (ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_frame_free(f);
+        ngx_chat_session_destroy(s, "out of memory");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_chat_frame_free(f);
+
+    /* HTTP finalizes the request after we return; the posted event runs when
+     * nobody holds it any more but us */
+    ev = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
+    if (ev == NULL) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ev->handler = ngx_chat_upgrade_take;
+    ev->data = r;
+    ev->log = r->connection->log;
+
+    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+    r->keepalive = 0;
+    r->main->count++;
+
+    ngx_post_event(ev, &ngx_posted_events);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_chat_upgrade_take(ngx_event_t *ev)
+{
+    ngx_buf_t              *b;
+    ngx_chain_t            *cl;
+    ngx_chat_ctx_t         *ctx;
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_chat_session_t     *s;
+    ngx_http_connection_t  *hc;
+
+    r = ev->data;
+    c = r->connection;
+    hc = r->http_connection;
+    b = r->header_in;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_chat_module);
+    s = ngx_chat_session_find(ctx->session);
+
+    /* a client may have sent frames behind its handshake */
+    if (s != NULL && b->pos < b->last) {
+        s->early.len = b->last - b->pos;
+        s->early.data = ngx_pnalloc(c->pool, s->early.len);
+
+        if (s->early.data == NULL) {
+            ngx_chat_session_destroy(s, "out of memory");
+            s = NULL;
+
+        } else {
+            ngx_memcpy(s->early.data, b->pos, s->early.len);
+        }
+    }
+
+    if (s == NULL) {
+        /* closed since: it gave up the connection to us */
+        r->count = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
+        return;
+    }
+
+    c->sent = s->out->frame->len;       /* for the access log */
+    r->count = 1;
+    ngx_http_free_request(r, 0);
+
+    /* as after a keep-alive request: give the header buffers back */
+    ngx_pfree(c->pool, c->buffer->start);
+
+    for (cl = hc->free; cl; cl = cl->next) {
+        ngx_pfree(c->pool, cl->buf->start);
+    }
+
+    for (cl = hc->busy; cl; cl = cl->next) {
+        ngx_pfree(c->pool, cl->buf->start);
+    }
+
+    hc->free = NULL;
+    hc->busy = NULL;
+    hc->nbusy = 0;
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+
+    s->taken = 1;
+    c->destroyed = 0;
+    c->data = s;
+    c->idle = 1;            /* so that a reload calls our read handler */
+    c->log->action = "serving a chat session";
+
+    c->read->handler = ngx_chat_read_handler;
+    c->write->handler = ngx_chat_write_handler;
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    (void) ngx_tcp_nodelay(c);
+
+    if (!s->echo) {
+        if (ngx_chat_session_welcome(s) != NGX_OK) {
+            ngx_chat_session_destroy(s, "out of memory");
+            return;
+        }
+
+        ngx_chat_sync_start(s);
+    }
+
+    if (ngx_exiting) {
+        ngx_chat_drain_session(s);
+    }
+
+    ngx_chat_write_flush(s);
+
+    if (s->early.len) {
+        ngx_chat_read_bytes(s, s->early.data, s->early.data + s->early.len);
+    }
+
+    if (s->state != NGX_CHAT_CLOSED) {
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+}

@@ -1,0 +1,372 @@
+/*
+ * ngx_chat_write.c: frames out.
+ *
+ * Called from everything that answers or delivers; hands to the socket. A
+ * frame is built once and shared; a session's queue holds references. Nothing
+ * is written at once: sessions with something to write are gathered, and at
+ * the end of the turn each gets one send() for all of it. The queue is bounded
+ * by chat_send_buffer: a client that does not read is closed with 4008.
+ */
+
+#include "ngx_chat.h"
+
+
+#define NGX_CHAT_FREE_OUT  1024         /* queue cells kept for reuse */
+
+
+ngx_chat_frame_t *
+ngx_chat_frame_new(ngx_uint_t op, size_t len, u_char **payload_r)
+{
+    u_char             head[WS_HEAD_MAX];
+    size_t             n;
+    ngx_chat_frame_t  *f;
+
+    n = ws_head(head, op, len);
+
+    f = ngx_alloc(offsetof(ngx_chat_frame_t, data) + n + len,
+                  ngx_cycle->log);
+    if (f == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(f->data, head, n);
+    f->refs = 1;
+    f->len = n + len;
+    *payload_r = f->data + n;
+
+    return f;
+}
+
+
+ngx_chat_frame_t *
+ngx_chat_frame_text(const u_char *data, size_t len)
+{
+    u_char            *payload;
+    ngx_chat_frame_t  *f;
+
+    f = ngx_chat_frame_new(WS_OP_TEXT, len, &payload);
+    if (f != NULL) {
+        ngx_memcpy(payload, data, len);
+    }
+
+    return f;
+}
+
+
+void
+ngx_chat_frame_free(ngx_chat_frame_t *f)
+{
+    if (--f->refs == 0) {
+        ngx_free(f);
+    }
+}
+
+
+ngx_chat_out_t *
+ngx_chat_out_new(ngx_chat_frame_t *f)
+{
+    ngx_chat_out_t   *out;
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+    out = edge->free_out;
+
+    if (out != NULL) {
+        edge->free_out = out->next;
+        edge->nfree_out--;
+
+    } else {
+        out = ngx_alloc(sizeof(ngx_chat_out_t), edge->log);
+        if (out == NULL) {
+            return NULL;
+        }
+    }
+
+    out->next = NULL;
+    out->frame = f;
+    f->refs++;
+
+    return out;
+}
+
+
+void
+ngx_chat_out_free(ngx_chat_out_t *out)
+{
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+    ngx_chat_frame_free(out->frame);
+
+    if (edge->nfree_out == NGX_CHAT_FREE_OUT) {
+        ngx_free(out);
+        return;
+    }
+
+    out->next = edge->free_out;
+    edge->free_out = out;
+    edge->nfree_out++;
+}
+
+
+/* Queues a reference to f. NGX_ERROR out of memory; a session that is closing
+ * takes nothing more, which is NGX_OK: nobody is left to be told. */
+
+ngx_int_t
+ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
+{
+    size_t            limit;
+    ngx_chat_out_t   *out;
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+
+    if (s->state != NGX_CHAT_OPEN) {
+        return NGX_OK;
+    }
+
+    limit = s->echo ? s->conf->echo * 2 : s->conf->send_buffer;
+
+    if (s->out_bytes + f->len > limit && s->out_bytes && s->taken) {
+        ngx_chat_write_flush(s);
+
+        if (s->out_bytes + f->len > limit && s->out_bytes
+            && s->state == NGX_CHAT_OPEN && s->close_code == 0)
+        {
+            ngx_chat_session_close(s, CHAT_CLOSE_TOO_SLOW,
+                                   "too slow: reconnect and resume");
+            return NGX_OK;
+        }
+    }
+
+    out = ngx_chat_out_new(f);
+    if (out == NULL) {
+        return NGX_ERROR;
+    }
+
+    *s->out_last = out;
+    s->out_last = &out->next;
+    s->out_bytes += f->len;
+    edge->counters.frames_out++;
+
+    if (!s->in_dirty) {
+        s->in_dirty = 1;
+        ngx_queue_insert_tail(&edge->dirty, &s->dirty);
+        ngx_post_event(&edge->flush, &ngx_posted_events);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Takes n written bytes off the queue. */
+
+static void
+ngx_chat_write_advance(ngx_chat_session_t *s, size_t n)
+{
+    size_t           left;
+    ngx_chat_out_t  *out;
+
+    s->out_bytes -= n;
+    ngx_chat_edge->counters.bytes_out += n;
+
+    while (n) {
+        out = s->out;
+        left = out->frame->len - s->out_pos;
+
+        if (n < left) {
+            s->out_pos += n;
+            return;
+        }
+
+        n -= left;
+        s->out_pos = 0;
+        s->out = out->next;
+        ngx_chat_out_free(out);
+    }
+
+    if (s->out == NULL) {
+        s->out_last = &s->out;
+    }
+}
+
+
+/* Several small frames go out in one send(), one TLS record at a time. */
+
+static size_t
+ngx_chat_write_gather(ngx_chat_session_t *s, u_char **data)
+{
+    u_char          *p, *end;
+    size_t           pos, n;
+    ngx_chat_out_t  *out;
+
+    out = s->out;
+
+    if (out->next == NULL || out->frame->len - s->out_pos > 16384) {
+        *data = out->frame->data + s->out_pos;
+        return out->frame->len - s->out_pos;
+    }
+
+    p = ngx_chat_edge->scratch;
+    end = p + NGX_CHAT_SCRATCH;
+    pos = s->out_pos;
+    *data = p;
+
+    for ( /* void */ ; out != NULL && p < end; out = out->next) {
+        n = ngx_min(out->frame->len - pos, (size_t) (end - p));
+        p = ngx_cpymem(p, out->frame->data + pos, n);
+        pos = 0;
+    }
+
+    return p - *data;
+}
+
+
+void
+ngx_chat_write_flush(ngx_chat_session_t *s)
+{
+    u_char            *data;
+    size_t             len;
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = s->connection;
+
+    if (!s->taken || s->state == NGX_CHAT_CLOSED) {
+        return;
+    }
+
+    while (s->out != NULL && c->write->ready) {
+
+        len = ngx_chat_write_gather(s, &data);
+        n = c->send(c, data, len);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n == NGX_ERROR) {
+            ngx_chat_session_destroy(s, "the client is gone");
+            return;
+        }
+
+        ngx_chat_write_advance(s, n);
+    }
+
+    if (s->out != NULL) {
+        if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+            ngx_chat_session_destroy(s, "write event failed");
+        }
+
+        return;
+    }
+
+    if (s->state == NGX_CHAT_CLOSING && s->peer_closed) {
+        ngx_chat_session_destroy(s, NULL);
+    }
+}
+
+
+/* Drops what is queued, except the rest of a frame that is partly written:
+ * without it the close frame behind it would be read as its payload. */
+
+void
+ngx_chat_write_drop(ngx_chat_session_t *s)
+{
+    ngx_chat_out_t  *out, *next, *keep;
+
+    keep = NULL;
+    out = s->out;
+
+    if (out != NULL && s->out_pos && s->state != NGX_CHAT_CLOSED) {
+        keep = out;
+        out = out->next;
+        keep->next = NULL;
+    }
+
+    for ( /* void */ ; out != NULL; out = next) {
+        next = out->next;
+        ngx_chat_out_free(out);
+    }
+
+    s->out = keep;
+    s->out_last = keep ? &keep->next : &s->out;
+    s->out_bytes = keep ? keep->frame->len - s->out_pos : 0;
+
+    if (keep == NULL) {
+        s->out_pos = 0;
+    }
+}
+
+
+void
+ngx_chat_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t    *c;
+    ngx_chat_session_t  *s;
+
+    c = wev->data;
+    s = c->data;
+
+    if (s->state == NGX_CHAT_CLOSED) {
+        return;
+    }
+
+    if (wev->timedout) {
+        ngx_chat_session_destroy(s, NULL);
+        return;
+    }
+
+    ngx_chat_write_flush(s);
+
+    if (s->state == NGX_CHAT_OPEN && s->out == NULL) {
+        ngx_chat_sync_more(s);
+
+        if (s->paused) {
+            s->paused = 0;
+            ngx_post_event(c->read, &ngx_posted_events);
+        }
+    }
+}
+
+
+/* The end of the turn: write what has gathered, free what has died. */
+
+void
+ngx_chat_write_all(ngx_event_t *ev)
+{
+    ngx_queue_t         *q;
+    ngx_chat_edge_t     *edge;
+    ngx_connection_t    *c;
+    ngx_chat_session_t  *s;
+
+    edge = ngx_chat_edge;
+
+    while (!ngx_queue_empty(&edge->dirty)) {
+        q = ngx_queue_head(&edge->dirty);
+        ngx_queue_remove(q);
+
+        s = ngx_queue_data(q, ngx_chat_session_t, dirty);
+        s->in_dirty = 0;
+        ngx_chat_write_flush(s);
+    }
+
+    while (!ngx_queue_empty(&edge->dead)) {
+        q = ngx_queue_head(&edge->dead);
+        ngx_queue_remove(q);
+
+        s = ngx_queue_data(q, ngx_chat_session_t, dirty);
+        c = s->connection;
+
+        if (c->read->posted) {
+            ngx_delete_posted_event(c->read);
+        }
+
+        if (c->write->posted) {
+            ngx_delete_posted_event(c->write);
+        }
+
+        ngx_chat_session_free(s);
+        ngx_http_close_connection(c);
+    }
+}
