@@ -176,6 +176,23 @@ bench: build
 	@conf/packages.sh bench
 	@CHAT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench
 
+# The load tool. HdrHistogram's C sources come inside an npm package.
+BENCH_HDR := tests/bench/node_modules/native-hdr-histogram/HdrHistogram_c/src
+BENCH_C   := $(wildcard tests/bench/*.c)
+
+$(BENCH_HDR)/hdr_histogram.c: tests/bench/package-lock.json
+	@cd tests/bench && npm ci --silent
+	@touch $@
+
+$(B)/hdr_histogram.o: $(BENCH_HDR)/hdr_histogram.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -c $< -o $@
+
+$(B)/chatload: $(BENCH_C) $(wildcard tests/bench/*.h) $(B)/hdr_histogram.o $(B)/libchat_common.a
+	$(Q)$(CC) $(CFLAGS) -I tests/bench -isystem $(BENCH_HDR) $(BENCH_C) \
+	    $(B)/hdr_histogram.o $(B)/libchat_common.a -o $@ \
+	    -lssl -lcrypto -lsodium -ljansson -lpq -lm
+
 # clang's build of everything, and what may not be written in a file
 lint:
 	@conf/packages.sh lint

@@ -1,0 +1,446 @@
+/*
+ * load_conn.c: one client connection: socket, TLS, what is not yet parsed
+ * and what is not yet written.
+ *
+ * Called from load_loop.c with events and from the protocols to write; hands
+ * what was read to the connection's protocol. Buffers of its own a connection
+ * has only while something is left over, so that 20,000 idle ones are small.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "load_stat.h"
+
+static SSL_CTX  *load_tls;
+
+static int load_conn_bind(load_conn_t *c);
+static void load_conn_opened(load_conn_t *c);
+static void load_conn_handshake(load_conn_t *c);
+static void load_conn_readable(load_conn_t *c);
+static ssize_t load_conn_recv(load_conn_t *c, uint8_t *buf, size_t len);
+static int load_conn_flush(load_conn_t *c);
+static void load_conn_want(load_conn_t *c, int write);
+
+
+/* The server is ourselves on loopback: its certificate is not checked. */
+int
+load_conn_init(const load_opt_t *opt)
+{
+    if (!opt->tls) {
+        return 0;
+    }
+    load_tls = SSL_CTX_new(TLS_client_method());
+    if (load_tls == NULL) {
+        return -1;
+    }
+    SSL_CTX_set_verify(load_tls, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_mode(load_tls, SSL_MODE_ENABLE_PARTIAL_WRITE
+                               | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                               | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(load_tls, SSL_SESS_CACHE_CLIENT
+                                   | SSL_SESS_CACHE_NO_INTERNAL);
+    return 0;
+}
+
+
+void
+load_conn_open(load_conn_t *c)
+{
+    int                  one = 1;
+    load_t              *l = c->load;
+    struct epoll_event   ev;
+    struct sockaddr_in   to;
+
+    load_inc(l, opened);
+    l->handshakes++;
+    c->opened = load_ns();
+    c->ping_due = c->opened;
+    c->state = LOAD_CONNECTING;
+    c->step = 0;
+    c->want_write = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd == -1) {
+        load_conn_close(c, "socket");
+        return;
+    }
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (load_conn_bind(c) != 0) {
+        load_conn_close(c, "bind");
+        return;
+    }
+
+    memset(&to, 0, sizeof(to));
+    to.sin_family = AF_INET;
+    to.sin_port = htons((uint16_t) (c->proto == &load_proto_rest
+                                    ? l->opt->rest_port : l->opt->port));
+    inet_pton(AF_INET, l->opt->host, &to.sin_addr);
+    if (connect(c->fd, (struct sockaddr *) &to, sizeof(to)) != 0
+        && errno != EINPROGRESS)
+    {
+        load_conn_close(c, strerror(errno));
+        return;
+    }
+    ev.events = EPOLLIN | EPOLLOUT;
+    ev.data.ptr = c;
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &ev) != 0) {
+        load_conn_close(c, "epoll_ctl");
+    }
+}
+
+
+/* 28,000 ports an address: connections take turns over many addresses. */
+static int
+load_conn_bind(load_conn_t *c)
+{
+    int                 one = 1;
+    struct sockaddr_in  from;
+
+    memset(&from, 0, sizeof(from));
+    from.sin_family = AF_INET;
+    from.sin_addr.s_addr = htonl(0x7f000002
+                                 + load_random(c->load) % LOAD_SOURCES);
+    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
+               sizeof(one));
+    return bind(c->fd, (struct sockaddr *) &from, sizeof(from));
+}
+
+
+void
+load_conn_close(load_conn_t *c, const char *why)
+{
+    load_t  *l = c->load;
+
+    if (c->state == LOAD_CLOSED) {
+        return;
+    }
+    if (why != NULL) {
+        if (c->state == LOAD_READY) {
+            load_inc(l, lost_connections);
+        } else {
+            load_inc(l, failed);
+        }
+        load_stat_why(l->stat, why, strlen(why));
+    }
+    if (c->ssl != NULL) {
+        if (l->opt->tls_resume && c->state == LOAD_READY) {
+            SSL_SESSION_free(c->session);
+            c->session = SSL_get1_session(c->ssl);
+        }
+        SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(c->ssl);
+        c->ssl = NULL;
+    }
+    if (c->fd != -1) {
+        close(c->fd);       /* epoll forgets it */
+        c->fd = -1;
+    }
+    free(c->in);
+    free(c->out);
+    c->in = c->out = NULL;
+    c->in_len = c->in_cap = 0;
+    c->out_pos = c->out_len = c->out_cap = 0;
+    c->mark_at = 0;
+    load_loop_left(c);
+    c->state = LOAD_CLOSED;
+}
+
+
+int
+load_ring(load_conn_t *c)
+{
+    if (c->due == NULL) {
+        c->due = calloc(LOAD_RING, sizeof(int64_t));
+        c->due_n = calloc(LOAD_RING, sizeof(uint32_t));
+        if (c->due == NULL || c->due_n == NULL) {
+            load_conn_close(c, "out of memory");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+
+void
+load_conn_event(load_conn_t *c, unsigned events)
+{
+    if (c->state == LOAD_CLOSED) {
+        return;             /* by an event before it, in the same turn */
+    }
+    if (c->state == LOAD_CONNECTING) {
+        load_conn_opened(c);
+        return;
+    }
+    if (c->state == LOAD_TLS) {
+        load_conn_handshake(c);
+        return;
+    }
+    if (events & EPOLLOUT && c->out_len > 0 && load_conn_flush(c) != 0) {
+        return;
+    }
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        load_conn_readable(c);
+    }
+}
+
+
+static void
+load_conn_opened(load_conn_t *c)
+{
+    int        err;
+    socklen_t  len = sizeof(err);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0 || err) {
+        load_conn_close(c, strerror(err));
+        return;
+    }
+    if (!c->load->opt->tls) {
+        load_conn_want(c, 0);
+        c->state = LOAD_LOGIN;
+        c->proto->open(c);
+        return;
+    }
+    c->ssl = SSL_new(load_tls);
+    if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1) {
+        load_conn_close(c, "SSL_new");
+        return;
+    }
+    if (c->session != NULL) {
+        SSL_set_session(c->ssl, c->session);
+    }
+    c->state = LOAD_TLS;
+    load_conn_handshake(c);
+}
+
+
+static void
+load_conn_handshake(load_conn_t *c)
+{
+    int  rc;
+
+    rc = SSL_connect(c->ssl);
+    if (rc == 1) {
+        load_conn_want(c, 0);
+        c->state = LOAD_LOGIN;
+        c->proto->open(c);
+        return;
+    }
+    switch (SSL_get_error(c->ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+        load_conn_want(c, 0);
+        return;
+    case SSL_ERROR_WANT_WRITE:
+        load_conn_want(c, 1);
+        return;
+    default:
+        load_conn_close(c, "TLS handshake");
+    }
+}
+
+
+/* Reads once more while the buffer was filled to the brim, but not for ever:
+ * others wait too. */
+static void
+load_conn_readable(load_conn_t *c)
+{
+    int       used, turn;
+    size_t    have, room;
+    ssize_t   n;
+    uint8_t  *buf, *in;
+    load_t   *l = c->load;
+
+    for (turn = 0; turn < 4; turn++) {
+        buf = l->buf;
+        have = c->in_len;
+        if (have > 0) {
+            if (have >= LOAD_IN_MAX) {
+                load_conn_close(c, "too much without an end");
+                return;
+            }
+            memcpy(buf, c->in, have);
+        }
+        room = LOAD_BUF + LOAD_IN_MAX - have;
+        if (room > LOAD_BUF) {
+            room = LOAD_BUF;
+        }
+        n = load_conn_recv(c, buf + have, room);
+        if (n <= 0) {
+            if (n == 0) {
+                load_conn_close(c, "closed by the server");
+            } else if (errno != EAGAIN) {
+                load_conn_close(c, strerror(errno));
+            }
+            return;
+        }
+        load_add(l, bytes_in, (uint64_t) n);
+        have += (size_t) n;
+        used = c->proto->input(c, buf, have);
+        if (used < 0 || c->state == LOAD_CLOSED) {
+            return;
+        }
+        have -= (size_t) used;
+        if (have == 0) {
+            free(c->in);
+            c->in = NULL;
+            c->in_cap = 0;
+        } else {
+            if (have > c->in_cap) {
+                in = realloc(c->in, have + 1024);
+                if (in == NULL) {
+                    load_conn_close(c, "out of memory");
+                    return;
+                }
+                c->in = in;
+                c->in_cap = (uint32_t) have + 1024;
+            }
+            memcpy(c->in, buf + used, have);
+        }
+        c->in_len = (uint32_t) have;
+        if ((size_t) n < room && c->ssl == NULL) {
+            return;
+        }
+    }
+}
+
+
+/* -1 with EAGAIN, 0 at the end, as recv(). */
+static ssize_t
+load_conn_recv(load_conn_t *c, uint8_t *buf, size_t len)
+{
+    int  n;
+
+    if (c->ssl == NULL) {
+        return recv(c->fd, buf, len, 0);
+    }
+    n = SSL_read(c->ssl, buf, (int) len);
+    if (n > 0) {
+        return n;
+    }
+    switch (SSL_get_error(c->ssl, n)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    default:
+        errno = EPROTO;
+        return -1;
+    }
+}
+
+
+static ssize_t
+load_conn_send(load_conn_t *c, const uint8_t *data, size_t len)
+{
+    int  n;
+
+    if (c->ssl == NULL) {
+        return send(c->fd, data, len, MSG_NOSIGNAL);
+    }
+    n = SSL_write(c->ssl, data, (int) len);
+    if (n > 0) {
+        return n;
+    }
+    n = SSL_get_error(c->ssl, n);
+    errno = (n == SSL_ERROR_WANT_READ || n == SSL_ERROR_WANT_WRITE)
+            ? EAGAIN : EPROTO;
+    return -1;
+}
+
+
+int
+load_conn_write(load_conn_t *c, const void *data, size_t len)
+{
+    size_t          need;
+    ssize_t         n;
+    uint8_t        *out;
+    const uint8_t  *p = data;
+
+    load_add(c->load, bytes_out, len);
+    if (c->out_len == 0) {
+        n = load_conn_send(c, p, len);
+        if (n == -1 && errno != EAGAIN) {
+            load_conn_close(c, strerror(errno));
+            return -1;
+        }
+        if (n > 0) {
+            p += n;
+            len -= (size_t) n;
+        }
+        if (len == 0) {
+            return 0;
+        }
+    }
+
+    need = c->out_len + len;
+    if (need > LOAD_OUT_MAX) {
+        load_conn_close(c, "the server does not read");
+        return -1;
+    }
+    if (c->out_pos > 0) {
+        memmove(c->out, c->out + c->out_pos, c->out_len);
+        c->out_pos = 0;
+    }
+    if (need > c->out_cap) {
+        out = realloc(c->out, need * 2);
+        if (out == NULL) {
+            load_conn_close(c, "out of memory");
+            return -1;
+        }
+        c->out = out;
+        c->out_cap = (uint32_t) need * 2;
+    }
+    memcpy(c->out + c->out_len, p, len);
+    c->out_len += (uint32_t) len;
+    load_conn_want(c, 1);
+    return 0;
+}
+
+
+static int
+load_conn_flush(load_conn_t *c)
+{
+    ssize_t  n;
+
+    n = load_conn_send(c, c->out + c->out_pos, c->out_len);
+    if (n == -1) {
+        if (errno == EAGAIN) {
+            return 0;
+        }
+        load_conn_close(c, strerror(errno));
+        return -1;
+    }
+    c->out_pos += (uint32_t) n;
+    c->out_len -= (uint32_t) n;
+    if (c->out_len == 0) {
+        free(c->out);
+        c->out = NULL;
+        c->out_pos = c->out_cap = 0;
+        load_conn_want(c, 0);
+    }
+    return 0;
+}
+
+
+static void
+load_conn_want(load_conn_t *c, int write)
+{
+    struct epoll_event  ev;
+
+    if (c->want_write == write) {
+        return;
+    }
+    c->want_write = (uint8_t) write;
+    ev.events = EPOLLIN | (write ? EPOLLOUT : 0);
+    ev.data.ptr = c;
+    epoll_ctl(c->load->epoll, EPOLL_CTL_MOD, c->fd, &ev);
+}
