@@ -18,6 +18,7 @@ typedef struct {
     ngx_str_t  version;
     ngx_str_t  protocol;        /* all values, joined                */
     ngx_str_t  origin;
+    ngx_uint_t connection;      /* it says Upgrade                   */
     ngx_uint_t nkey;
     ngx_uint_t norigin;
 } ngx_chat_upgrade_t;
@@ -51,6 +52,12 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
 
     if (ngx_chat_edge == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    if (r->method != NGX_HTTP_GET) {
+        ngx_chat_edge->counters.refused++;
+        return ngx_chat_problem(r, CHAT_E_METHOD_NOT_ALLOWED,
+                                "A WebSocket is opened with GET.", 0);
     }
 
     why = NULL;
@@ -172,12 +179,6 @@ ngx_chat_upgrade_headers(ngx_http_request_t *r, ngx_chat_upgrade_t *up,
     ngx_int_t         rc;
     ngx_table_elt_t  *h;
 
-    if (r->method != NGX_HTTP_GET) {
-        ngx_chat_edge->counters.refused++;
-        return ngx_chat_problem(r, CHAT_E_METHOD_NOT_ALLOWED,
-                                "A WebSocket is opened with GET.", 0);
-    }
-
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
@@ -214,12 +215,7 @@ ngx_chat_upgrade_headers(ngx_http_request_t *r, ngx_chat_upgrade_t *up,
         return NGX_OK;
     }
 
-    h = r->headers_in.connection;
-    if (h == NULL
-        || ngx_strlcasestrn(h->value.data, h->value.data + h->value.len,
-                            (u_char *) "upgrade", sizeof("upgrade") - 2)
-           == NULL)
-    {
+    if (!up->connection) {
         *why = "The header 'Connection: Upgrade' is missing.";
         return NGX_OK;
     }
@@ -287,6 +283,14 @@ ngx_chat_upgrade_collect(ngx_http_request_t *r, ngx_chat_upgrade_t *up)
 
         } else if (is("Sec-WebSocket-Version")) {
             up->version = h[i].value;
+
+        } else if (is("Connection")) {
+            up->connection |= ngx_strlcasestrn(h[i].value.data,
+                                               h[i].value.data
+                                               + h[i].value.len,
+                                               (u_char *) "upgrade",
+                                               sizeof("upgrade") - 2)
+                              != NULL;
 
         } else if (is("Origin")) {
             up->origin = h[i].value;
