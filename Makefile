@@ -6,6 +6,7 @@
 # make test       packages, build and all tests (build-test/)
 # make asan       the same tests under AddressSanitizer and UBSan (build-asan/)
 # make unit       the C unit tests alone
+# make fuzz       each parser of common/ for FUZZ_SECONDS (20), clang
 # make bench      load and its figures
 # make lint       everything once more with clang, every warning an error
 # make rooms      who includes what, by the prefix of a file
@@ -48,7 +49,7 @@ CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
 .PHONY: help build common workers module unit clean rooms packages \
-        run up down status test asan check bench lint programs FORCE
+        run up down status test asan check bench lint programs fuzz FORCE
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -83,10 +84,38 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/worker
 	$(Q)$(CC) $(CFLAGS) -I tests/unit -MMD -MP $< $(filter-out $(B)/workers/worker_main.o,$(WORKER_O)) \
 	    $(B)/libchat_common.a -o $@ -lcmocka $(LIBS_WORKER)
 
+# its allocations fail one after the other
+$(B)/tests/unit/alloc_test: private CFLAGS += \
+    -Wl,--wrap=malloc,--wrap=realloc,--wrap=asprintf
+
 programs: $(UNIT)
 
 unit: programs
 	@set -e; for t in $(UNIT); do $$t; done
+
+# tests/fuzz/<parser>_fuzz.c: one libFuzzer program a parser, with sanitizers.
+# Seeds are in tests/fuzz/seeds/<parser>, for frames the cases of the unit
+# test; what is found stays below $(B)/fuzz, a crash as <parser>_fuzz.crash-*.
+FUZZ         := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_SECONDS ?= 20
+
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard common/*.[ch])
+	@mkdir -p $@.corpus
+	clang -std=gnu11 -g -O1 $(WARN) -D_GNU_SOURCE -I common \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	    $(filter %.c,$^) -o $@ -ljansson -lsodium
+
+fuzz: $(FUZZ)
+	@set -e; for f in $(FUZZ); do \
+	    name=$${f##*/}; seeds=tests/fuzz/seeds/$${name%_fuzz}; \
+	    [ -d $$seeds ] || seeds=tests/frames; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 \
+	        -verbosity=0 -print_final_stats=1 -artifact_prefix=$$f. \
+	        $$f.corpus $$seeds > $$f.log 2>&1 || \
+	        { tail -40 $$f.log; exit 1; }; \
+	    echo "$$name: $$(sed -n 's/^stat::number_of_executed_units: *//p' \
+	        $$f.log) inputs"; \
+	done
 
 # ------------------------------------------------------------------- module
 # Debian's nginx-dev ships nginx's sources. They are copied, configured with

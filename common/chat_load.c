@@ -190,7 +190,10 @@ chat_load_again(const char *text, size_t len, json_t **root_r, char *why)
 
     end = chat_load_mend(text, text + len, copy);
 
-    *root_r = json_loadb(copy, (size_t) (end - copy), CHAT_LOAD_FLAGS, NULL);
+    if ((size_t) (end - copy) != len || memcmp(copy, text, len) != 0) {
+        *root_r = json_loadb(copy, (size_t) (end - copy), CHAT_LOAD_FLAGS,
+                             NULL);
+    }
 
     free_fn(copy);
 
