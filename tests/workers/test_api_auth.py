@@ -488,7 +488,7 @@ def test_upkeep_deletes_what_is_over(stores):
     try:
         soon(lambda: stores.sql("SELECT key FROM idempotency_keys WHERE user_id"
                                 " = 1") == [("new",)])
-        assert stores.sql("SELECT FROM login_codes WHERE phone_number ="
+        assert stores.sql("SELECT 1 FROM login_codes WHERE phone_number ="
                           " '+19999999'") == []
     finally:
         r.stop()
@@ -620,10 +620,11 @@ def test_webhook_failure_is_unavailable_and_voids_the_code(hooked, hook,
     assert hooked.login_raw(number, code).code == "wrong_code"
 
 
-def start_fails(stores, **keys):
+def start_fails(stores, env=None, **keys):
     r = Rest(stores, **keys)
     done = subprocess.run([str(BUILD / "chat-worker"), "-c", str(r.conf),
-                           "api"], env=clean_env(), text=True, timeout=20,
+                           "api"], env=clean_env(**(env or {})), text=True,
+                          timeout=20,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode != 0
     return done.stdout
@@ -646,8 +647,10 @@ def test_dev_sender_starts_on_loopback_or_by_force(stores, keys):
     assert r.stop() == 0
 
 
-def test_webhook_without_url_does_not_start(stores):
-    assert "code_webhook_url" in start_fails(stores, code_sender="webhook")
+def test_webhook_without_secret_does_not_start(stores):
+    keys = {"CHAT_CODE_SENDER": "webhook",
+            "CHAT_CODE_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    assert "code_webhook_secret" in start_fails(stores, keys)
 
 
 # --------------------------------------------------------------------- log
