@@ -98,6 +98,7 @@ api_route(api_req_t *req, const char *method, const char *url)
         && req->pg != NULL && req->pg->conn == NULL)
     {
         api_db_put(req);
+        chat_buf_reset(&req->out);
         req->status = 0;
         req->retry_after = 0;
         api_route_run(req);

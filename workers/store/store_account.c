@@ -51,15 +51,15 @@ store_account_freshen(store_pg_t *pg)
         return;
     }
 
-    /* an idle connection has nothing to say but that it ends */
+    /* an idle connection has nothing to say but that it ends; the sentence
+     * may come before the end of file, so it is not waited for. A change of
+     * the server's settings is told, too: that costs a reconnect, once. */
     fd.fd = PQsocket(pg->conn);
     fd.events = POLLIN;
 
-    if (poll(&fd, 1, 0) == 0) {
-        return;
-    }
+    fd.revents = 0;
 
-    if (!PQconsumeInput(pg->conn) || PQstatus(pg->conn) != CONNECTION_OK) {
+    if (poll(&fd, 1, 0) != 0) {
         store_pg_close(pg);
     }
 }
