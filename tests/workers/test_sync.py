@@ -1,0 +1,506 @@
+"""The sync worker: lists and pages, asked and answered as an edge does."""
+
+import json
+import os
+import signal
+import time
+import uuid
+
+import pytest
+from inner import ASKED, FAILED, MORE, batch, event, wants
+from stores import wait_for
+
+EDGE = 0xfeed
+CHANNEL = f"edge.{EDGE:016x}"
+CHAT_LIMIT = 10000          # CHAT_SYNC_LIST
+PAGE = 128                  # CHAT_SYNC_PAGE
+PAGE_BYTES = 1048576        # CHAT_SYNC_PAGE_BYTES
+
+
+class Edge:
+    """Asks in the stream of the user's shard, hears on its channel."""
+
+    def __init__(self, stores):
+        self.redis = stores.redis()
+        self.sub = self.redis.pubsub(ignore_subscribe_messages=True)
+        self.sub.subscribe(CHANNEL)
+        self.sub.get_message(timeout=1)
+        self.session = 100
+
+    def send(self, kind, user, device, body=b"", **kw):
+        self.session += 1
+        self.redis.xadd("session.sync:{%d}" % (user % 16), {
+            "e": event(kind, edge=EDGE, session=self.session, user=user,
+                       device=device, body=body, **kw)})
+        return self.session
+
+    def hear(self, timeout=5):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            message = self.sub.get_message(timeout=0.1)
+            if message:
+                [rec] = batch(message["data"])
+                return rec
+        raise AssertionError("no answer")
+
+    def ask(self, kind, user, device, body=b"", **kw):
+        session = self.send(kind, user, device, body, **kw)
+        while True:
+            rec = self.hear()
+            if getattr(rec, "session", 0) in (0, session):
+                return rec
+
+    def list(self, user, device, *asked):
+        return self.ask("SYNC_LIST", user, device,
+                        wants(*((c, 0, 0) for c in asked)))
+
+    def page(self, user, device, *wanted, number=7):
+        rec = self.ask("SYNC_PAGE", user, device, wants(*wanted), seq=number)
+        assert rec.type == "SYNC_PAGE" and rec.seq == number
+        return rec
+
+    def silence(self, seconds=0.5):
+        assert self.sub.get_message(timeout=seconds) is None
+
+
+class World:
+    """Rows as the message and API workers write them."""
+
+    def __init__(self, stores):
+        self.sql = stores.sql
+
+    def user(self, devices=1):
+        [[user]] = self.sql("INSERT INTO users DEFAULT VALUES RETURNING id")
+        ids = [self.sql("INSERT INTO devices (user_id, name, platform)"
+                        " VALUES (%s, 'd', 'test') RETURNING id",
+                        user)[0][0] for _ in range(devices)]
+        return (user, *ids)
+
+    def chat(self, *users, last=0, ago=0, joined=1):
+        chat = uuid.uuid4()
+        self.sql("INSERT INTO chats (id, type, created_by, last_seq,"
+                 " last_message_time) VALUES (%s, 2, 1, %s,"
+                 " now() - make_interval(secs => %s))", str(chat), last, ago)
+        for u in users:
+            self.sql("INSERT INTO chat_members (chat_id, user_id, role,"
+                     " joined_seq) VALUES (%s, %s, 3, %s)", str(chat), u,
+                     joined)
+        return chat
+
+    def entries(self, chat, seqs, sender=1, device=11, content="text %s",
+                **columns):
+        for seq in seqs:
+            row = {"chat_id": str(chat), "seq": seq, "kind": 1,
+                   "sender_id": sender, "sender_device": device,
+                   "created_at": "2026-01-02T03:04:05.678Z",
+                   "message_id": f"m{seq}",
+                   "content": content % seq if "%s" in (content or "")
+                   else content, **columns}
+            self.sql("INSERT INTO entries (%s) VALUES (%s)" % (
+                ", ".join(row), ", ".join(["%s"] * len(row))), *row.values())
+
+    def member(self, chat, user, **columns):
+        self.sql("UPDATE chat_members SET %s WHERE chat_id = %%s"
+                 " AND user_id = %%s" % ", ".join(f"{k} = %s"
+                                                  for k in columns),
+                 *columns.values(), str(chat), user)
+
+    def mark(self, device, chat, seq):
+        self.sql("INSERT INTO device_marks VALUES (%s, %s, %s)"
+                 " ON CONFLICT (device_id, chat_id)"
+                 " DO UPDATE SET delivered_seq = excluded.delivered_seq",
+                 device, str(chat), seq)
+
+
+@pytest.fixture
+def sync(emptied, worker):
+    w = worker(emptied.conf(log_level="debug"), "sync")
+    wait_for(lambda: emptied.redis().exists("session.sync:{15}"))
+    w.edge, w.world, w.stores = Edge(emptied), World(emptied), emptied
+    return w
+
+
+# ------------------------------------------------------------------- lists
+
+def test_list_has_the_chats_that_are_behind_newest_first(sync):
+    e, w = sync.edge, sync.world
+    user, device = w.user()
+    old = w.chat(user, last=5, ago=100)
+    new = w.chat(user, last=9, ago=1)
+    middle = w.chat(user, last=3, ago=50)
+    done = w.chat(user, last=4)
+    w.chat(user, last=0)
+    w.chat(999, last=7)
+    w.mark(device, new, 6)
+    w.mark(device, done, 4)
+
+    rec = e.list(user, device)
+    assert rec.type == "SYNC_LIST" and rec.flags == 0
+    assert rec.items == [(new, 6, 9), (middle, 0, 3), (old, 0, 5)]
+
+
+def test_list_is_per_device(sync):
+    w = sync.world
+    user, one, two = w.user(2)
+    chat = w.chat(user, last=5)
+    w.mark(one, chat, 5)
+    assert sync.edge.list(user, one).items == []
+    assert sync.edge.list(user, two).items == [(chat, 0, 5)]
+
+
+def test_without_a_mark_it_begins_where_the_user_joined(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=9, joined=7)
+    assert sync.edge.list(user, device).items == [(chat, 6, 9)]
+    w.mark(device, chat, 2)             # older than the membership
+    assert sync.edge.list(user, device).items == [(chat, 6, 9)]
+
+
+def test_who_left_gets_what_was_before(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=9)
+    w.member(chat, user, left_seq=5)
+    assert sync.edge.list(user, device).items == [(chat, 0, 5)]
+    w.mark(device, chat, 5)
+    assert sync.edge.list(user, device).items == []
+
+
+def test_asked_for_chats_come_behind_or_not_in_that_order(sync):
+    w = sync.world
+    user, device = w.user()
+    done = w.chat(user, last=4)
+    w.mark(device, done, 4)
+    behind = w.chat(user, last=9)
+    left = w.chat(user, last=9)
+    w.member(left, user, left_seq=2)
+    w.mark(device, left, 2)
+    foreign = w.chat(999, last=3)
+
+    rec = sync.edge.list(user, device, left, foreign, uuid.uuid4(), behind,
+                         done)
+    assert rec.flags == ASKED
+    assert rec.items == [(left, 2, 2), (behind, 0, 9), (done, 4, 4)]
+
+
+def test_a_list_that_is_cut_says_so(sync):
+    w = sync.world
+    user, device = w.user()
+    w.sql("WITH c AS (INSERT INTO chats (id, type, created_by, last_seq)"
+          " SELECT gen_random_uuid(), 2, 1, 1 FROM generate_series(1, %s)"
+          " RETURNING id) INSERT INTO chat_members"
+          " (chat_id, user_id, role, joined_seq) SELECT id, %s, 3, 1 FROM c",
+          CHAT_LIMIT + 1, user)
+    rec = sync.edge.list(user, device)
+    assert rec.flags == MORE and len(rec.items) == CHAT_LIMIT
+    w.sql("DELETE FROM chat_members WHERE ctid = (SELECT max(ctid)"
+          " FROM chat_members)")
+    rec = sync.edge.list(user, device)
+    assert rec.flags == 0 and len(rec.items) == CHAT_LIMIT
+
+
+def test_a_revoked_device_is_revoked_again(sync):
+    w = sync.world
+    user, device, other = w.user(2)
+    w.chat(user, last=3)
+    w.sql("UPDATE devices SET revoked_at = now() WHERE id = %s", device)
+    rec = sync.edge.list(user, device)
+    assert rec.type == "REVOKE"
+    assert (rec.user, rec.device) == (user, device)
+    assert abs(rec.expires - (time.time() + 900)) < 5
+    assert sync.edge.list(user, other).type == "SYNC_LIST"
+
+
+def test_a_device_nobody_knows_or_of_another_user_is_revoked(sync):
+    w = sync.world
+    user, device = w.user()
+    other, _ = w.user()
+    assert sync.edge.list(user, 12345).type == "REVOKE"
+    assert sync.edge.list(other, device).type == "REVOKE"
+
+
+def test_a_suspended_user_is_closed_with_4503(sync):
+    w = sync.world
+    user, device = w.user()
+    w.sql("UPDATE users SET suspended_at = now() WHERE id = %s", user)
+    rec = sync.edge.list(user, device)
+    assert rec.type == "KICK" and rec.status == 4503
+    assert (rec.user, rec.device, rec.session) == (user, device, 0)
+
+
+# ------------------------------------------------------------------- pages
+
+def test_page_has_frames_as_they_came_live(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=1)
+    w.entries(chat, [1], sender=41, device=42, content="grüß \"dich\"",
+              reply_to=1, media_id="pic")
+    [rec] = sync.edge.page(user, device, (chat, 0, 1)).items
+    assert (rec.chat, rec.seq, rec.device, rec.message_id, rec.session) == (
+        chat, 1, 42, "m1", 0)
+    assert rec.timestamp == 1767323045678
+    assert json.loads(rec.frame) == {
+        "type": "new_message", "chatId": str(chat), "seq": 1,
+        "kind": "message", "messageId": "m1", "senderId": "41",
+        "senderDeviceId": "42", "content": "grüß \"dich\"",
+        "contentType": "text", "replyTo": 1, "mediaId": "pic",
+        "timestamp": "2026-01-02T03:04:05.678Z"}
+
+
+def test_page_comes_in_the_order_of_the_wants(sync):
+    w = sync.world
+    user, device = w.user()
+    one = w.chat(user, last=9)
+    two = w.chat(user, last=9)
+    w.entries(one, range(1, 10))
+    w.entries(two, range(1, 10))
+    page = sync.edge.page(user, device, (two, 6, 8), (one, 0, 2), (two, 0, 1))
+    assert [(r.chat, r.seq) for r in page.items] == [
+        (two, 7), (two, 8), (one, 1), (one, 2), (two, 1)]
+
+
+def test_page_shows_only_what_the_user_may_see(sync):
+    w = sync.world
+    user, device = w.user()
+    joined = w.chat(user, last=9, joined=4)
+    left = w.chat(user, last=9)
+    w.member(left, user, left_seq=3)
+    foreign = w.chat(999, last=9)
+    for chat in joined, left, foreign:
+        w.entries(chat, range(1, 10))
+    page = sync.edge.page(user, device, (foreign, 0, 9), (joined, 0, 5),
+                          (left, 2, 9))
+    assert [(r.chat, r.seq) for r in page.items] == [
+        (joined, 4), (joined, 5), (left, 3)]
+
+
+def test_hidden_and_expired_entries_keep_their_place_and_nothing_else(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=5)
+    w.entries(chat, [1, 2, 4, 5], content="secret")
+    w.entries(chat, [3], content="secret", expires_at="2026-01-03T00:00:00Z")
+    w.member(chat, user, hidden="{[1,3)}")
+    items = sync.edge.page(user, device, (chat, 0, 5)).items
+    frames = [json.loads(r.frame) for r in items]
+    for f in frames[:3]:
+        assert f == {"type": "new_message", "chatId": str(chat),
+                     "seq": f["seq"], "kind": "hidden"}
+    assert [f["kind"] for f in frames[3:]] == ["message", "message"]
+    # the sender's own edge still finds its message in flight
+    assert [r.message_id for r in items[:3]] == ["m1", "m2", "m3"]
+
+
+def test_an_entry_that_will_expire_says_when(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=1)
+    w.entries(chat, [1], created_at="now", expires_at="tomorrow")
+    w.sql("UPDATE entries SET expires_at = created_at + interval '1 hour'")
+    [rec] = sync.edge.page(user, device, (chat, 0, 1)).items
+    assert json.loads(rec.frame)["expiresIn"] == 3600
+
+
+def test_edited_and_deleted_messages(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=4)
+    w.entries(chat, [1], content="now", edited_at="2026-01-02T04:00:00Z")
+    w.entries(chat, [2], content="gone", deleted_at="2026-01-02T04:00:00Z")
+    w.entries(chat, [3], content="now", kind=2, target=1)
+    w.entries(chat, [4], content=None, kind=3, target=2)
+    frames = [json.loads(r.frame) for r in
+              sync.edge.page(user, device, (chat, 0, 4)).items]
+    assert frames[0]["content"] == "now"
+    assert frames[0]["editedAt"] == "2026-01-02T04:00:00.000Z"
+    assert frames[1]["deleted"] is True and "content" not in frames[1]
+    assert (frames[2]["kind"], frames[2]["target"]) == ("edit", 1)
+    assert (frames[3]["kind"], frames[3]["target"]) == ("delete", 2)
+
+
+def test_members_entries_name_user_and_role(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=1)
+    w.entries(chat, [1], kind=5, content=None, subject=77, role=2,
+              message_id=None, device=None)
+    [rec] = sync.edge.page(user, device, (chat, 0, 1)).items
+    frame = json.loads(rec.frame)
+    assert frame["kind"] == "member_added"
+    assert frame["userId"] == "77" and frame["role"] == "admin"
+    assert rec.device == 0 and rec.message_id is None
+
+
+def test_page_ends_at_its_number_of_entries(sync):
+    w = sync.world
+    user, device = w.user()
+    one = w.chat(user, last=100)
+    two = w.chat(user, last=100)
+    for chat in one, two:
+        w.sql("INSERT INTO entries (chat_id, seq, kind, sender_id, created_at,"
+              " content) SELECT %s, i, 1, 1, now(), 'x'"
+              " FROM generate_series(1, 100) i", str(chat))
+    items = sync.edge.page(user, device, (one, 0, 100), (two, 0, 100)).items
+    assert [(r.chat, r.seq) for r in items] == (
+        [(one, i) for i in range(1, 101)] + [(two, i) for i in range(1, 29)])
+    assert len(items) == PAGE
+
+
+def test_page_ends_at_its_number_of_bytes_but_never_empty(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=100)
+    w.sql("INSERT INTO entries (chat_id, seq, kind, sender_id, created_at,"
+          " content) SELECT %s, i, 1, 1, now(), repeat(chr(1), 32768)"
+          " FROM generate_series(1, 100) i", str(chat))
+    items = sync.edge.page(user, device, (chat, 0, 100)).items
+    size = sum(len(r.frame) for r in items)
+    assert [r.seq for r in items] == list(range(1, len(items) + 1))
+    assert PAGE_BYTES - 262144 < size <= PAGE_BYTES
+
+
+def test_page_of_nothing_is_empty(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=3)
+    w.entries(chat, range(1, 4))
+    assert sync.edge.page(user, device, (chat, 3, 9)).items == []
+    assert sync.edge.page(user, device).items == []
+    assert sync.edge.page(user, device, (uuid.uuid4(), 0, 9)).items == []
+
+
+def test_seqs_beyond_63_bits_are_nothing(sync):
+    w = sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=3)
+    w.entries(chat, range(1, 4))
+    page = sync.edge.page(user, device, (chat, 0, 2 ** 63 - 1))
+    assert len(page.items) == 3
+    assert sync.edge.page(user, device, (chat, 2 ** 64 - 1, 5)).type
+
+
+# ----------------------------------------------------------------- requests
+
+def test_old_and_broken_requests_are_dropped_and_nothing_stays(sync):
+    e, w, r = sync.edge, sync.world, sync.stores.redis()
+    user, device = w.user()
+    stream = "session.sync:{%d}" % (user % 16)
+    e.send("SYNC_LIST", user, device,
+           received=int(time.time() * 1000) - 11000)
+    r.xadd(stream, {"e": b"nonsense"})
+    r.xadd(stream, {"x": b"1"})
+    e.send("SEND", user, device)
+    e.send("SYNC_PAGE", user, device, b"half a want")
+    e.send("SYNC_PAGE", user, device,
+           wants(*((uuid.uuid4(), 0, 1) for _ in range(33))))
+    e.silence()
+    assert e.list(user, device).items == []
+    wait_for(lambda: sum(r.xlen("session.sync:{%d}" % i)
+                         for i in range(16)) == 0)
+
+
+def test_every_shard_is_served(sync):
+    e, w = sync.edge, sync.world
+    people = [w.user() for _ in range(32)]
+    asked = {e.send("SYNC_LIST", *p) for p in people}
+    assert {e.hear().session for _ in people} == asked
+
+
+def test_many_requests_at_once_are_all_answered_once(sync):
+    e, w = sync.edge, sync.world
+    user, device = w.user()
+    asked = [e.send("SYNC_LIST", user, device) for _ in range(300)]
+    assert [e.hear().session for _ in asked] == asked
+    e.silence()
+
+
+def test_two_workers_share_the_work(sync, worker):
+    e, w = sync.edge, sync.world
+    other = worker(sync.stores.conf(), "sync")
+    user, device = w.user()
+    time.sleep(0.5)
+    asked = {e.send("SYNC_LIST", user, device) for _ in range(100)}
+    assert {e.hear().session for _ in asked} == asked
+    e.silence()
+    # and one is enough; what a dying one had read is lost and asked again
+    os.kill(other.pid, signal.SIGKILL)
+    other.process.wait(10)
+    e.send("SYNC_LIST", user, device)
+    assert e.list(user, device).type == "SYNC_LIST"
+
+
+def test_sigterm_ends_it_at_once(sync):
+    start = time.monotonic()
+    assert sync.stop() == 0
+    assert time.monotonic() - start < 2
+
+
+# ------------------------------------------------------------------ outages
+
+def test_without_the_database_the_answer_is_failed(sync):
+    e, w = sync.edge, sync.world
+    user, device = w.user()
+    chat = w.chat(user, last=1)
+    w.entries(chat, [1])
+    assert e.list(user, device).flags == 0
+    sync.stores.stop_pg()
+    try:
+        for _ in range(3):
+            start = time.monotonic()
+            rec = e.list(user, device)
+            assert rec.type == "SYNC_LIST" and rec.flags & FAILED
+            page = e.page(user, device, (chat, 0, 1))
+            assert page.flags & FAILED and page.items == []
+            assert time.monotonic() - start < 3
+    finally:
+        sync.stores.start_pg()
+    wait_for(lambda: e.list(user, device).items == [(chat, 0, 1)], 10)
+    assert len(e.page(user, device, (chat, 0, 1)).items) == 1
+
+
+def test_a_stopped_database_costs_ten_seconds_and_not_the_worker(sync):
+    e, w = sync.edge, sync.world
+    user, device = w.user()
+    assert e.list(user, device).flags == 0
+    backends = [p for [p] in w.sql(
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE application_name = 'chat-worker sync'")]
+    assert len(backends) == 1
+    os.kill(backends[0], signal.SIGSTOP)
+    try:
+        e.send("SYNC_LIST", user, device)
+        rec = e.hear(timeout=13)
+        assert rec.flags & FAILED
+        wait_for(lambda: e.list(user, device).flags == 0, 10)
+    finally:
+        os.kill(backends[0], signal.SIGCONT)
+
+
+def test_a_cut_connection_is_replaced(sync):
+    e, w = sync.edge, sync.world
+    user, device = w.user()
+    assert e.list(user, device).flags == 0
+    w.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+          " WHERE application_name = 'chat-worker sync'")
+    wait_for(lambda: e.list(user, device).flags == 0, 5)
+
+
+def test_an_emptied_redis_gets_its_groups_again(sync):
+    e, w = sync.edge, sync.world
+    user, device = w.user()
+    assert e.list(user, device).flags == 0
+    sync.stores.redis().flushall()
+    assert e.list(user, device).flags == 0
+
+
+def test_redis_may_go_and_come_back(sync):
+    w = sync.world
+    user, device = w.user()
+    assert sync.edge.list(user, device).flags == 0
+    sync.stores.stop_redis()
+    time.sleep(0.5)
+    sync.stores.start_redis()
+    wait_for(lambda: sync.stores.redis().exists("session.sync:{15}"), 10)
+    assert Edge(sync.stores).list(user, device).flags == 0
