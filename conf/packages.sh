@@ -21,7 +21,8 @@ TEST="clang libclang-rt-14-dev libcmocka-dev python3-pytest
       python3-websockets python3-redis python3-psycopg2 python3-requests
       python3-jwt python3-nacl python3-yaml python3-jsonschema
       python3-venv gdb strace"
-BENCH="python3-redis python3-psycopg2 python3-requests mosquitto"
+BENCH="ejabberd erlang-p1-pgsql mosquitto gnuplot-nox linux-perf valgrind
+       python3-redis python3-psycopg2 python3-requests"
 FAULTS="$TEST strace faketime iproute2 iptables"
 LINT="clang codespell"
 
@@ -89,7 +90,7 @@ for set in "$@"; do
         *)      usage ;;
     esac
     # a node of another origin serves as well as Debian's
-    if [ "$set" = test ] && ! command -v node >/dev/null; then
+    if [[ "$set" == test || "$set" == bench ]] && ! command -v npm >/dev/null; then
         want="$want nodejs npm"
     fi
 done

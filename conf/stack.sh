@@ -505,12 +505,12 @@ run_nginx() {
 port_taken() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
 
 check_ports() {
-    local p at=$listen
+    local p at
 
+    at=$(reach)
     pid_of "$home/nginx.pid" >/dev/null && return 0
     # workers of a killed master still listen
     sweep_nginx
-    [ "$at" != 0.0.0.0 ] || at=127.0.0.1
     for p in "$http_port" "$https_port"; do
         case $p in ''|*[!0-9]*) die "not a port: $p" ;; esac
         ! port_taken "$at" "$p" || die "port $p is taken on $listen;" \
@@ -534,12 +534,14 @@ start_nginx() {
     run_nginx || die "nginx does not start, see $log/nginx-error.log"
 }
 
-ready() {
-    local at=$listen
+# the address to reach it at from here
+reach() {
+    [ "$listen" = 0.0.0.0 ] && echo 127.0.0.1 || echo "$listen"
+}
 
-    [ "$at" != 0.0.0.0 ] || at=127.0.0.1
+ready() {
     [ "$(curl -s -o /dev/null -m 2 -w '%{http_code}' \
-        "http://$at:$http_port/readyz")" = 200 ]
+        "http://$(reach):$http_port/readyz")" = 200 ]
 }
 
 # ------------------------------------------------------------------ commands
@@ -582,6 +584,8 @@ cmd_up() {
     until_true $((wait_s * 10)) ready || {
         unlock
         echo "stack: not ready after $wait_s s; the logs are in $log" >&2
+        curl -s -m 2 "http://$(reach):$http_port/readyz" >&2
+        echo >&2
         tail -n 5 "$log/workers.log" "$log/nginx-error.log" >&2
         exit 1
     }
@@ -590,9 +594,9 @@ cmd_up() {
 }
 
 say_where() {
-    local at=$listen
+    local at
 
-    [ "$at" != 0.0.0.0 ] || at=127.0.0.1
+    at=$(reach)
     say "
 ready:  http://$at:$http_port   https://$at:$https_port (self-signed)
         ws://$at:$http_port/ws
