@@ -7,7 +7,9 @@
 # make asan       the same tests under AddressSanitizer and UBSan (build-asan/)
 # make unit       the C unit tests alone
 # make fuzz       each parser of common/ for FUZZ_SECONDS (20), clang
-# make bench      load and its figures
+# make bench      ours and the peers under load, ratios: under 20 minutes
+# make bench-quick    ours alone, 2 minutes
+# make flame      where a message's time goes
 # make lint       everything once more with clang, every warning an error
 # make rooms      who includes what, by the prefix of a file
 # make clean      remove $(B)
@@ -49,7 +51,7 @@ CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
 .PHONY: help build common workers module unit clean rooms packages \
-        run up down status test asan check bench lint programs fuzz FORCE
+        run up down status test asan check bench bench-quick flame lint programs fuzz FORCE
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -201,9 +203,12 @@ check: unit
 	CHAT_BUILD=$(CURDIR)/$(B) CHAT_SAN=$(SAN) \
 	    $(PYTHON) -m pytest -q -c tests/pytest.ini $(T)
 
-bench: build
+# tests/bench/__main__.py says what else can be run: `python3 tests/bench w5`
+bench bench-quick flame:
 	@conf/packages.sh bench
-	@CHAT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench
+	@$(MAKE) --no-print-directory build $(B)/chatload
+	@CHAT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench \
+	    $(patsubst bench-%,%,$(filter-out bench,$@))
 
 # The load tool. HdrHistogram's C sources come inside an npm package.
 BENCH_HDR := tests/bench/node_modules/native-hdr-histogram/HdrHistogram_c/src

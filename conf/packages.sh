@@ -90,7 +90,7 @@ for set in "$@"; do
         *)      usage ;;
     esac
     # a node of another origin serves as well as Debian's
-    if [[ "$set" == test || "$set" == bench ]] && ! command -v npm >/dev/null; then
+    if [[ $set == test || $set == bench ]] && ! command -v npm >/dev/null; then
         want="$want nodejs npm"
     fi
 done

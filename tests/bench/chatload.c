@@ -150,7 +150,7 @@ load_fork(const load_opt_t *opt, pid_t *pid)
         l.index = i;
         l.rand = 0x9e3779b97f4a7c15ull * (load_shared->run + (uint64_t) i
                                           + 1);
-        if (load_conn_init(opt) != 0 || load_plan(&l) != 0) {
+        if (load_tls_init(opt) != 0 || load_plan(&l) != 0) {
             fputs("chatload: a loader cannot begin\n", stderr);
             _exit(1);
         }

@@ -14,11 +14,13 @@
  *     load_plan.c    who connects, who sends to whom
  *     load_loop.c    the loop of a loader
  *     load_sched.c   open-loop sending
- *     load_conn.c    sockets, TLS, buffers
+ *     load_conn.c    sockets, buffers
+ *     load_tls.c     TLS, or none
  *     load_ws.c      WebSocket, the client's side
  *     load_http.c    HTTP/1.1 keep-alive: history pages, nchan's publisher
  *     load_chat.c load_xmpp.c load_mqtt.c load_nchan.c    protocols
  *     load_check.c   lost, doubled, disordered
+ *     load_stage.c   where a message's time goes
  *     load_stat.c    figures in shared memory, HDR histograms
  *     load_cpu.c     CPU time and memory of the servers, from /proc
  *     load_report.c  load_plot.c    table, JSON, picture
@@ -33,6 +35,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <openssl/ssl.h>
 
@@ -160,6 +163,9 @@ void load_on_ack(load_conn_t *c, load_slot_t *slot, uint32_t n, int64_t due);
 void load_on_message(load_conn_t *c, load_slot_t *slot, const uint8_t *data,
     size_t len);
 void load_on_seq(load_conn_t *c, load_slot_t *slot, uint64_t seq);
+/* A delivery's timestamp, RFC 3339 with ms: when it was committed. */
+void load_on_stamp(load_conn_t *c, int64_t due, const char *stamp,
+    size_t len);
 void load_on_refused(load_conn_t *c, const char *why, size_t len);
 
 /* ------------------------------------------------------------ connections */
@@ -227,7 +233,14 @@ void load_conn_close(load_conn_t *c, const char *why);
 void load_conn_event(load_conn_t *c, unsigned events);
 /* Queues and tries to write at once. 0, or -1 when closed by it. */
 int load_conn_write(load_conn_t *c, const void *data, size_t len);
-int load_conn_init(const load_opt_t *opt);      /* TLS; once a process      */
+void load_conn_want(load_conn_t *c, int write);     /* EPOLLOUT or not     */
+
+int load_tls_init(const load_opt_t *opt);       /* once a process           */
+int load_tls_begin(load_conn_t *c);             /* -1: closed               */
+void load_tls_handshake(load_conn_t *c);
+void load_tls_end(load_conn_t *c);
+ssize_t load_tls_recv(load_conn_t *c, uint8_t *buf, size_t len);
+ssize_t load_tls_send(load_conn_t *c, const uint8_t *data, size_t len);
 
 /* --------------------------------------------------------------- protocols */
 

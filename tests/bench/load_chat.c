@@ -163,12 +163,17 @@ load_chat_entry(load_conn_t *c, uint8_t *data, size_t len, int is_ack)
     if (c->load->opt->receipts && !is_ack) {
         load_mark_later(c);
     }
-    if (!is_ack) {
-        load_on_message(c, slot, data, len);
+    if (load_payload_find(data, len, &p) != 0) {
+        load_inc(c->load, stray);
         return;
     }
-    if (load_payload_find(data, len, &p) == 0) {
+    if (is_ack) {
         load_on_ack(c, slot, p.n, p.due);
+        return;
+    }
+    load_on_message(c, slot, data, len);
+    if (load_json_value(data, len, "\"timestamp\":", &v) == 0) {
+        load_on_stamp(c, p.due, v.data, v.len);
     }
 }
 

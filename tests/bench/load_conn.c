@@ -1,9 +1,9 @@
 /*
- * load_conn.c: one client connection: socket, TLS, what is not yet parsed
- * and what is not yet written.
+ * load_conn.c: one client connection: socket, what is not yet parsed and what
+ * is not yet written.
  *
  * Called from load_loop.c with events and from the protocols to write; hands
- * what was read to the connection's protocol. Buffers of its own a connection
+ * bytes to load_tls.c and what was read to the connection's protocol. Buffers of its own a connection
  * has only while something is left over, so that 20,000 idle ones are small.
  */
 
@@ -20,36 +20,10 @@
 
 #include "load_stat.h"
 
-static SSL_CTX  *load_tls;
-
 static int load_conn_bind(load_conn_t *c);
 static void load_conn_opened(load_conn_t *c);
-static void load_conn_handshake(load_conn_t *c);
 static void load_conn_readable(load_conn_t *c);
-static ssize_t load_conn_recv(load_conn_t *c, uint8_t *buf, size_t len);
 static int load_conn_flush(load_conn_t *c);
-static void load_conn_want(load_conn_t *c, int write);
-
-
-/* The server is ourselves on loopback: its certificate is not checked. */
-int
-load_conn_init(const load_opt_t *opt)
-{
-    if (!opt->tls) {
-        return 0;
-    }
-    load_tls = SSL_CTX_new(TLS_client_method());
-    if (load_tls == NULL) {
-        return -1;
-    }
-    SSL_CTX_set_verify(load_tls, SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_mode(load_tls, SSL_MODE_ENABLE_PARTIAL_WRITE
-                               | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
-                               | SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_session_cache_mode(load_tls, SSL_SESS_CACHE_CLIENT
-                                   | SSL_SESS_CACHE_NO_INTERNAL);
-    return 0;
-}
 
 
 void
@@ -130,15 +104,7 @@ load_conn_close(load_conn_t *c, const char *why)
         }
         load_stat_why(l->stat, why, strlen(why));
     }
-    if (c->ssl != NULL) {
-        if (l->opt->tls_resume && c->state == LOAD_READY) {
-            SSL_SESSION_free(c->session);
-            c->session = SSL_get1_session(c->ssl);
-        }
-        SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-        SSL_free(c->ssl);
-        c->ssl = NULL;
-    }
+    load_tls_end(c);
     if (c->fd != -1) {
         close(c->fd);       /* epoll forgets it */
         c->fd = -1;
@@ -180,7 +146,7 @@ load_conn_event(load_conn_t *c, unsigned events)
         return;
     }
     if (c->state == LOAD_TLS) {
-        load_conn_handshake(c);
+        load_tls_handshake(c);
         return;
     }
     if (events & EPOLLOUT && c->out_len > 0 && load_conn_flush(c) != 0) {
@@ -208,40 +174,9 @@ load_conn_opened(load_conn_t *c)
         c->proto->open(c);
         return;
     }
-    c->ssl = SSL_new(load_tls);
-    if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1) {
-        load_conn_close(c, "SSL_new");
-        return;
-    }
-    if (c->session != NULL) {
-        SSL_set_session(c->ssl, c->session);
-    }
     c->state = LOAD_TLS;
-    load_conn_handshake(c);
-}
-
-
-static void
-load_conn_handshake(load_conn_t *c)
-{
-    int  rc;
-
-    rc = SSL_connect(c->ssl);
-    if (rc == 1) {
-        load_conn_want(c, 0);
-        c->state = LOAD_LOGIN;
-        c->proto->open(c);
-        return;
-    }
-    switch (SSL_get_error(c->ssl, rc)) {
-    case SSL_ERROR_WANT_READ:
-        load_conn_want(c, 0);
-        return;
-    case SSL_ERROR_WANT_WRITE:
-        load_conn_want(c, 1);
-        return;
-    default:
-        load_conn_close(c, "TLS handshake");
+    if (load_tls_begin(c) == 0) {
+        load_tls_handshake(c);
     }
 }
 
@@ -271,7 +206,7 @@ load_conn_readable(load_conn_t *c)
         if (room > LOAD_BUF) {
             room = LOAD_BUF;
         }
-        n = load_conn_recv(c, buf + have, room);
+        n = load_tls_recv(c, buf + have, room);
         if (n <= 0) {
             if (n == 0) {
                 load_conn_close(c, "closed by the server");
@@ -311,52 +246,6 @@ load_conn_readable(load_conn_t *c)
 }
 
 
-/* -1 with EAGAIN, 0 at the end, as recv(). */
-static ssize_t
-load_conn_recv(load_conn_t *c, uint8_t *buf, size_t len)
-{
-    int  n;
-
-    if (c->ssl == NULL) {
-        return recv(c->fd, buf, len, 0);
-    }
-    n = SSL_read(c->ssl, buf, (int) len);
-    if (n > 0) {
-        return n;
-    }
-    switch (SSL_get_error(c->ssl, n)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE:
-        errno = EAGAIN;
-        return -1;
-    case SSL_ERROR_ZERO_RETURN:
-        return 0;
-    default:
-        errno = EPROTO;
-        return -1;
-    }
-}
-
-
-static ssize_t
-load_conn_send(load_conn_t *c, const uint8_t *data, size_t len)
-{
-    int  n;
-
-    if (c->ssl == NULL) {
-        return send(c->fd, data, len, MSG_NOSIGNAL);
-    }
-    n = SSL_write(c->ssl, data, (int) len);
-    if (n > 0) {
-        return n;
-    }
-    n = SSL_get_error(c->ssl, n);
-    errno = (n == SSL_ERROR_WANT_READ || n == SSL_ERROR_WANT_WRITE)
-            ? EAGAIN : EPROTO;
-    return -1;
-}
-
-
 int
 load_conn_write(load_conn_t *c, const void *data, size_t len)
 {
@@ -367,7 +256,7 @@ load_conn_write(load_conn_t *c, const void *data, size_t len)
 
     load_add(c->load, bytes_out, len);
     if (c->out_len == 0) {
-        n = load_conn_send(c, p, len);
+        n = load_tls_send(c, p, len);
         if (n == -1 && errno != EAGAIN) {
             load_conn_close(c, strerror(errno));
             return -1;
@@ -411,7 +300,7 @@ load_conn_flush(load_conn_t *c)
 {
     ssize_t  n;
 
-    n = load_conn_send(c, c->out + c->out_pos, c->out_len);
+    n = load_tls_send(c, c->out + c->out_pos, c->out_len);
     if (n == -1) {
         if (errno == EAGAIN) {
             return 0;
@@ -431,7 +320,7 @@ load_conn_flush(load_conn_t *c)
 }
 
 
-static void
+void
 load_conn_want(load_conn_t *c, int write)
 {
     struct epoll_event  ev;

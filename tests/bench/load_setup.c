@@ -51,7 +51,10 @@ load_setup(const load_opt_t *opt)
          || (opt->groups > 0 && opt->members > 0
              && load_setup_groups(pg, opt) != 0)
          || load_setup_archives(pg, opt) != 0
-         || load_setup_marks(pg, opt) != 0 ? -1 : 0;
+         || load_setup_marks(pg, opt) != 0
+         || ((opt->setup_users > 0 || opt->archives > 0)
+             && !opt->forget && !opt->behind
+             && load_sql(pg, "ANALYZE", NULL, NULL, NULL) != 0) ? -1 : 0;
     PQfinish(pg);
     return rc;
 }

@@ -23,6 +23,8 @@
 #define LOAD_HISTS(X)                                                        \
     X(DELIVERY, "delivery")     /* due to received by the other              */\
     X(ACK,      "ack")          /* due to acknowledged                       */\
+    X(COMMIT,   "commit")       /* due to the timestamp of the entry         */\
+    X(FANOUT,   "fanout")       /* that timestamp to received by the other   */\
     X(CONNECT,  "connect")      /* TCP connect to welcome                    */\
     X(SYNC,     "ready")        /* TCP connect to caught up                  */\
     X(READ,     "read")         /* due to the whole page                     */\

@@ -1,0 +1,134 @@
+"""The benchmark: `make bench`, `make bench-quick`, `make flame`.
+
+    python3 tests/bench                 ours, then the peers: under 20 minutes
+    python3 tests/bench quick           ours alone, 2 minutes
+    python3 tests/bench w1 w5           ours, these workloads alone
+    python3 tests/bench peers nchan     peers alone
+    python3 tests/bench flame           where the time goes
+
+Results go to build/bench/: results.md, results.json, and of every run its
+table, JSON and plot. Everything runs on 127.0.0.1 and is ended at the end.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import bench_flame
+import bench_runs
+import bench_table
+from bench_load import Load
+from bench_stack import BUILD, CHATLOAD, Stack
+from peers.peers import PEERS
+
+MINUTES = 19.5
+
+PARTS = {
+    "w1": lambda l, t: (bench_runs.w1(l, t, top=40000),
+                        bench_runs.w1(l, t, receipts=True, top=40000)),
+    "w2": bench_runs.w2,
+    "w3": lambda l, t: (bench_runs.w3(l, t), bench_runs.w3(l, t, tls=True)),
+    "w4": lambda l, t: (bench_runs.w4(l, t), bench_runs.w4(l, t, tls=True)),
+    "w5": bench_runs.w5,
+    "w6": bench_runs.grow_entries,
+    "w7": bench_runs.w7,
+    "users": bench_runs.grow_users,
+    "edges": bench_runs.grow_edges,
+}
+
+
+def stack(home, fresh=True):
+    target = Stack(home)
+    if fresh and home.exists():
+        target.clean()
+    return target
+
+
+def main():
+    p = argparse.ArgumentParser(
+        prog="tests/bench", description=__doc__.split("\n")[0])
+    p.add_argument("what", nargs="*", default=["full"],
+                   help="full, quick, flame, peers [name ...], or of: "
+                   + " ".join(PARTS))
+    p.add_argument("--secs", type=float, help="seconds of a run")
+    p.add_argument("--minutes", type=float, help="what does not fit is left "
+                   f"out [full: {MINUTES}]")
+    p.add_argument("--keep", action="store_true",
+                   help="keep the stack's data for a later --keep")
+    p.add_argument("--home", help="of the stack [build/bench/stack]")
+    p.add_argument("-v", "--verbose", action="store_true")
+    o = p.parse_args()
+
+    if not CHATLOAD.exists():
+        sys.exit(f"{CHATLOAD} is missing: make {CHATLOAD}")
+    signal.signal(signal.SIGTERM, lambda *a: sys.exit(143))
+    out = BUILD.absolute() / "bench"
+    home = out / "stack" if o.home is None else \
+        __import__("pathlib").Path(o.home).absolute()
+
+    what = o.what[0]
+    full = what == "full"
+    load = Load(out, secs=o.secs or (8 if full else 7 if what == "quick"
+                                     else 10),
+                limit=(o.minutes or MINUTES) * 60 if full or o.minutes
+                else None, verbose=o.verbose)
+    if what == "flame":
+        target = stack(home, not o.keep)
+        with_stack(target, o.keep, lambda: bench_flame.run(load, target, out))
+        return
+
+    try:
+        if what == "peers":
+            for name in o.what[1:] or PEERS:
+                with PEERS[name]() as t:
+                    bench_runs.peer(load, t)
+        elif full:
+            target = stack(home, not o.keep)
+            with_stack(target, True,
+                       lambda: bench_runs.ours(load, target))
+            for name in PEERS:
+                with PEERS[name]() as t:
+                    bench_runs.peer(load, t)
+            # last, for it takes what time is left and fills the disk
+            with_stack(target, o.keep,
+                       lambda: bench_runs.grow_entries(load, target))
+        else:
+            target = stack(home, not o.keep)
+            with_stack(target, o.keep, lambda: parts(load, target, o.what))
+    finally:
+        if load.records:
+            text = bench_table.markdown(load)
+            (out / "results.md").write_text(text)
+            print("\n" + text)
+            print(f"\nwritten to {out}: results.md, results.json, "
+                  "one .txt .json .png a run")
+
+
+def parts(load, target, names):
+    if names == ["quick"]:
+        bench_runs.quick(load, target)
+        return
+    unknown = [n for n in names if n not in PARTS]
+    if unknown:
+        sys.exit("unknown: " + " ".join(unknown))
+    bench_runs.prepare(target)
+    for name in names:
+        PARTS[name](load, target)
+
+
+def with_stack(target, keep, work):
+    try:
+        target.start()
+        work()
+    finally:
+        target.stop()
+        if not keep:
+            target.clean()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LC_ALL", "C.UTF-8")
+    main()

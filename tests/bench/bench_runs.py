@@ -1,0 +1,166 @@
+"""bench_runs.py: what is run against whom: workloads W1 to W7 and growth.
+
+Called from __main__.py with a Load (bench_load.py) and a target; each
+function is one workload and leaves its records in the Load.
+"""
+
+# deliveries stay within what two cores carry: (members, messages/s)
+GROUPS = ((10, 200), (100, 100), (1000, 20), (10000, 2))
+ARCHIVE = 10000                     # entries of one chat
+
+
+def procs(connections):
+    """20,000 files are the limit of a process; two cores, two loaders."""
+    return 2 if connections > 5000 else 1
+
+
+def w1(load, target, rates=(500, 1000, 5000), receipts=False, top=None,
+       guess=3000, confirm=20):
+    """1,000 users in 500 pairs; and the highest rate held."""
+    part = "W1 receipts" if receipts else "W1"
+    for rate in rates:
+        load.run(target, part, f"{rate}/s", "pairs", users=1000, rate=rate,
+                 receipts=receipts)
+    if top:
+        load.search(target, part, "highest", guess, top, confirm=confirm,
+                    users=1000, receipts=receipts)
+
+
+def w2(load, target, sizes=GROUPS):
+    """One group, every member online."""
+    for members, rate in sizes:
+        load.run(target, "W2", f"{members} members", "group", groups=1,
+                 members=members, rate=rate, procs=procs(members),
+                 concurrency=128, patience=120)
+
+
+def w3(load, target, sizes=(5000, 20000), tls=False):
+    """Connections that only stay."""
+    for n in sizes:
+        more = {"port": target.tls_port, "tls": True} if tls else {}
+        load.run(target, "W3", f"{n} {'TLS' if tls else 'plain'}", "idle",
+                 users=n, procs=procs(n), secs=5, warm=3, concurrency=128,
+                 patience=120, **more)
+
+
+def w4(load, target, tls=False, users=20000):
+    """Connects per second: of devices that come for the first time, and of a
+    few that come again and again."""
+    more = {"port": target.tls_port, "tls": True} if tls else {}
+    word = "TLS " if tls else ""
+    load.run(target, "W4", f"{word}first", "connect", users=users, secs=6,
+             warm=0.5, **more)
+    load.run(target, "W4", f"{word}resumed", "connect", users=512, secs=6,
+             warm=1, tls_resume=tls, **more)
+
+
+def w5(load, target, devices=(1, 20)):
+    """A backlog of 10,000 entries each."""
+    for n in devices:
+        target.setup("--archives", n, "--depth", ARCHIVE, "--behind")
+        load.run(target, "W5", f"{n} behind by {ARCHIVE}", "catchup",
+                 users=n, archives=n, depth=ARCHIVE, patience=60, warm=0)
+
+
+def w6(load, target, entries, rate=1000):
+    """History pages at random out of so many entries."""
+    load.run(target, "W6", f"{entries:.0e} entries", "history", rate=rate,
+             archives=int(entries / ARCHIVE), depth=ARCHIVE)
+
+
+def w7(load, target, reads=(0, 5), rate=1000, groups=20, members=500):
+    """A day's mix: pairs, groups, presence, receipts, and reads to each
+    write."""
+    for ratio in reads:
+        load.run(target, "W7", f"{rate}/s, {ratio} reads a write", "mix",
+                 rate=rate, group_rate=10, groups=groups, members=members,
+                 receipts=True, reads=ratio * rate, archives=20,
+                 depth=ARCHIVE, procs=2, concurrency=128, patience=120)
+
+
+def fill(load, target, entries):
+    load.say(f"filling up to {entries:.0e} entries")
+    target.setup("--archives", int(entries / ARCHIVE), "--depth", ARCHIVE)
+    target.checkpoint()
+
+
+def grow_entries(load, target, steps=(1e5, 1e6, 1e7)):
+    """W1 and W6 while the store grows."""
+    for entries in steps:
+        need = entries * 12e-6 + 40
+        if load.time_left() < need:
+            load.skipped.append(f"{entries:.0e} entries: needs {need:.0f} s")
+            load.say(f"{entries:.0e} entries: not run, out of time")
+            return
+        fill(load, target, entries)
+        load.run(target, "growth entries", f"{entries:.0e}", "pairs",
+                 users=1000, rate=1000)
+        w6(load, target, entries)
+
+
+def grow_users(load, target, steps=(100, 1000, 5000, 20000), rate=1000):
+    """The same rate, out of more and more connected users."""
+    for n in steps:
+        load.run(target, "growth users", f"{n}", "pairs", users=n,
+                 rate=rate, procs=procs(n), concurrency=128, patience=120)
+
+
+def grow_edges(load, target, steps=(1, 2, 4), rate=1000):
+    back = target.workers
+    for n in steps:
+        target.restart(n)
+        load.run(target, "growth edges", f"{n}", "pairs", users=1000,
+                 rate=rate)
+    target.restart(back)
+
+
+def prepare(target, members=(10, 100, 1000, 10000), users=22000, mix=True):
+    """Rows for all of it, but the history."""
+    target.users(users)
+    for n in members:
+        target.setup("--groups", 1, "--members", n)
+    if mix:
+        target.setup("--groups", 20, "--members", 500)
+    target.checkpoint()
+
+
+def ours(load, target):
+    prepare(target)
+    w1(load, target, top=40000, guess=4000)
+    w1(load, target, top=40000, guess=2500, receipts=True)
+    w2(load, target)
+    w3(load, target)
+    w3(load, target, sizes=(20000,), tls=True)
+    w4(load, target)
+    w4(load, target, tls=True)
+    w5(load, target)
+    w7(load, target)
+    grow_users(load, target)
+    grow_edges(load, target)
+
+
+def quick(load, target):
+    prepare(target, members=(100, 1000), users=12000, mix=True)
+    w1(load, target, rates=(1000,))
+    w1(load, target, rates=(1000,), receipts=True)
+    w2(load, target, sizes=((100, 100), (1000, 20)))
+    w3(load, target, sizes=(5000,))
+    w4(load, target, users=12000)
+    w5(load, target, devices=(1,))
+    w7(load, target, reads=(1,), rate=500, groups=4)
+    grow_entries(load, target, steps=(1e5,))
+
+
+def peer(load, target):
+    """What a peer can do of it."""
+    if target.proto == "xmpp":
+        target.users(5000)
+        w1(load, target, rates=(500, 1000), top=4000, guess=700)
+        w2(load, target, sizes=GROUPS[:3])
+        w3(load, target, sizes=(5000,))
+        w4(load, target, users=5000)
+        return
+    w1(load, target, top=40000, guess=12000, confirm=10)
+    w2(load, target)
+    w3(load, target)
+    w4(load, target)
