@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import time
 
 import pytest
 
@@ -312,6 +313,27 @@ def ended(ws):
 
 
 # ------------------------------------------------------------------ endings
+
+@pytest.mark.parametrize("payload,mask", [(PING_FRAME, False),
+                                          (padded(LIMIT + 1), True)],
+                         ids=["no frame", "too large"])
+def test_the_server_lingers_2_s_and_then_ends_it(ws, payload, mask):
+    """A client that never answers the close frame and never hangs up."""
+    ws.send(TEXT, payload, mask=mask)
+    assert ws.until(CLOSE).payload[:2] in (b"\x03\xea", b"\x03\xf1")
+    start = time.monotonic()
+    ended(ws)
+    assert time.monotonic() - start < 4
+
+
+def test_the_answer_to_a_close_ends_it_at_once(ws):
+    ws.send(BINARY, b"x")
+    ws.until(CLOSE)
+    start = time.monotonic()
+    ws.send(CLOSE, b"\x03\xeb")
+    ended(ws)
+    assert time.monotonic() - start < 1
+
 
 def test_a_client_that_just_goes_away_is_forgotten(edge):
     for cut in (b"", b"\x81", wire.frame(TEXT, padded(500))[:100]):

@@ -194,8 +194,11 @@ class Socket:
         connection."""
         got = self.until(CLOSE, timeout)
         code = struct.unpack("!H", got.payload[:2])[0] if got.payload else 1005
+        # after what was no frame the server cannot see our close frame: it
+        # waits for the end of our bytes, 2 s at most
         try:
             self.send(CLOSE, got.payload[:2])
+            self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass
         self.sock.settimeout(5)
