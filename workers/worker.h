@@ -8,6 +8,7 @@
  * worker_main.c   options, picks the role
  * worker_roles.c  the roles there are
  * worker_pool.c   starts, restarts with backoff, drains, re-reads
+ * worker_child.c  one child of the pool
  * worker_pid.c    one pool per run_dir
  * worker_conf.c   workers.conf: one table row per key
  * worker_log.c    one fact a line, to stderr
@@ -22,6 +23,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* ------------------------------------------------------------ configuration */
 
@@ -105,6 +107,11 @@ const char *worker_role_missing(const worker_conf_t *conf);
  * code. `conf` is taken, `file` (may be NULL) is borrowed. */
 int worker_pool_run(const char *program, const char *file,
     worker_conf_t *conf);
+
+/* Forks and runs `program` as `role`; unblocks `signals` there. The child ends
+ * with its parent. The pid, or -1 after saying why. */
+pid_t worker_child_start(const char *program, const char *role,
+    const sigset_t *signals);
 
 /* Makes run_dir and takes its pid file: a descriptor that holds the lock and
  * the new path, or -1 after saying why. */

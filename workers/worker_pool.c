@@ -1,22 +1,17 @@
 /*
  * worker_pool.c: starts, restarts, drains and replaces the worker processes.
  *
- * Called from worker_main.c; hands to worker_pid.c and to the programs it
- * starts, which are this program with the name of a role. All signals are
+ * Called from worker_main.c; hands to worker_pid.c and worker_child.c. All signals are
  * blocked and taken one at a time by sigtimedwait(), so there is no handler
  * and nothing races. A slot is one process that should be there; the slots of
  * an older generation are those a reload is about to replace.
  */
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "worker.h"
 
@@ -63,8 +58,6 @@ static void pool_roll(worker_pool_t *pool, int64_t now);
 static int pool_settled(const worker_pool_t *pool, const worker_role_t *role,
     int64_t now);
 static void pool_start(worker_pool_t *pool, pool_slot_t *slot);
-static void pool_exec(worker_pool_t *pool, const pool_slot_t *slot,
-    pid_t parent);
 static void pool_stop(pool_slot_t *slot);
 
 
@@ -405,19 +398,12 @@ pool_settled(const worker_pool_t *pool, const worker_role_t *role, int64_t now)
 static void
 pool_start(worker_pool_t *pool, pool_slot_t *slot)
 {
-    pid_t  pid, parent;
+    pid_t  pid;
 
-    parent = getpid();
-    pid = fork();
-
-    if (pid == 0) {
-        pool_exec(pool, slot, parent);
-    }
-
+    pid = worker_child_start(pool->program, slot->role->name, &pool->signals);
     slot->started = worker_mono_ms();
 
     if (pid < 0) {
-        worker_log(WORKER_ERROR, "fork: %s", strerror(errno));
         slot->restart_at = slot->started
                            + worker_backoff(slot->failures++, POOL_RESTART_MS,
                                             POOL_CAP_MS);
@@ -427,34 +413,6 @@ pool_start(worker_pool_t *pool, pool_slot_t *slot)
     slot->pid = pid;
     worker_log(WORKER_INFO, "started role=%s pid=%d", slot->role->name,
                (int) pid);
-}
-
-
-/* In the child. A process group of its own, so that Ctrl-C at the terminal
- * reaches the pool alone, which then drains in order. */
-
-static void
-pool_exec(worker_pool_t *pool, const pool_slot_t *slot, pid_t parent)
-{
-    char  *argv[3];
-
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-
-    if (getppid() != parent) {
-        _exit(1);                   /* it died before the line above */
-    }
-
-    sigprocmask(SIG_UNBLOCK, &pool->signals, NULL);
-
-    argv[0] = (char *) "chat-worker";
-    argv[1] = (char *) slot->role->name;
-    argv[2] = NULL;
-
-    execv(pool->program, argv);
-
-    worker_log(WORKER_ERROR, "%s: %s", pool->program, strerror(errno));
-    _exit(127);
 }
 
 

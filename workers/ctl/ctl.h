@@ -6,6 +6,7 @@
  * ctl_keys.c     keys generate: signing keys, the key of direct chats
  * ctl_file.c     reading and never half-writing small files
  * ctl_dead.c     dead list, show, retry, drop
+ * ctl_dead_show.c  of these, list and show
  * ctl_status.c   status: streams, owners, workers
  *
  * Exit codes: 0 done, 1 could not be done (said on stderr), 2 wrong usage.

@@ -1,8 +1,7 @@
 /*
  * ctl_dead.c: chatctl dead: events that failed five times.
  *
- * Called from ctl_main.c; hands to Redis. Shows who, where and when, never
- * what was written: of contents only the length is told.
+ * Called from ctl_main.c; hands to ctl_dead_show.c and Redis.
  */
 
 #include <stdlib.h>
@@ -10,27 +9,12 @@
 
 #include <hiredis/hiredis.h>
 
-#include "chat_event.h"
-#include "chat_id.h"
-#include "chat_json.h"
 #include "chat_keys.h"
 #include "ctl.h"
+#include "ctl_dead.h"
 
 #define CTL_REDIS_MS   5000
 #define CTL_DEAD_PAGE  100
-
-/* one entry of the dead stream, borrowed from a reply */
-typedef struct {
-    const char  *id;                /* in message.sent.dead                 */
-    chat_str_t   event;
-    chat_str_t   stream;            /* where it came from                   */
-    chat_str_t   origin;            /* its id there                         */
-    chat_str_t   error;
-    chat_str_t   failures;
-    chat_str_t   at;
-} ctl_dead_t;
-
-typedef int (*ctl_dead_pt)(redisContext *c, const ctl_dead_t *d);
 
 static int ctl_dead(const worker_conf_t *conf, int argc, char **argv);
 static int ctl_dead_each(redisContext *c, const char *id, ctl_dead_pt act);
@@ -38,13 +22,9 @@ static int ctl_dead_page(redisContext *c, const char *from, const char *to,
     ctl_dead_pt act, char *last, size_t size, size_t *n_r);
 static int ctl_dead_newest(redisContext *c, char *id, size_t size);
 static int ctl_dead_read(const redisReply *entry, ctl_dead_t *d);
-static int ctl_dead_list(redisContext *c, const ctl_dead_t *d);
-static int ctl_dead_show(redisContext *c, const ctl_dead_t *d);
-static void ctl_dead_show_event(const chat_event_t *ev);
 static int ctl_dead_retry(redisContext *c, const ctl_dead_t *d);
 static int ctl_dead_drop(redisContext *c, const ctl_dead_t *d);
 static int ctl_dead_remove(redisContext *c, const ctl_dead_t *d);
-static const char *ctl_dead_word(unsigned type);
 static int ctl_dead_id(const char *id);
 
 static const struct {
@@ -267,88 +247,6 @@ ctl_dead_read(const redisReply *entry, ctl_dead_t *d)
 }
 
 
-static int
-ctl_dead_list(redisContext *c, const ctl_dead_t *d)
-{
-    chat_event_t  ev;
-
-    if (chat_event_decode((const uint8_t *) d->event.data, d->event.len, &ev)
-        != 0)
-    {
-        memset(&ev, 0, sizeof(ev));
-    }
-
-    printf("%s failures=%.*s error=%.*s stream=%.*s type=%s bytes=%zu\n",
-           d->id, (int) d->failures.len, d->failures.data, (int) d->error.len,
-           d->error.data, (int) d->stream.len, d->stream.data,
-           ctl_dead_word(ev.type), d->event.len);
-
-    return 0;
-}
-
-
-static int
-ctl_dead_show(redisContext *c, const ctl_dead_t *d)
-{
-    chat_event_t  ev;
-
-    printf("id           %s\n"
-           "stream       %.*s\n"
-           "id there     %.*s\n"
-           "error        %.*s\n"
-           "failures     %.*s\n"
-           "set aside    %.*s\n"
-           "bytes        %zu\n",
-           d->id, (int) d->stream.len, d->stream.data, (int) d->origin.len,
-           d->origin.data, (int) d->error.len, d->error.data,
-           (int) d->failures.len, d->failures.data, (int) d->at.len,
-           d->at.data, d->event.len);
-
-    if (chat_event_decode((const uint8_t *) d->event.data, d->event.len, &ev)
-        != 0)
-    {
-        printf("event        cannot be decoded\n");
-        return 0;
-    }
-
-    ctl_dead_show_event(&ev);
-
-    return 0;
-}
-
-
-static void
-ctl_dead_show_event(const chat_event_t *ev)
-{
-    char     chat[CHAT_ID_TEXT + 1];
-    uint8_t  time[CHAT_TIME_TEXT + 1];
-
-    *chat_id_print(ev->chat, chat) = '\0';
-    *chat_json_time(time, ev->received) = '\0';
-
-    printf("event        %s\n"
-           "by REST      %s\n"
-           "edge         %016" PRIx64 "\n"
-           "session      %" PRIu64 "\n"
-           "user         %" PRIu64 "\n"
-           "device       %" PRIu64 "\n"
-           "received     %s\n"
-           "chat         %s\n"
-           "seq          %" PRIu64 "\n"
-           "message id   %.*s\n"
-           "content      %zu bytes\n"
-           "content type %zu bytes\n"
-           "media id     %zu bytes\n"
-           "body         %zu bytes\n",
-           ctl_dead_word(ev->type),
-           (ev->flags & CHAT_EV_F_REST) ? "yes" : "no", ev->edge, ev->session,
-           ev->user, ev->device, (char *) time, chat, ev->seq,
-           (int) ev->message_id.len,
-           ev->message_id.data ? ev->message_id.data : "", ev->content.len,
-           ev->content_type.len, ev->media_id.len, ev->body.len);
-}
-
-
 /* Back first, then away: dying in between leaves it twice, and any event may
  * come twice; the other order could lose it. */
 
@@ -416,19 +314,6 @@ ctl_dead_remove(redisContext *c, const ctl_dead_t *d)
     freeReplyObject(reply);
 
     return 0;
-}
-
-
-static const char *
-ctl_dead_word(unsigned type)
-{
-    static const char *const  words[] = {
-        "unknown", "send", "edit", "delete", "react", "marks", "typing",
-        "chat_create", "chat_change", "chat_leave", "members_add",
-        "member_change", "member_remove"
-    };
-
-    return words[type < sizeof(words) / sizeof(words[0]) ? type : 0];
 }
 
 

@@ -1,29 +1,25 @@
 /*
  * store_pg.c: one connection to PostgreSQL, see store_pg.h.
  *
- * Called from the store_* files; hands to libpq. The connection is kept in
- * libpq's non-blocking mode and waited for with poll(), so that a server that
- * is stopped, or a network that swallows packets, costs STORE_PG_LIMIT and not
- * the process. Logs the sqlstate and the statement's name, never the server's
+ * Called from the store_* files; hands to libpq and store_pg_wait.c. The
+ * connection is kept in libpq's non-blocking mode and waited for with poll(),
+ * so that a server that is stopped, or a network that swallows packets, costs
+ * STORE_PG_LIMIT and not the process. Logs the sqlstate and the statement's name, never the server's
  * sentence about data: it may quote what a user wrote.
  */
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store_pg.h"
+#include "store_pg_wait.h"
 #include "worker.h"
 
 static char *store_pg_options(const char *dsn);
 static store_e store_pg_prepare(store_pg_t *pg, const store_stmt_t *stmt);
 static store_e store_pg_finish(store_pg_t *pg, const char *what,
     PGresult **res_r);
-static int store_pg_wait_sent(store_pg_t *pg, int64_t deadline);
-static int store_pg_wait_result(store_pg_t *pg, int64_t deadline);
-static int store_pg_poll(store_pg_t *pg, short events, int64_t deadline);
 static store_e store_pg_judge(store_pg_t *pg, const char *what,
     PGresult *res);
 static store_e store_pg_lost(store_pg_t *pg, const char *what,
@@ -253,7 +249,7 @@ store_pg_finish(store_pg_t *pg, const char *what, PGresult **res_r)
     limit = pg->limit_ms ? pg->limit_ms : STORE_PG_LIMIT;
     deadline = limit < 0 ? INT64_MAX : worker_mono_ms() + limit;
 
-    if (store_pg_wait_sent(pg, deadline) != 0) {
+    if (store_pg_wait_sent(pg->conn, deadline) != 0) {
         return store_pg_lost(pg, what, "no answer");
     }
 
@@ -261,7 +257,7 @@ store_pg_finish(store_pg_t *pg, const char *what, PGresult **res_r)
     last = NULL;
 
     for ( ;; ) {
-        if (store_pg_wait_result(pg, deadline) != 0) {
+        if (store_pg_wait_result(pg->conn, deadline) != 0) {
             PQclear(last);
             return store_pg_lost(pg, what, "no answer");
         }
@@ -298,94 +294,6 @@ store_pg_finish(store_pg_t *pg, const char *what, PGresult **res_r)
     *res_r = last;
 
     return STORE_OK;
-}
-
-
-static int
-store_pg_wait_sent(store_pg_t *pg, int64_t deadline)
-{
-    int  rc;
-
-    for ( ;; ) {
-        rc = PQflush(pg->conn);
-        if (rc <= 0) {
-            return rc;
-        }
-
-        /* a server that is itself blocked writing to us reads nothing until
-         * we take what it has written */
-        rc = store_pg_poll(pg, POLLIN|POLLOUT, deadline);
-        if (rc < 0) {
-            return -1;
-        }
-
-        if ((rc & POLLIN) && !PQconsumeInput(pg->conn)) {
-            return -1;
-        }
-    }
-}
-
-
-static int
-store_pg_wait_result(store_pg_t *pg, int64_t deadline)
-{
-    while (PQisBusy(pg->conn)) {
-
-        if (store_pg_poll(pg, POLLIN, deadline) < 0) {
-            return -1;
-        }
-
-        /* on failure libpq may still hold the server's parting words, such as
-         * 57P01, which PQgetResult() then hands out */
-        if (!PQconsumeInput(pg->conn)) {
-            return 0;
-        }
-    }
-
-    return 0;
-}
-
-
-/* What is ready, or -1 when the time is up. A signal does not end the wait:
- * a worker that is asked to stop finishes its statement. */
-
-static int
-store_pg_poll(store_pg_t *pg, short events, int64_t deadline)
-{
-    int            rc, wait;
-    int64_t        left;
-    struct pollfd  fd;
-
-    for ( ;; ) {
-        wait = -1;
-
-        if (deadline != INT64_MAX) {
-            left = deadline - worker_mono_ms();
-            if (left <= 0) {
-                return -1;
-            }
-            wait = (int) left;
-        }
-
-        fd.fd = PQsocket(pg->conn);
-        fd.events = events;
-        fd.revents = 0;
-
-        if (fd.fd < 0) {
-            return -1;
-        }
-
-        rc = poll(&fd, 1, wait);
-
-        if (rc > 0) {
-            return (fd.revents & (POLLERR|POLLHUP|POLLNVAL))
-                   ? fd.revents | POLLIN : fd.revents;
-        }
-
-        if (rc < 0 && errno != EINTR) {
-            return -1;
-        }
-    }
 }
 
 
