@@ -14,31 +14,38 @@
 #include "store_row.h"
 #include "worker.h"
 
-/* c: chats, m: the caller's row of chat_members, $2: the device. The entries
- * of unread are those behind the read mark: an index range of one partition,
- * cut at STORE_UNREAD_MAX. */
+/* A chat and the caller's row of chat_members side by side. */
+#define STORE_CHAT_FROM(where)                                                \
+    "SELECT c.id, c.type, c.title, c.created_at, c.last_message_time, "       \
+        "c.last_seq, m.user_id, m.role, m.joined_seq, m.left_seq, m.hidden, " \
+        "greatest(m.read_seq, m.joined_seq - 1) AS read "                     \
+    "FROM chat_members m JOIN chats c ON c.id = m.chat_id " where
+
+/* m: a row of the above, $2: the device. The entries of unread are those
+ * behind the read mark: an index range of one partition, cut at
+ * STORE_UNREAD_MAX. */
 #define STORE_CHAT_COLUMNS                                                    \
-    "c.id, c.type, c.title, c.created_at, c.last_message_time, c.last_seq, "  \
+    "m.id, m.type, m.title, m.created_at, m.last_message_time, m.last_seq, "  \
     "m.role, "                                                                \
     "coalesce((SELECT d.delivered_seq FROM device_marks d "                   \
-        "WHERE d.device_id = $2 AND d.chat_id = c.id), m.joined_seq - 1), "   \
-    "greatest(m.read_seq, m.joined_seq - 1), "                                \
-    "(SELECT count(*) FROM (SELECT FROM entries e "                           \
-        "WHERE e.chat_id = c.id "                                             \
-        "AND e.seq > greatest(m.read_seq, m.joined_seq - 1) "                 \
-        "AND e.kind = 1 AND e.sender_id <> m.user_id "                        \
-        "AND e.deleted_at IS NULL "                                           \
-        "AND (" STORE_ENTRY_HIDDEN ") IS NOT TRUE LIMIT 10000) u), "          \
-    "CASE WHEN c.type = 2 THEN (SELECT count(*) FROM chat_members o "         \
-        "WHERE o.chat_id = c.id AND o.left_seq IS NULL) END, "                \
-    "CASE WHEN c.type = 1 THEN (SELECT o.user_id FROM chat_members o "        \
-        "WHERE o.chat_id = c.id AND o.user_id <> m.user_id LIMIT 1) END, "    \
+        "WHERE d.device_id = $2 AND d.chat_id = m.id), m.joined_seq - 1), "   \
+    "m.read, "                                                                \
+    "CASE WHEN m.last_seq > m.read THEN "                                     \
+        "(SELECT count(*) FROM (SELECT FROM entries e "                       \
+            "WHERE e.chat_id = m.id AND e.seq > m.read "                      \
+            "AND e.kind = 1 AND e.sender_id <> m.user_id "                    \
+            "AND e.deleted_at IS NULL "                                       \
+            "AND (" STORE_ENTRY_HIDDEN ") IS NOT TRUE LIMIT 10000) u) END, "  \
+    "CASE WHEN m.type = 2 THEN (SELECT count(*) FROM chat_members o "         \
+        "WHERE o.chat_id = m.id AND o.left_seq IS NULL) END, "                \
+    "CASE WHEN m.type = 1 THEN (SELECT o.user_id FROM chat_members o "        \
+        "WHERE o.chat_id = m.id AND o.user_id <> m.user_id LIMIT 1) END, "    \
     "m.left_seq IS NULL, "                                                    \
     STORE_ENTRY_COLUMNS(STORE_ENTRY_HIDDEN)
 
 /* seq is dense, so the last entry is the one with the chat's last number */
 #define STORE_CHAT_LAST                                                       \
-    "LEFT JOIN entries e ON e.chat_id = c.id AND e.seq = c.last_seq "         \
+    "LEFT JOIN entries e ON e.chat_id = m.id AND e.seq = m.last_seq "         \
         "AND e.seq >= m.joined_seq "
 
 _Static_assert(CHAT_KIND_MESSAGE == 1, "kind of unread entries");
@@ -79,21 +86,19 @@ store_read_chats(store_pg_t *pg, uint64_t user, uint64_t device,
     static const int  lengths[] = { 8, 8, 8, 16, 8 };
     static const int  formats[] = { 1, 1, 1, 1, 1 };
 
-    /* the page is cut before the costly columns are made */
+    /* the page is cut before the costly columns are made; the join keeps its
+     * order */
     static const store_stmt_t  stmt = {
         "read_chats",
-        "SELECT " STORE_CHAT_COLUMNS " "
-        "FROM (SELECT c.id FROM chat_members m "
-                "JOIN chats c ON c.id = m.chat_id "
+        "SELECT " STORE_CHAT_COLUMNS " FROM ("
+        STORE_CHAT_FROM(
             "WHERE m.user_id = $1 AND m.left_seq IS NULL "
-                "AND (m.cleared_seq IS NULL OR c.last_seq > m.cleared_seq) "
-                "AND ($3::timestamptz IS NULL "
-                    "OR (c.last_message_time, c.id) < ($3, $4)) "
-            "ORDER BY c.last_message_time DESC, c.id DESC LIMIT $5) p "
-        "JOIN chats c ON c.id = p.id "
-        "JOIN chat_members m ON m.chat_id = c.id AND m.user_id = $1 "
-        STORE_CHAT_LAST
-        "ORDER BY c.last_message_time DESC, c.id DESC",
+            "AND (m.cleared_seq IS NULL OR c.last_seq > m.cleared_seq) "
+            "AND ($3::timestamptz IS NULL "
+                "OR (c.last_message_time, c.id) < ($3, $4)) "
+            "ORDER BY c.last_message_time DESC, c.id DESC LIMIT $5")
+        ") m " STORE_CHAT_LAST
+        "ORDER BY m.last_message_time DESC, m.id DESC",
         5, types
     };
     const char  *params[] = { ids[0], ids[1], NULL, NULL, limit };
@@ -136,10 +141,9 @@ store_read_chat(store_pg_t *pg, uint64_t user, uint64_t device,
     static const int  lengths[] = { 8, 8, 16 }, formats[] = { 1, 1, 1 };
     static const store_stmt_t  stmt = {
         "read_chat",
-        "SELECT " STORE_CHAT_COLUMNS " "
-        "FROM chat_members m JOIN chats c ON c.id = m.chat_id "
-        STORE_CHAT_LAST
-        "WHERE m.chat_id = $3 AND m.user_id = $1",
+        "SELECT " STORE_CHAT_COLUMNS " FROM ("
+        STORE_CHAT_FROM("WHERE m.chat_id = $3 AND m.user_id = $1")
+        ") m " STORE_CHAT_LAST,
         3, types
     };
     const char  *params[] = { ids[0], ids[1], (const char *) chat };
