@@ -1,10 +1,10 @@
 /*
  * worker_pool.c: starts, restarts, drains and replaces the worker processes.
  *
- * Called from worker_main.c; hands to worker_pid.c and worker_child.c. All signals are
- * blocked and taken one at a time by sigtimedwait(), so there is no handler
- * and nothing races. A slot is one process that should be there; the slots of
- * an older generation are those a reload is about to replace.
+ * Called from worker_main.c; hands to worker_pid.c and worker_child.c. All
+ * signals are blocked and taken one at a time by sigtimedwait(), so there is
+ * no handler and nothing races. A slot is one process that should be there;
+ * those of an older generation are the ones a reload is about to replace.
  */
 
 #include <signal.h>
