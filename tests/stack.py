@@ -100,8 +100,13 @@ class Stack:
         return found
 
     def sanitizer_reports(self):
-        return "\n".join(p.read_text(errors="replace")
-                         for p in sorted(self.san_dir.glob("*")))
+        found = [p.read_text(errors="replace")
+                 for p in sorted(self.san_dir.glob("*"))]
+        # UBSan's own words go to stderr
+        found += [line for p in self.log_dir.glob("*.log")
+                  for line in p.read_text(errors="replace").splitlines()
+                  if ": runtime error: " in line]
+        return "\n".join(found)
 
     def ready(self):
         try:
