@@ -95,10 +95,10 @@ ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
     ngx_str_t   body;
     u_char     *seconds;
 
-    size = sizeof("{\"type\":\"about:blank\",\"title\":\"\",\"status\":,"
+    size = sizeof("{\"type\":\"urn:chat:problem:\",\"title\":\"\",\"status\":,"
                   "\"detail\":\"\",\"code\":\"\",\"retryAfter\":}")
            + ngx_strlen(chat_error_title(code)) + ngx_strlen(detail)
-           + ngx_strlen(chat_error_word(code)) + 2 * NGX_INT_T_LEN;
+           + 2 * ngx_strlen(chat_error_word(code)) + 2 * NGX_INT_T_LEN;
 
     body.data = ngx_pnalloc(r->pool, size);
     if (body.data == NULL) {
@@ -108,10 +108,10 @@ ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
     end = body.data + size;
 
     p = ngx_slprintf(body.data, end,
-                     "{\"type\":\"about:blank\",\"title\":\"%s\","
+                     "{\"type\":\"urn:chat:problem:%s\",\"title\":\"%s\","
                      "\"status\":%d,\"detail\":\"%s\",\"code\":\"%s\"",
-                     chat_error_title(code), chat_error_status(code), detail,
-                     chat_error_word(code));
+                     chat_error_word(code), chat_error_title(code),
+                     chat_error_status(code), detail, chat_error_word(code));
 
     if (retry_after) {
         p = ngx_slprintf(p, end, ",\"retryAfter\":%ui", retry_after);
@@ -138,6 +138,13 @@ ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
         && ngx_chat_header(r, "WWW-Authenticate", "Bearer",
                            sizeof("Bearer") - 1)
            != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* section 15.5.6: all our own pages are read with GET */
+    if (code == CHAT_E_METHOD_NOT_ALLOWED
+        && ngx_chat_header(r, "Allow", "GET", sizeof("GET") - 1) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

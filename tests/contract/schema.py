@@ -259,6 +259,9 @@ def _check(where, response, headers, body):
     if (given == "application/problem+json" and isinstance(value, dict)
             and "retryAfter" in value and str(value["retryAfter"]) != retry):
         found.append(f"retryAfter and the header Retry-After ({retry}) differ")
+    if (given == "application/problem+json" and isinstance(value, dict)
+            and value.get("type") != f"urn:chat:problem:{value.get('code')}"):
+        found.append("type and code differ")
     if found:
         raise ContractError(f"{where}: {'; '.join(found)}: {_shown(body)}")
     return value

@@ -281,11 +281,12 @@ def test_validate_response_tells_right_from_wrong():
     page = json.dumps({"items": [ENTRY], "complete": True})
     schema.validate_response("GET", path + "?limit=1", 200, json_type, page)
     schema.validate_response("POST", path, 201, json_type, json.dumps(ENTRY))
-    problem = {"type": "about:blank", "title": "x", "status": 503,
-               "code": "unavailable", "retryAfter": 2}
+    problem = {"type": "urn:chat:problem:unavailable", "title": "x",
+               "status": 503, "code": "unavailable", "retryAfter": 2}
     headers = {"Content-Type": "application/problem+json", "Retry-After": "2"}
     schema.validate_response("GET", path, 503, headers, json.dumps(problem))
-    gone = {**problem, "status": 404, "code": "not_found"}
+    gone = {**problem, "type": "urn:chat:problem:not_found", "status": 404,
+            "code": "not_found"}
     del gone["retryAfter"]
     schema.validate_response("GET", "/api/v1/nothing", 404, headers,
                              json.dumps(gone))
@@ -302,6 +303,8 @@ def test_validate_response_tells_right_from_wrong():
              json.dumps(problem)),
             ("GET", path, 404, headers, json.dumps(
                 {**gone, "code": "gone"})),
+            ("GET", path, 404, headers, json.dumps(
+                {**gone, "type": "about:blank"})),
             ("GET", path, 418, json_type, "{}"),
             ("POST", "/api/v1/auth/logout", 204, {}, "x"),
             ("GET", "/api/v1/nothing", 200, json_type, "{}")):

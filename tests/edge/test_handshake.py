@@ -110,6 +110,7 @@ def test_what_is_no_upgrade_is_refused(edge, headers):
 def test_another_method_is_refused(edge, method):
     response = edge.refused(method=method, headers=bearer(edge.token()))
     is_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "GET"
 
 
 @pytest.mark.parametrize("offer", [
