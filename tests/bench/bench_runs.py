@@ -35,8 +35,11 @@ def w2(load, target, sizes=GROUPS):
 
 
 def w3(load, target, sizes=(5000, 20000), tls=False):
-    """Connections that only stay."""
+    """Connections that only stay, on a server that has had none before: what
+    it once allocated it would use again, and look small."""
     for n in sizes:
+        target.renew()
+        target.users(n)
         more = {"port": target.tls_port, "tls": True} if tls else {}
         load.run(target, "W3", f"{n} {'TLS' if tls else 'plain'}", "idle",
                  users=n, procs=procs(n), secs=5, warm=3, concurrency=128,

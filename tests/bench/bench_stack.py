@@ -59,6 +59,10 @@ class Stack:
         self.workers = workers
         self.start()
 
+    def renew(self):
+        """New processes."""
+        self.restart(self.workers)
+
     def __enter__(self):
         self.start()
         return self

@@ -46,7 +46,11 @@ class Peer:
     user = None                     # who runs it when we are root
 
     def __init__(self):
+        self.begin()
+
+    def begin(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="chat-peer-"))
+        os.chmod(self.dir, 0o755)
         self.port = free_port()
         self.procs = []
         self.words = {"DIR": str(self.dir), "PORT": str(self.port)}
@@ -97,12 +101,17 @@ class Peer:
     def signal_of(self, proc):
         return signal.SIGTERM
 
+    def renew(self):
+        """New processes, nothing kept."""
+        self.stop()
+        self.begin()
+        self.start()
+
     def users(self, n):
         """Makes the users 0 ... n-1 known, where a server wants to know."""
 
     def __enter__(self):
         try:
-            os.chmod(self.dir, 0o755)
             self.start()
         except BaseException:
             self.stop()
@@ -128,9 +137,9 @@ class Nchan(Peer):
     name = "nchan, in memory"
     proto = "nchan"
 
-    def __init__(self, workers=2):
-        super().__init__()
-        self.words["WORKERS"] = str(workers)
+    def begin(self):
+        super().begin()
+        self.words["WORKERS"] = "2"
 
     def start(self):
         conf = self.write("nchan.conf")
@@ -184,12 +193,11 @@ class Ejabberd(Peer):
     proto = "xmpp"
     durable = True
 
-    def __init__(self):
-        super().__init__()
+    def begin(self):
+        super().begin()
         self.pg = Postgres()
 
     def start(self):
-        os.chmod(self.pg.dir, 0o755)
         self.pg.start()
         self.pg.sql("CREATE DATABASE ejabberd")
         self.pg.sql(pathlib.Path("/usr/share/ejabberd/sql/pg.sql")
