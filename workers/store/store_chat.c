@@ -79,8 +79,7 @@ store_chat_connect(store_chat_t *st, int *fresh_r)
 void
 store_chat_close(store_chat_t *st)
 {
-    PQclear(st->held);
-    st->held = NULL;
+    store_chat_forget(st);
     st->open = 0;
     store_pg_close(&st->pg);
 }
@@ -90,6 +89,13 @@ int
 store_chat_connected(const store_chat_t *st)
 {
     return st->pg.conn != NULL;
+}
+
+
+store_e
+store_chat_check(store_chat_t *st)
+{
+    return store_pg_command(&st->pg, "SELECT 1");
 }
 
 
@@ -131,12 +137,35 @@ store_chat_sqlstate(const store_chat_t *st)
 }
 
 
-store_args_t *
-store_chat_args(store_chat_t *st)
+store_e
+store_chat_begin(store_chat_t *st)
+{
+    store_e  rc;
+
+    if (st->open) {
+        return STORE_OK;
+    }
+
+    rc = store_pg_command(&st->pg, "BEGIN");
+    st->open = rc == STORE_OK;
+
+    return rc;
+}
+
+
+void
+store_chat_forget(store_chat_t *st)
 {
     PQclear(st->held);
     st->held = NULL;
+    store_chat_views_free(&st->views);
+}
 
+
+store_args_t *
+store_chat_args(store_chat_t *st)
+{
+    store_chat_forget(st);
     store_args_begin(&st->args);
 
     return &st->args;
@@ -148,13 +177,9 @@ store_chat_exec(store_chat_t *st, const store_stmt_t *stmt, PGresult **res_r)
 {
     store_e  rc;
 
-    if (!st->open) {
-        rc = store_pg_command(&st->pg, "BEGIN");
-        if (rc != STORE_OK) {
-            return rc;
-        }
-
-        st->open = 1;
+    rc = store_chat_begin(st);
+    if (rc != STORE_OK) {
+        return rc;
     }
 
     rc = store_args_exec(&st->args, &st->pg, stmt, &st->held);

@@ -13,6 +13,7 @@
  * store_chat_member.c   chats and members change
  * store_chat_mark.c     delivered and read
  * store_chat_target.c   the entry an edit, delete or reaction is about
+ * store_chat_own.c      a chat as one member sees it
  * store_chat_key.c      answers to POSTs with an Idempotency-Key
  *
  * Everything but the shards happens inside a transaction, which the first
@@ -48,6 +49,9 @@ void store_chat_free(store_chat_t **st);
 store_e store_chat_connect(store_chat_t *st, int *fresh_r);
 void store_chat_close(store_chat_t *st);
 int store_chat_connected(const store_chat_t *st);
+
+/* Asks whether the connection still lives. */
+store_e store_chat_check(store_chat_t *st);
 
 /* Ends the transaction; OK when none was open. AWAY: nobody knows whether it
  * was committed. */
@@ -129,6 +133,22 @@ store_e store_chat_roles(store_chat_t *st, const uint8_t id[16],
 store_e store_chat_clear(store_chat_t *st, const uint8_t id[16],
     uint64_t user, uint64_t seq);
 
+/* What a chat is to one of its members; borrowed. */
+typedef struct {
+    uint64_t      last;         /* highest seq they may see                 */
+    uint64_t      delivered;    /* by this device                           */
+    uint64_t      read;
+    uint64_t      unread;
+    uint64_t      members;      /* of a group                               */
+    uint64_t      peer;         /* of a direct chat                         */
+    uint8_t       has_entry;
+    chat_entry_t  entry;        /* the last one                             */
+} store_own_t;
+
+/* NONE when not a member. */
+store_e store_chat_own(store_chat_t *st, const uint8_t id[16], uint64_t user,
+    uint64_t device, store_own_t *own_r);
+
 /* ---------------------------------------------------------------- entries */
 
 typedef struct {
@@ -162,10 +182,6 @@ typedef struct {
 /* No two of a device and chat, and no two that raise one user's. */
 store_e store_chat_marks(store_chat_t *st, const store_mark_t *marks,
     size_t n);
-
-/* What the device has; NONE without a row. */
-store_e store_chat_mark(store_chat_t *st, const uint8_t id[16],
-    uint64_t device, uint64_t *delivered_r);
 
 /* --------------------------------------------------- edit, delete, react */
 

@@ -28,13 +28,6 @@ static const store_stmt_t  store_chat_marks_stmt = {
     6, NULL
 };
 
-static const store_stmt_t  store_chat_mark_stmt = {
-    "chat_mark",
-    "SELECT delivered_seq FROM device_marks"
-    " WHERE device_id = $2::int8 AND chat_id = $1::uuid",
-    2, NULL
-};
-
 
 store_e
 store_chat_marks(store_chat_t *st, const store_mark_t *marks, size_t n)
@@ -61,31 +54,4 @@ store_chat_marks(store_chat_t *st, const store_mark_t *marks, size_t n)
 #undef EACH
 
     return store_chat_exec(st, &store_chat_marks_stmt, &res);
-}
-
-
-store_e
-store_chat_mark(store_chat_t *st, const uint8_t id[16], uint64_t device,
-    uint64_t *delivered_r)
-{
-    store_e        rc;
-    PGresult      *res;
-    store_args_t  *a;
-
-    a = store_chat_args(st);
-    store_args_scalar_uuid(a, id);
-    store_args_scalar_i64(a, device);
-
-    rc = store_chat_exec(st, &store_chat_mark_stmt, &res);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-
-    if (PQntuples(res) == 0) {
-        return STORE_NONE;
-    }
-
-    *delivered_r = (uint64_t) store_row_i64(res, 0, 0);
-
-    return STORE_OK;
 }

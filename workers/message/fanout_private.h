@@ -1,0 +1,107 @@
+/*
+ * fanout_private.h: what the fanout_*.c of the message worker share.
+ */
+
+#ifndef FANOUT_PRIVATE_H
+#define FANOUT_PRIVATE_H
+
+#include <uthash.h>
+
+#include "fanout.h"
+
+#define FANOUT_ROUTES_MAX  262144   /* users in the cache                   */
+
+/* one field of route:{user} */
+typedef struct {
+    uint64_t         device;
+    uint64_t         edge;
+    uint64_t         session;
+} fanout_session_t;
+
+typedef struct {
+    uint64_t           user;
+    fanout_session_t  *sessions;    /* n of them: none when offline         */
+    uint16_t           n;
+    UT_hash_handle     hh;
+} fanout_route_t;
+
+typedef struct {
+    uint64_t         id;
+    chat_buf_t       buf;           /* the batch, empty when untouched      */
+    chat_buf_t       targets;       /* of the record being built            */
+    uint8_t          touched;       /* the record goes to this edge         */
+    UT_hash_handle   hh;
+} fanout_edge_t;
+
+typedef enum {
+    FANOUT_ONE,                     /* the edge alone                       */
+    FANOUT_VISIBLE,                 /* members who may see the entry        */
+    FANOUT_OTHERS,                  /* members but one                      */
+    FANOUT_USERS
+} fanout_who_e;
+
+/* one record to be; strings and users by their place, for both grow */
+typedef struct {
+    chat_rec_t         rec;
+    fanout_who_e       who;
+    fanout_to_t        to;
+    message_chat_t    *chat;
+    uint64_t           user;        /* OTHERS: left out; VISIBLE: came back */
+    size_t             frame, nframe;
+    size_t             id, nid;     /* message id                           */
+    size_t             users, nusers;
+} fanout_out_t;
+
+/* a member of a chat on an edge */
+typedef struct {
+    fanout_edge_t     *edge;
+    message_member_t  *member;
+} fanout_online_t;
+
+struct fanout_s {
+    struct redisContext  *redis;    /* borrowed                             */
+    struct redisContext  *inval;    /* ours: what is no longer true         */
+    fanout_route_t       *routes;   /* hash by user, oldest first           */
+    fanout_edge_t        *edges;    /* hash by id                           */
+
+    chat_buf_t            text;     /* frames and ids gathered              */
+    fanout_out_t         *outs;
+    size_t                nouts, outs_max;
+    uint64_t             *users;
+    size_t                nusers, users_max;
+
+    uint64_t              batch;    /* counts publications                  */
+    fanout_online_t      *online;
+    size_t                nonline, online_max;
+    fanout_edge_t       **touched;  /* by the record being built            */
+    size_t                ntouched, touched_max;
+    fanout_route_t      **missing;
+    size_t                nmissing, missing_max;
+    uint64_t             *sent;     /* edges whose answers are outstanding  */
+    size_t                nsent, sent_max;
+    uint64_t             *dead;     /* edges that nobody listened for       */
+    size_t                ndead, dead_max;
+};
+
+/* Makes room for one more of *array. */
+#define FANOUT_GROW(array, n, max)                                           \
+    if ((n) == (max)) {                                                      \
+        (max) = (max) ? 2 * (max) : 64;                                      \
+        (array) = worker_realloc((array), (max) * sizeof(*(array)));         \
+    }
+
+/* fanout_route.c */
+int fanout_route_sync(fanout_t *f);
+fanout_route_t *fanout_route_want(fanout_t *f, uint64_t user);
+int fanout_route_fetch(fanout_t *f);
+void fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
+    uint64_t session);
+void fanout_route_clear(fanout_t *f);
+void fanout_route_trim(fanout_t *f);
+
+/* fanout_publish.c: fills the edges' buffers from what was gathered; every
+ * route that is needed must be known. */
+void fanout_wants(fanout_t *f);
+void fanout_build(fanout_t *f);
+
+#endif

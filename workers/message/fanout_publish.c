@@ -1,0 +1,437 @@
+/*
+ * fanout_publish.c: one buffer and one PUBLISH per edge and batch.
+ *
+ * Called from message_batch.c after the commit; hands to Redis. The cost of an
+ * entry grows with the edges and with the members who are online there: a
+ * chat's list of those is made once a batch.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "chat_keys.h"
+#include "fanout_private.h"
+
+/* fields of a route, deleted only while they still say what we saw */
+static const char  fanout_bury_script[] =
+    "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
+    "return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0";
+
+static int fanout_needs_routes(const fanout_t *f);
+static void fanout_build_out(fanout_t *f, fanout_out_t *out);
+static void fanout_chat_online(fanout_t *f, message_chat_t *chat);
+static void fanout_target(fanout_t *f, fanout_edge_t *edge, uint64_t user,
+    uint8_t flags);
+static void fanout_touch(fanout_t *f, fanout_edge_t *edge);
+static fanout_edge_t *fanout_edge(fanout_t *f, uint64_t id);
+static void fanout_record(fanout_edge_t *edge, const chat_rec_t *rec);
+static int fanout_bury_edge(fanout_t *f, uint64_t edge);
+
+
+int
+fanout_publish(fanout_t *f)
+{
+    char            channel[32];
+    size_t          lengths[3];
+    const char     *argv[3];
+    fanout_edge_t  *edge, *next;
+
+    if (fanout_needs_routes(f) && fanout_route_sync(f) != 0) {
+        return -1;
+    }
+
+    fanout_wants(f);
+
+    if (fanout_route_fetch(f) != 0) {
+        return -1;
+    }
+
+    fanout_build(f);
+
+    HASH_ITER(hh, f->edges, edge, next) {
+
+        if (edge->buf.len == 0) {
+            continue;
+        }
+
+        if (edge->buf.failed) {
+            worker_die("out of memory");
+        }
+
+        argv[0] = "PUBLISH";
+        lengths[0] = 7;
+        argv[1] = channel;
+        lengths[1] = (size_t) sprintf(channel, CHAT_CHANNEL_EDGE, edge->id);
+        argv[2] = (const char *) edge->buf.data;
+        lengths[2] = edge->buf.len;
+
+        (void) redisAppendCommandArgv(f->redis, 3, argv, lengths);
+
+        FANOUT_GROW(f->sent, f->nsent, f->sent_max)
+        f->sent[f->nsent++] = edge->id;
+
+        chat_buf_reset(&edge->buf);
+    }
+
+    fanout_reset(f);
+    fanout_route_trim(f);
+
+    return 0;
+}
+
+
+int
+fanout_settle(fanout_t *f)
+{
+    size_t       i;
+    redisReply  *reply;
+
+    for (i = 0; i < f->nsent; i++) {
+
+        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
+            return -1;
+        }
+
+        if (reply->type == REDIS_REPLY_INTEGER && reply->integer == 0) {
+            FANOUT_GROW(f->dead, f->ndead, f->dead_max)
+            f->dead[f->ndead++] = f->sent[i];
+        }
+
+        freeReplyObject(reply);
+    }
+
+    f->nsent = 0;
+
+    return 0;
+}
+
+
+int
+fanout_bury(fanout_t *f)
+{
+    size_t  i;
+
+    for (i = 0; i < f->ndead; i++) {
+        if (fanout_bury_edge(f, f->dead[i]) != 0) {
+            return -1;
+        }
+    }
+
+    f->ndead = 0;
+
+    return 0;
+}
+
+
+static int
+fanout_needs_routes(const fanout_t *f)
+{
+    size_t  i;
+
+    for (i = 0; i < f->nouts; i++) {
+        if (f->outs[i].who != FANOUT_ONE) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Asks for the routes of everybody who is to be told. A chat's members are
+ * asked for once, however many entries it has. */
+
+void
+fanout_wants(fanout_t *f)
+{
+    size_t         i, k;
+    fanout_out_t  *out;
+
+    f->batch++;
+    f->nmissing = 0;
+
+    for (i = 0; i < f->nouts; i++) {
+        out = &f->outs[i];
+
+        if (out->who == FANOUT_USERS) {
+            for (k = 0; k < out->nusers; k++) {
+                (void) fanout_route_want(f, f->users[out->users + k]);
+            }
+            continue;
+        }
+
+        if (out->chat == NULL || out->chat->online_batch == f->batch) {
+            continue;
+        }
+
+        /* marked as seen; the list itself is made when routes are known */
+        out->chat->online_batch = f->batch;
+        out->chat->nonline = SIZE_MAX;
+
+        for (k = 0; k < out->chat->n; k++) {
+            (void) fanout_route_want(f, out->chat->members[k].user);
+        }
+    }
+}
+
+
+void
+fanout_build(fanout_t *f)
+{
+    size_t  i;
+
+    f->nonline = 0;
+
+    for (i = 0; i < f->nouts; i++) {
+        fanout_build_out(f, &f->outs[i]);
+    }
+}
+
+
+static void
+fanout_build_out(fanout_t *f, fanout_out_t *out)
+{
+    size_t              i, k;
+    chat_rec_t         *rec;
+    fanout_route_t     *route;
+    fanout_online_t    *on;
+    message_member_t   *member;
+
+    rec = &out->rec;
+    f->ntouched = 0;
+
+    rec->frame.data = (const char *) f->text.data + out->frame;
+    rec->frame.len = out->nframe;
+
+    if (out->nid != 0) {
+        rec->message_id.data = (const char *) f->text.data + out->id;
+        rec->message_id.len = out->nid;
+    }
+
+    switch (out->who) {
+
+    case FANOUT_ONE:
+        rec->session = out->to.session;
+
+        if (out->to.edge != 0) {
+            fanout_record(fanout_edge(f, out->to.edge), rec);
+        }
+
+        return;
+
+    case FANOUT_USERS:
+
+        for (i = 0; i < out->nusers; i++) {
+            route = fanout_route_want(f, f->users[out->users + i]);
+
+            for (k = 0; k < route->n; k++) {
+                fanout_target(f, fanout_edge(f, route->sessions[k].edge),
+                              route->user, 0);
+            }
+        }
+
+        break;
+
+    case FANOUT_OTHERS:
+    case FANOUT_VISIBLE:
+        fanout_chat_online(f, out->chat);
+
+        for (i = 0; i < out->chat->nonline; i++) {
+            on = &f->online[out->chat->online + i];
+            member = on->member;
+
+            if (out->who == FANOUT_OTHERS
+                ? member->left == 0 && member->user != out->user
+                : message_member_sees(member, rec->seq))
+            {
+                fanout_target(f, on->edge, member->user,
+                              out->who == FANOUT_VISIBLE
+                              && member->user == out->user
+                              ? CHAT_TARGET_CHECK : 0);
+            }
+        }
+
+        break;
+    }
+
+    /* the sender's edge writes the ack, also when nobody else is there */
+    if (out->to.edge != 0) {
+        fanout_touch(f, fanout_edge(f, out->to.edge));
+    }
+
+    for (i = 0; i < f->ntouched; i++) {
+        rec->session = f->touched[i]->id == out->to.edge ? out->to.session : 0;
+        rec->items = f->touched[i]->targets.data;
+        rec->nitems = f->touched[i]->targets.len / CHAT_TARGET_SIZE;
+
+        fanout_record(f->touched[i], rec);
+
+        f->touched[i]->touched = 0;
+        chat_buf_reset(&f->touched[i]->targets);
+    }
+}
+
+
+/* The members of a chat and the edges they are on, once a batch. */
+
+static void
+fanout_chat_online(fanout_t *f, message_chat_t *chat)
+{
+    size_t           i, k;
+    fanout_route_t  *route;
+
+    if (chat->nonline != SIZE_MAX) {
+        return;
+    }
+
+    chat->online = f->nonline;
+
+    for (i = 0; i < chat->n; i++) {
+        route = fanout_route_want(f, chat->members[i].user);
+
+        for (k = 0; k < route->n; k++) {
+            FANOUT_GROW(f->online, f->nonline, f->online_max)
+            f->online[f->nonline].edge = fanout_edge(f,
+                                                     route->sessions[k].edge);
+            f->online[f->nonline].member = &chat->members[i];
+            f->nonline++;
+        }
+    }
+
+    chat->nonline = f->nonline - chat->online;
+}
+
+
+/* Two devices of a user on one edge are one target; they come one behind the
+ * other. */
+
+static void
+fanout_target(fanout_t *f, fanout_edge_t *edge, uint64_t user, uint8_t flags)
+{
+    chat_target_t  last;
+
+    fanout_touch(f, edge);
+
+    if (edge->targets.len != 0) {
+        (void) chat_batch_read_target(edge->targets.data + edge->targets.len
+                                      - CHAT_TARGET_SIZE, &last);
+        if (last.user == user) {
+            return;
+        }
+    }
+
+    if (chat_batch_target(&edge->targets, user, flags) != 0) {
+        worker_die("out of memory");
+    }
+}
+
+
+static void
+fanout_touch(fanout_t *f, fanout_edge_t *edge)
+{
+    if (edge->touched) {
+        return;
+    }
+
+    edge->touched = 1;
+
+    FANOUT_GROW(f->touched, f->ntouched, f->touched_max)
+    f->touched[f->ntouched++] = edge;
+}
+
+
+static fanout_edge_t *
+fanout_edge(fanout_t *f, uint64_t id)
+{
+    fanout_edge_t  *edge;
+
+    HASH_FIND(hh, f->edges, &id, sizeof(id), edge);
+
+    if (edge == NULL) {
+        edge = worker_calloc(1, sizeof(*edge));
+        edge->id = id;
+        HASH_ADD(hh, f->edges, id, sizeof(edge->id), edge);
+    }
+
+    return edge;
+}
+
+
+static void
+fanout_record(fanout_edge_t *edge, const chat_rec_t *rec)
+{
+    size_t  mark;
+
+    if (edge->buf.len == 0) {
+        (void) chat_batch_begin(&edge->buf);
+    }
+
+    (void) chat_batch_rec(&edge->buf, rec, &mark);
+
+    if (chat_batch_end(&edge->buf, mark) != 0) {
+        worker_die("edge=%016" PRIx64 " a record cannot be written", edge->id);
+    }
+}
+
+
+/* An edge whose heartbeat is there has only lost its subscription: it will
+ * resync, and its routes are right. */
+
+static int
+fanout_bury_edge(fanout_t *f, uint64_t id)
+{
+    size_t           i, n;
+    redisReply      *reply;
+    fanout_edge_t   *edge;
+    fanout_route_t  *route, *next;
+
+    reply = redisCommand(f->redis, "EXISTS " CHAT_KEY_EDGE, id);
+
+    if (reply == NULL) {
+        return -1;
+    }
+
+    n = reply->type == REDIS_REPLY_INTEGER ? (size_t) reply->integer : 1;
+    freeReplyObject(reply);
+
+    if (n != 0) {
+        return 0;
+    }
+
+    worker_log(WORKER_INFO, "edge=%016" PRIx64 " dead: its routes go", id);
+
+    HASH_ITER(hh, f->routes, route, next) {
+
+        for (i = 0; i < route->n; i++) {
+
+            if (route->sessions[i].edge != id) {
+                continue;
+            }
+
+            reply = redisCommand(f->redis, "EVAL %s 1 " CHAT_KEY_ROUTE " %"
+                                 PRIu64 " %016" PRIx64 ":%" PRIu64,
+                                 fanout_bury_script, route->user,
+                                 route->sessions[i].device, id,
+                                 route->sessions[i].session);
+
+            if (reply == NULL) {
+                return -1;
+            }
+
+            freeReplyObject(reply);
+        }
+    }
+
+    HASH_FIND(hh, f->edges, &id, sizeof(id), edge);
+
+    if (edge != NULL) {
+        HASH_DELETE(hh, f->edges, edge);
+        chat_buf_free(&edge->buf);
+        chat_buf_free(&edge->targets);
+        free(edge);
+    }
+
+    return 0;
+}

@@ -1,0 +1,380 @@
+/*
+ * fanout_route.c: which user is on which edge, without asking each time.
+ *
+ * Called from fanout_publish.c; hands to Redis. The cache is kept true by
+ * Redis itself (CLIENT TRACKING with REDIRECT, RESP2): what was read on the
+ * worker's connection and then changed is named on our second one.
+ *
+ * Order matters. A session that had its list read before our commit put its
+ * route into Redis before that, so the invalidation was made before. But it
+ * may still be in Redis' hands: an answer to a PING that was sent after the
+ * commit can only come after all that, so it is waited for first, then the
+ * invalidations are drained, then the cache is asked.
+ */
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "chat_id.h"
+#include "chat_keys.h"
+#include "fanout_private.h"
+
+#define FANOUT_FETCH  1000          /* HGETALL in one go                    */
+
+static int fanout_route_drain(fanout_t *f);
+static int fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n);
+static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
+static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
+    uint64_t *session_r);
+static void fanout_route_invalid(fanout_t *f, const redisReply *reply);
+static void fanout_route_forget(fanout_t *f, fanout_route_t *route);
+
+
+int
+fanout_open(fanout_t *f, const worker_conf_t *conf, redisContext *redis)
+{
+    long long    id;
+    redisReply  *reply;
+
+    fanout_close(f);
+
+    f->inval = worker_redis_connect(conf, 2000);
+
+    if (f->inval == NULL) {
+        return -1;
+    }
+
+    reply = redisCommand(f->inval, "CLIENT ID");
+    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER) {
+        goto failed;
+    }
+
+    id = reply->integer;
+    freeReplyObject(reply);
+
+    reply = redisCommand(f->inval, "SUBSCRIBE __redis__:invalidate");
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+        goto failed;
+    }
+
+    freeReplyObject(reply);
+
+    reply = redisCommand(redis, "CLIENT TRACKING ON REDIRECT %lld", id);
+    if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
+        goto failed;
+    }
+
+    freeReplyObject(reply);
+    f->redis = redis;
+
+    return 0;
+
+failed:
+
+    worker_log(WORKER_WARN, "redis: tracking cannot be turned on%s%s",
+               reply && reply->type == REDIS_REPLY_ERROR ? ": " : "",
+               reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+    freeReplyObject(reply);
+    fanout_close(f);
+
+    return -1;
+}
+
+
+void
+fanout_close(fanout_t *f)
+{
+    if (f->inval != NULL) {
+        redisFree(f->inval);
+    }
+
+    f->inval = NULL;
+    f->redis = NULL;
+    f->nsent = 0;
+    f->ndead = 0;
+    fanout_reset(f);
+    fanout_route_clear(f);
+}
+
+
+/* After this the cache holds nothing that was untrue when it was called. */
+
+int
+fanout_route_sync(fanout_t *f)
+{
+    redisReply  *reply;
+
+    reply = redisCommand(f->redis, "PING");
+
+    if (reply == NULL) {
+        return -1;
+    }
+
+    freeReplyObject(reply);
+
+    return fanout_route_drain(f);
+}
+
+
+/* The user's route; one that is not known is looked up by the next
+ * fanout_route_fetch() and has no sessions until then. */
+
+fanout_route_t *
+fanout_route_want(fanout_t *f, uint64_t user)
+{
+    fanout_route_t  *route;
+
+    HASH_FIND(hh, f->routes, &user, sizeof(user), route);
+
+    if (route == NULL) {
+        route = worker_calloc(1, sizeof(*route));
+        route->user = user;
+        HASH_ADD(hh, f->routes, user, sizeof(route->user), route);
+
+        FANOUT_GROW(f->missing, f->nmissing, f->missing_max)
+        f->missing[f->nmissing++] = route;
+    }
+
+    return route;
+}
+
+
+int
+fanout_route_fetch(fanout_t *f)
+{
+    size_t  i, n;
+
+    for (i = 0; i < f->nmissing; i += n) {
+        n = f->nmissing - i;
+
+        if (n > FANOUT_FETCH) {
+            n = FANOUT_FETCH;
+        }
+
+        if (fanout_route_ask(f, f->missing + i, n) != 0) {
+            return -1;
+        }
+    }
+
+    f->nmissing = 0;
+
+    return 0;
+}
+
+
+void
+fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
+    uint64_t session)
+{
+    route->sessions = worker_realloc(route->sessions, (route->n + 1u)
+                                     * sizeof(*route->sessions));
+
+    route->sessions[route->n].device = device;
+    route->sessions[route->n].edge = edge;
+    route->sessions[route->n].session = session;
+    route->n++;
+}
+
+
+void
+fanout_route_clear(fanout_t *f)
+{
+    fanout_route_t  *route, *next;
+
+    HASH_ITER(hh, f->routes, route, next) {
+        fanout_route_forget(f, route);
+    }
+}
+
+
+/* The oldest go first, between batches. */
+
+void
+fanout_route_trim(fanout_t *f)
+{
+    while (HASH_COUNT(f->routes) > FANOUT_ROUTES_MAX) {
+        fanout_route_forget(f, f->routes);
+    }
+}
+
+
+/* Takes whatever has arrived, never waits. */
+
+static int
+fanout_route_drain(fanout_t *f)
+{
+    redisReply     *reply;
+    struct pollfd   fd;
+
+    for ( ;; ) {
+        fd.fd = f->inval->fd;
+        fd.events = POLLIN;
+        fd.revents = 0;
+
+        if (poll(&fd, 1, 0) <= 0) {
+            return 0;
+        }
+
+        if (redisBufferRead(f->inval) != REDIS_OK) {
+            worker_log(WORKER_WARN, "redis: invalidations lost: %s",
+                       f->inval->errstr);
+            return -1;
+        }
+
+        for ( ;; ) {
+            if (redisGetReplyFromReader(f->inval, (void **) &reply)
+                != REDIS_OK)
+            {
+                return -1;
+            }
+
+            if (reply == NULL) {
+                break;
+            }
+
+            fanout_route_invalid(f, reply);
+            freeReplyObject(reply);
+        }
+    }
+}
+
+
+static int
+fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
+{
+    size_t       i;
+    redisReply  *reply;
+
+    for (i = 0; i < n; i++) {
+        (void) redisAppendCommand(f->redis, "HGETALL " CHAT_KEY_ROUTE,
+                                  routes[i]->user);
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
+            return -1;
+        }
+
+        fanout_route_read(routes[i], reply);
+        freeReplyObject(reply);
+    }
+
+    return 0;
+}
+
+
+static void
+fanout_route_read(fanout_route_t *route, const redisReply *reply)
+{
+    size_t             i;
+    uint64_t           device, edge, session;
+    const redisReply  *key, *value;
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return;
+    }
+
+    for (i = 0; i + 1 < reply->elements; i += 2) {
+        key = reply->element[i];
+        value = reply->element[i + 1];
+
+        if (chat_num_parse(key->str, key->len, &device) == 0
+            && fanout_route_parse(value->str, value->len, &edge, &session)
+               == 0)
+        {
+            fanout_route_add(route, device, edge, session);
+        }
+    }
+}
+
+
+/* "<edge, 16 hex digits>:<session>" */
+
+static int
+fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
+    uint64_t *session_r)
+{
+    int       c;
+    size_t    i;
+    uint64_t  edge;
+
+    if (len < 18 || text[16] != ':') {
+        return -1;
+    }
+
+    for (edge = 0, i = 0; i < 16; i++) {
+        c = text[i];
+
+        if (c >= '0' && c <= '9') {
+            c -= '0';
+
+        } else if (c >= 'a' && c <= 'f') {
+            c -= 'a' - 10;
+
+        } else {
+            return -1;
+        }
+
+        edge = edge << 4 | (uint64_t) c;
+    }
+
+    *edge_r = edge;
+
+    return chat_num_parse(text + 17, len - 17, session_r);
+}
+
+
+/* ["message", "__redis__:invalidate", [keys]]; without keys: all of them */
+
+static void
+fanout_route_invalid(fanout_t *f, const redisReply *reply)
+{
+    size_t             i;
+    uint64_t           user;
+    const redisReply  *keys, *key;
+    fanout_route_t    *route;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3
+        || strcmp(reply->element[0]->str, "message") != 0)
+    {
+        return;
+    }
+
+    keys = reply->element[2];
+
+    if (keys->type != REDIS_REPLY_ARRAY) {
+        fanout_route_clear(f);
+        return;
+    }
+
+    for (i = 0; i < keys->elements; i++) {
+        key = keys->element[i];
+
+        /* route:{user} */
+        if (key->len < 9 || memcmp(key->str, "route:{", 7) != 0
+            || chat_num_parse(key->str + 7, (size_t) key->len - 8, &user) != 0)
+        {
+            continue;
+        }
+
+        HASH_FIND(hh, f->routes, &user, sizeof(user), route);
+
+        if (route != NULL) {
+            fanout_route_forget(f, route);
+        }
+    }
+}
+
+
+static void
+fanout_route_forget(fanout_t *f, fanout_route_t *route)
+{
+    HASH_DELETE(hh, f->routes, route);
+    free(route->sessions);
+    free(route);
+}

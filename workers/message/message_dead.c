@@ -1,0 +1,78 @@
+/*
+ * message_dead.c: what fails five times is set aside.
+ *
+ * Called from message_batch.c; hands to Redis. It stays in message.sent.dead
+ * with the error until somebody looks (chatctl dead); never dropped.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "chat_keys.h"
+#include "message.h"
+
+
+int
+message_dead(message_t *m, const message_item_t *item, const char *error)
+{
+    char         stream[32], failures[16], at[32];
+    int          rc;
+    size_t       lengths[15];
+    unsigned     i;
+    redisReply  *reply;
+    const char  *argv[15];
+
+    (void) snprintf(stream, sizeof(stream), CHAT_KEY_SENT, item->shard);
+    (void) snprintf(failures, sizeof(failures), "%u", item->failures);
+    (void) snprintf(at, sizeof(at), "%lld", (long long) worker_ms());
+
+    i = 0;
+    argv[i++] = "XADD";
+    argv[i++] = CHAT_KEY_SENT_DEAD;
+    argv[i++] = "*";
+    argv[i++] = CHAT_EVENT_FIELD;
+    argv[i++] = item->raw.data ? item->raw.data : "";
+    argv[i++] = "stream";
+    argv[i++] = stream;
+    argv[i++] = "id";
+    argv[i++] = item->id;
+    argv[i++] = "error";
+    argv[i++] = error;
+    argv[i++] = "failures";
+    argv[i++] = failures;
+    argv[i++] = "at";
+    argv[i++] = at;
+
+    for (i = 0; i < 15; i++) {
+        lengths[i] = strlen(argv[i]);
+    }
+
+    lengths[4] = item->raw.len;
+
+    worker_log(WORKER_ERROR, "shard=%u id=%s event=%u failures=%u set aside: "
+               "%s", item->shard, item->id, item->ev.type, item->failures,
+               error);
+
+    if (message_redis_settle(m) != 0) {
+        return -1;
+    }
+
+    reply = redisCommandArgv(m->redis, 15, argv, lengths);
+
+    if (reply == NULL) {
+        return message_redis_lost(m, "XADD");
+    }
+
+    /* not set aside: not to be acknowledged */
+    rc = reply->type == REDIS_REPLY_ERROR ? -1 : 0;
+
+    if (rc != 0) {
+        worker_log(WORKER_ERROR, "redis refuses XADD: %s", reply->str);
+    }
+
+    freeReplyObject(reply);
+
+    return rc;
+}

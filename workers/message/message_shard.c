@@ -1,0 +1,470 @@
+/*
+ * message_shard.c: which shards are ours.
+ *
+ * Called from message_worker.c; hands to store_chat_shard.c and Redis. Owning
+ * a shard is holding its lock on the connection that commits. Redis only says
+ * who is alive, to share fairly and to cut off who holds locks and does
+ * nothing: a stopped process keeps its connection and so its locks.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "chat_keys.h"
+#include "message.h"
+
+#define MESSAGE_BEAT_MS    500
+#define MESSAGE_DEAD_MS    3000
+#define MESSAGE_TAKE_MS    200      /* between looks for free shards        */
+#define MESSAGE_STRAY_MS   1000
+#define MESSAGE_FORGET_MS  60000    /* heartbeats older than this are
+                                       deleted                              */
+#define MESSAGE_PAUSE_MS   1000     /* a longer turn: were we stopped?      */
+#define MESSAGE_SEEN_MAX   1024
+
+#define MESSAGE_WORKERS    "workers:message"    /* CHAT_KEY_WORKERS         */
+
+/* What we know of another worker. Its clock may be wrong, so dead is who has
+ * not moved its heartbeat for three seconds of ours. */
+struct message_seen_s {
+    char     id[64];
+    int64_t  score;
+    int64_t  moved_at;              /* monotonic, when the score changed    */
+    int      moved;                 /* we saw it change                     */
+    struct message_seen_s  *next;
+};
+
+static int message_shard_heartbeat(message_t *m, int look);
+static void message_shard_look(message_t *m, const redisReply *list);
+static struct message_seen_s *message_shard_seen(message_t *m,
+    const char *id);
+static int message_shard_share(const message_t *m);
+static int message_shard_take(message_t *m, unsigned share);
+static int message_shard_release(message_t *m, unsigned share);
+static int message_shard_fence(message_t *m);
+static int message_shard_strays(message_t *m);
+
+
+int
+message_shard_tick(message_t *m)
+{
+    int64_t   now;
+    unsigned  share;
+
+    now = worker_mono_ms();
+
+    /* Who was stopped may have been cut off meanwhile, and would read new
+     * events of shards that are another's now: ask before, not after. */
+    if (now - m->turn_at > MESSAGE_PAUSE_MS && m->turn_at != 0
+        && store_chat_check(m->store) != STORE_OK)
+    {
+        message_store_lost(m);
+        return -1;
+    }
+
+    m->turn_at = now;
+
+    if (now < m->beat_at && now < m->take_at && now < m->stray_at) {
+        return 0;
+    }
+
+    if (message_redis_settle(m) != 0) {
+        return -1;
+    }
+
+    if (fanout_bury(m->out) != 0) {
+        return message_redis_lost(m, "EVAL");
+    }
+
+    if (now >= m->beat_at && message_shard_heartbeat(m, 1) != 0) {
+        return -1;
+    }
+
+    if (now >= m->take_at) {
+        m->take_at = now + MESSAGE_TAKE_MS;
+        share = (unsigned) message_shard_share(m);
+
+        if (m->owned > share && message_shard_release(m, share) != 0) {
+            return -1;
+        }
+
+        if (m->owned < share && (message_shard_take(m, share) != 0
+            || (m->owned < share && message_shard_fence(m) != 0)))
+        {
+            return -1;
+        }
+    }
+
+    if (now >= m->stray_at) {
+        m->stray_at = now + MESSAGE_STRAY_MS;
+        return message_shard_strays(m);
+    }
+
+    return 0;
+}
+
+
+int
+message_shard_beat(message_t *m)
+{
+    if (worker_mono_ms() < m->beat_at) {
+        return 0;
+    }
+
+    return message_redis_settle(m) != 0 ? -1 : message_shard_heartbeat(m, 0);
+}
+
+
+void
+message_shard_drop_all(message_t *m)
+{
+    unsigned  i;
+
+    for (i = 0; i < CHAT_SHARDS; i++) {
+        m->shards[i].epoch = 0;
+        m->shards[i].reclaim = 1;
+    }
+
+    m->owned = 0;
+    m->take_at = 0;
+
+    message_cache_free(&m->cache);
+    m->cache = message_cache_new(MESSAGE_CACHE_MAX);
+}
+
+
+/* The end: what is in flight is settled, then the locks go with the
+ * connection, then nobody waits for our heartbeat. */
+
+void
+message_shard_leave(message_t *m)
+{
+    redisReply             *reply;
+    struct message_seen_s  *seen;
+
+    if (m->redis != NULL) {
+        (void) message_redis_settle(m);
+    }
+
+    store_chat_close(m->store);
+    message_shard_drop_all(m);
+
+    if (m->redis != NULL) {
+        reply = redisCommand(m->redis, "ZREM " MESSAGE_WORKERS " %s",
+                             m->worker->id);
+        freeReplyObject(reply);
+    }
+
+    while (m->seen != NULL) {
+        seen = m->seen;
+        m->seen = seen->next;
+        free(seen);
+    }
+}
+
+
+uint64_t
+message_shard_mask(const message_t *m)
+{
+    unsigned  i;
+    uint64_t  mask;
+
+    for (mask = 0, i = 0; i < CHAT_SHARDS; i++) {
+        if (m->shards[i].epoch != 0) {
+            mask |= UINT64_C(1) << i;
+        }
+    }
+
+    return mask;
+}
+
+
+static int
+message_shard_heartbeat(message_t *m, int look)
+{
+    int64_t      now;
+    redisReply  *reply;
+
+    now = worker_ms();
+    m->beat_at = worker_mono_ms() + MESSAGE_BEAT_MS;
+
+    reply = redisCommand(m->redis, "ZADD " MESSAGE_WORKERS " %lld %s",
+                         (long long) now, m->worker->id);
+    if (reply == NULL) {
+        return message_redis_lost(m, "ZADD");
+    }
+
+    freeReplyObject(reply);
+
+    if (!look) {
+        return 0;
+    }
+
+    reply = redisCommand(m->redis, "ZREMRANGEBYSCORE " MESSAGE_WORKERS
+                         " -inf (%lld", (long long) now - MESSAGE_FORGET_MS);
+    freeReplyObject(reply);
+
+    reply = redisCommand(m->redis, "ZRANGE " MESSAGE_WORKERS
+                         " 0 %d WITHSCORES", MESSAGE_SEEN_MAX);
+    if (reply == NULL) {
+        return message_redis_lost(m, "ZRANGE");
+    }
+
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        message_shard_look(m, reply);
+    }
+
+    freeReplyObject(reply);
+
+    return 0;
+}
+
+
+static void
+message_shard_look(message_t *m, const redisReply *list)
+{
+    size_t                  i;
+    int64_t                 now, score;
+    struct message_seen_s  *seen, **link;
+
+    now = worker_mono_ms();
+    m->alive = 0;
+
+    for (i = 0; i + 1 < list->elements; i += 2) {
+        seen = message_shard_seen(m, list->element[i]->str);
+        score = strtoll(list->element[i + 1]->str, NULL, 10);
+
+        if (seen->score != score) {
+            seen->moved = seen->score != 0;
+            seen->moved_at = now;
+            seen->score = score;
+        }
+
+        /* until we have seen it move it is judged by its own clock */
+        if (now - seen->moved_at < MESSAGE_DEAD_MS
+            && (seen->moved || worker_ms() - score < MESSAGE_DEAD_MS))
+        {
+            m->alive++;
+        }
+    }
+
+    for (link = &m->seen; *link != NULL; /* void */ ) {
+        seen = *link;
+
+        if (now - seen->moved_at > MESSAGE_FORGET_MS) {
+            *link = seen->next;
+            free(seen);
+            continue;
+        }
+
+        link = &seen->next;
+    }
+}
+
+
+/* A worker that we hear of for the first time, be it as the holder of a lock,
+ * is given three seconds to show a heartbeat: Redis may have been emptied. */
+
+static struct message_seen_s *
+message_shard_seen(message_t *m, const char *id)
+{
+    struct message_seen_s  *seen;
+
+    for (seen = m->seen; seen != NULL; seen = seen->next) {
+        if (strcmp(seen->id, id) == 0) {
+            return seen;
+        }
+    }
+
+    seen = worker_calloc(1, sizeof(*seen));
+    (void) snprintf(seen->id, sizeof(seen->id), "%s", id);
+    seen->moved_at = worker_mono_ms();
+    seen->next = m->seen;
+    m->seen = seen;
+
+    return seen;
+}
+
+
+static int
+message_shard_share(const message_t *m)
+{
+    unsigned  alive;
+
+    alive = m->alive ? m->alive : 1;
+
+    return (int) ((CHAT_SHARDS + alive - 1) / alive);
+}
+
+
+static int
+message_shard_take(message_t *m, unsigned share)
+{
+    size_t    n;
+    unsigned  i, from, shard, shards[CHAT_SHARDS];
+    uint64_t  epochs[CHAT_SHARDS];
+
+    memset(epochs, 0, sizeof(epochs));
+
+    /* each begins elsewhere, so that two who start together meet late */
+    from = (unsigned) (worker_mono_ms() ^ (int64_t) (uintptr_t) m >> 4
+                       ^ m->worker->id[strlen(m->worker->id) - 1]);
+
+    for (n = 0, i = 0; i < CHAT_SHARDS; i++) {
+        shard = (from + i) % CHAT_SHARDS;
+
+        if (m->shards[shard].epoch == 0) {
+            shards[n++] = shard;
+        }
+    }
+
+    if (store_shard_take(m->store, shards, n, share - m->owned, m->worker->id,
+                         epochs) != STORE_OK)
+    {
+        message_store_lost(m);
+        return -1;
+    }
+
+    for (n = 0, i = 0; i < CHAT_SHARDS; i++) {
+
+        if (epochs[i] != 0) {
+            m->shards[i].epoch = epochs[i];
+            m->shards[i].reclaim = 1;
+            m->owned++;
+            n++;
+        }
+    }
+
+    if (n > 0) {
+        worker_log(WORKER_INFO, "shards taken=%zu owned=%u alive=%u", n,
+                   m->owned, m->alive);
+    }
+
+    return 0;
+}
+
+
+static int
+message_shard_release(message_t *m, unsigned share)
+{
+    size_t    n;
+    unsigned  i, shards[CHAT_SHARDS];
+
+    for (n = 0, i = CHAT_SHARDS; i > 0 && m->owned > share; i--) {
+
+        if (m->shards[i - 1].epoch != 0) {
+            m->shards[i - 1].epoch = 0;
+            m->owned--;
+            message_cache_drop_shard(m->cache, i - 1);
+            shards[n++] = i - 1;
+        }
+    }
+
+    if (store_shard_release(m->store, shards, n) != STORE_OK) {
+        message_store_lost(m);
+        return -1;
+    }
+
+    worker_log(WORKER_INFO, "shards released=%zu owned=%u alive=%u", n,
+               m->owned, m->alive);
+
+    return 0;
+}
+
+
+/* Cuts off who holds locks and has been silent for three seconds. */
+
+static int
+message_shard_fence(message_t *m)
+{
+    int64_t                  now;
+    size_t                   i, n;
+    store_shard_holder_t     holders[CHAT_SHARDS];
+    struct message_seen_s   *seen;
+
+    if (store_shard_holders(m->store, holders, &n) != STORE_OK) {
+        message_store_lost(m);
+        return -1;
+    }
+
+    now = worker_mono_ms();
+
+    for (i = 0; i < n; i++) {
+
+        if (strcmp(holders[i].worker, m->worker->id) == 0) {
+            continue;
+        }
+
+        seen = message_shard_seen(m, holders[i].worker);
+
+        if (now - seen->moved_at <= MESSAGE_DEAD_MS) {
+            continue;
+        }
+
+        worker_log(WORKER_WARN, "shard=%u worker=%s silent: cut off",
+                   holders[i].shard, holders[i].worker);
+
+        if (store_shard_cut(m->store, &holders[i]) != STORE_OK) {
+            message_store_lost(m);
+            return -1;
+        }
+
+        /* one connection holds all its locks, and the next look will tell
+         * whether it is gone */
+        break;
+    }
+
+    return 0;
+}
+
+
+/* With nothing in hand nothing of ours is pending: what is was read by a
+ * worker that had lost the shard without knowing it. */
+
+static int
+message_shard_strays(message_t *m)
+{
+    unsigned     i;
+    uint64_t     mask;
+    redisReply  *reply;
+
+    mask = message_shard_mask(m);
+
+    if (message_stream_groups(m, mask) != 0) {
+        return -1;
+    }
+
+    for (i = 0; i < CHAT_SHARDS; i++) {
+        if (mask >> i & 1) {
+            (void) redisAppendCommand(m->redis, "XPENDING " CHAT_KEY_SENT " "
+                                      CHAT_GROUP_SENT, i);
+        }
+    }
+
+    for (i = 0; i < CHAT_SHARDS; i++) {
+
+        if (!(mask >> i & 1)) {
+            continue;
+        }
+
+        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+            return message_redis_lost(m, "XPENDING");
+        }
+
+        if (reply->type == REDIS_REPLY_ERROR) {
+            m->shards[i].group = 0;
+
+        } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
+                   && reply->element[0]->integer > 0)
+        {
+            m->shards[i].reclaim = 1;
+        }
+
+        freeReplyObject(reply);
+    }
+
+    return 0;
+}

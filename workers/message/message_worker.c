@@ -1,0 +1,118 @@
+/*
+ * message_worker.c: the loop of the message worker.
+ *
+ * Called from worker_main.c; hands to everything in this folder. While there
+ * is something to read it never waits; a batch is what came while the last one
+ * was written.
+ */
+
+#include <string.h>
+
+#include "message.h"
+
+static void message_turn(message_t *m);
+static void message_read_process(message_t *m, message_read_t *read);
+static int message_run(worker_t *w);
+
+const worker_role_t  worker_role_message = { "message", message_run };
+
+#define MESSAGE_BLOCK_MS  200       /* heartbeat and free shards wait too   */
+
+
+static int
+message_run(worker_t *w)
+{
+    message_t  m;
+
+    memset(&m, 0, sizeof(m));
+
+    m.worker = w;
+    m.store = store_chat_new(w->conf->pg, w->id);
+    m.cache = message_cache_new(MESSAGE_CACHE_MAX);
+    m.out = fanout_new();
+    m.batch = message_batch_new();
+
+    worker_log(WORKER_INFO, "started id=%s", w->id);
+
+    while (!worker_stopping) {
+        message_turn(&m);
+    }
+
+    message_shard_leave(&m);
+    message_redis_close(&m);
+
+    message_batch_free(&m.batch);
+    fanout_free(&m.out);
+    message_cache_free(&m.cache);
+    store_chat_free(&m.store);
+    chat_buf_free(&m.text);
+
+    worker_log(WORKER_INFO, "stopped");
+
+    return 0;
+}
+
+
+static void
+message_turn(message_t *m)
+{
+    int             block;
+    message_read_t  read;
+
+    if (message_redis_open(m) != 0) {
+        return;
+    }
+
+    if (message_store_open(m) != 0) {
+        message_away(m);
+        return;
+    }
+
+    if (message_shard_tick(m) != 0 || message_reclaim(m) != 0) {
+        return;
+    }
+
+    if (m->owned == 0) {
+        worker_sleep(50);
+        return;
+    }
+
+    block = m->worker->conf->block_ms;
+
+    if (block > MESSAGE_BLOCK_MS || block <= 0) {
+        block = MESSAGE_BLOCK_MS;
+    }
+
+    if (message_stream_read(m, message_shard_mask(m), block, &read) != 0) {
+        return;
+    }
+
+    message_read_process(m, &read);
+    message_stream_free(&read);
+}
+
+
+/* What was read and is not processed when something breaks is pending, and its
+ * shards are marked so. */
+
+static void
+message_read_process(message_t *m, message_read_t *read)
+{
+    size_t  i, n, max;
+
+    max = (size_t) m->worker->conf->batch_max;
+
+    for (i = 0; i < read->n; i += n) {
+        n = read->n - i < max ? read->n - i : max;
+
+        if (message_process(m, &read->items[i], n) != MESSAGE_DONE
+            || message_shard_beat(m) != 0)
+        {
+            for ( /* void */ ; i < read->n; i++) {
+                m->shards[read->items[i].shard].reclaim = 1;
+            }
+
+            return;
+        }
+    }
+}
