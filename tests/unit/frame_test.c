@@ -234,7 +234,7 @@ content_has_1_to_32768_bytes(void **state)
     assert_int_equal(parse_content("a", 0), CHAT_E_BAD_FIELD);
     assert_int_equal(parse_content("a", 1), CHAT_OK);
     assert_int_equal(parse_content("a", 32768), CHAT_OK);
-    assert_int_equal(parse_content("a", 32769), CHAT_E_BAD_FIELD);
+    assert_int_equal(parse_content("a", 32769), CHAT_E_TOO_LARGE);
 }
 
 
