@@ -448,16 +448,16 @@ class Phone:
             except asyncio.TimeoutError:
                 pass
 
-    async def frame(self, kind, timeout=15, since=0, **fields):
+    async def frame(self, type_, timeout=15, since=0, **fields):
         """The first frame of that type, and with these fields, after
         position `since` of frames."""
         def look():
             for f in self.frames[since:]:
-                if f["type"] == kind and all(f.get(k) == v
-                                             for k, v in fields.items()):
+                if f["type"] == type_ and all(f.get(k) == v
+                                              for k, v in fields.items()):
                     return f
             return None
-        return await self.until(look, timeout, f"{kind} {fields}")
+        return await self.until(look, timeout, f"{type_} {fields}")
 
     async def has(self, chat, seq, timeout=15):
         """Waits until every entry up to seq is here."""
