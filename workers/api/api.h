@@ -57,6 +57,7 @@ typedef struct api_seen_s api_seen_t;   /* api_identity.c */
 #define API_AUTH  0x01      /* needs a verified caller                       */
 #define API_DB    0x02      /* needs a database connection                   */
 #define API_BODY  0x04      /* needs a JSON object as body                   */
+#define API_EDGE  0x08      /* is the edge's: no handler                     */
 
 typedef struct {
     const char   *method;

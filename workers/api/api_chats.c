@@ -10,8 +10,8 @@
 
 #include "api.h"
 #include "chat_entry.h"
-#include "store_entry.h"
 #include "store_read.h"
+#include "store_role.h"
 
 static void api_chats_out(chat_buf_t *out, const store_chat_view_t *v);
 

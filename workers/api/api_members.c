@@ -6,8 +6,8 @@
  */
 
 #include "api.h"
-#include "store_entry.h"
 #include "store_read.h"
+#include "store_role.h"
 
 
 void

@@ -40,6 +40,7 @@ static int api_server_drain(api_t *api, struct MHD_Daemon *daemon);
 static enum MHD_Result api_server_request(void *cls,
     struct MHD_Connection *conn, const char *url, const char *method,
     const char *version, const char *data, size_t *size, void **con_cls);
+static void api_server_complain(api_req_t *req);
 static void api_server_done(void *cls, struct MHD_Connection *conn,
     void **con_cls, enum MHD_RequestTerminationCode why);
 static size_t api_server_unescape(void *cls, struct MHD_Connection *conn,
@@ -318,11 +319,31 @@ api_server_request(void *cls, struct MHD_Connection *conn, const char *url,
     }
 
     if (req->status >= 500) {
-        worker_log(WORKER_WARN, "route=%s method=%s status=%u",
-                   req->route->pattern, req->route->method, req->status);
+        api_server_complain(req);
     }
 
     return api_reply_send(req);
+}
+
+
+/* By nginx's name of the request, if it is one: a client may have chosen it. */
+
+static void
+api_server_complain(api_req_t *req)
+{
+    const char  *id;
+
+    static const char  safe[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+
+    id = MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND,
+                                     "X-Request-Id");
+    if (id == NULL || strlen(id) > 64 || id[strspn(id, safe)] != '\0') {
+        id = "";
+    }
+
+    worker_log(WORKER_WARN, "route=%s method=%s status=%u request=%s",
+               req->route->pattern, req->route->method, req->status, id);
 }
 
 
