@@ -248,9 +248,13 @@ load_measure(load_report_t *r, int64_t from, int64_t to)
     load_cpu_take(r->opt->cpu, 1, &r->start);
     last = load_stat_merge(load_report_subject(r->opt));
     for (tick = from + SEC; ; tick += SEC) {
-        load_sleep_until(tick < to ? tick : to);
+        do {
+            load_sleep_until(load_ns() + SEC / 50 < tick
+                             ? load_ns() + SEC / 50 : tick);
+        } while (load_ns() < tick && load_ns() < to && !load_interrupted
+                 && !load_ended(r));
         load_second(r, from, &last);
-        if (tick >= to || load_interrupted || load_ended(r)) {
+        if (load_ns() >= to || load_interrupted || load_ended(r)) {
             break;
         }
     }
