@@ -63,7 +63,7 @@ FIELDS = (("chat", "16s"), ("seq", "Q"), ("epoch", "Q"), ("timestamp", "q"),
 OF_TYPE = {
     "ENTRY": "chat seq epoch timestamp session device message_id frame",
     "ACK": "chat seq timestamp session message_id",
-    "FRAME": "session message_id frame",
+    "FRAME": "chat session message_id frame",
     "HTTP": "session status frame",
     "NOTICE": "device frame",
     "KICK": "session user device status",
