@@ -45,14 +45,16 @@ def test_other_bases_are_not_found(rest, base):
 
 @pytest.mark.parametrize("method,path,allow", [
     ("GET", "/auth/code", "POST, OPTIONS"),
-    ("DELETE", "/chats", "GET, HEAD, OPTIONS"),
-    ("POST", "/chats", "GET, HEAD, OPTIONS"),
+    ("DELETE", "/chats", "GET, HEAD, POST, OPTIONS"),
+    ("POST", "/chats", "GET, HEAD, POST, OPTIONS"),
+    ("PUT", "/chats/x", "GET, HEAD, PATCH, DELETE, OPTIONS"),
+    ("GET", "/chats/x/members/5", "PATCH, DELETE, OPTIONS"),
     ("PUT", "/users/me", "GET, HEAD, PATCH, DELETE, OPTIONS"),
     ("POST", "/users/5", "GET, HEAD, OPTIONS"),
     ("GET", "/devices/5", "DELETE, OPTIONS"),
     ("PATCH", "/users/me/pin", "PUT, OPTIONS"),
-    ("TRACE", "/chats", "GET, HEAD, OPTIONS"),
-    ("X'--", "/chats", "GET, HEAD, OPTIONS")])
+    ("TRACE", "/chats", "GET, HEAD, POST, OPTIONS"),
+    ("X'--", "/chats", "GET, HEAD, POST, OPTIONS")])
 def test_other_methods_are_told_which_there_are(who, method, path, allow):
     reply = who.rest(method, path, user=who.user, device=who.device)
     assert (reply.status, reply.code) == (405, "method_not_allowed")
@@ -62,7 +64,7 @@ def test_other_methods_are_told_which_there_are(who, method, path, allow):
 def test_options_and_head(who):
     reply = who.rest("OPTIONS", "/chats")
     assert reply.status == 204
-    assert reply.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert reply.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
     reply = who.rest("HEAD", "/users/me", user=who.user, device=who.device)
     assert reply.status == 200 and reply.text == b""
     assert int(reply.headers["Content-Length"]) > 10
