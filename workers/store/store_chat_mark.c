@@ -2,7 +2,8 @@
  * store_chat_mark.c: delivered and read, many in one statement.
  *
  * Called from on_marks.c. A row that would not rise is not written: a mark
- * sent again must cost no dead row.
+ * sent again must cost no dead row. What rises is noted with its time, for
+ * receipts that are asked for later.
  */
 
 #include "store_chat_pg.h"
@@ -17,6 +18,16 @@ static const store_stmt_t  store_chat_marks_stmt = {
     " AS i (chat, u, delivered, read)"
     " WHERE m.chat_id = i.chat AND m.user_id = i.u AND i.delivered > 0"
     " AND (m.delivered_seq < i.delivered OR m.read_seq < i.read)"
+    " RETURNING m.chat_id, m.user_id, m.delivered_seq, m.read_seq,"
+    " i.delivered, i.read"
+    "), t AS ("
+    " INSERT INTO mark_times (chat_id, user_id, mark, seq)"
+    " SELECT chat_id, user_id, 1, delivered_seq FROM m"
+    " WHERE delivered_seq = delivered"
+    " UNION ALL"
+    " SELECT chat_id, user_id, 2, read_seq FROM m"
+    " WHERE read_seq = read AND read > 0"
+    " ON CONFLICT DO NOTHING"
     ")"
     "INSERT INTO device_marks (device_id, chat_id, delivered_seq)"
     " SELECT device, chat, delivered"
