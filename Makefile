@@ -92,8 +92,15 @@ $(B)/tests/unit/alloc_test: private CFLAGS += \
 
 programs: $(UNIT)
 
+# what passed in a line a program, what failed in full
 unit: programs
-	@set -e; for t in $(UNIT); do $$t; done
+	@rc=0; for t in $(UNIT); do \
+	    if out=$$($$t 2>&1); then \
+	        echo "  UNIT  $${t##*/}:$$(echo "$$out" | sed -n 's/.*PASSED  \]//p')"; \
+	    else \
+	        echo "$$out"; echo "  UNIT  $${t##*/}: FAILED"; rc=1; \
+	    fi; \
+	done; exit $$rc
 
 # tests/fuzz/<parser>_fuzz.c: one libFuzzer program a parser, with sanitizers.
 # Seeds are in tests/fuzz/seeds/<parser>, for frames the cases of the unit
@@ -200,9 +207,12 @@ asan:
 	@$(MAKE) --no-print-directory -j$(JOBS) B=build-asan CHAT_TEST=1 SAN=1 build programs
 	@$(MAKE) --no-print-directory B=build-asan CHAT_TEST=1 SAN=1 check
 
-check: unit
+# both, whatever the first one finds
+check: programs
+	@rc=0; $(MAKE) --no-print-directory unit || rc=1; \
 	CHAT_BUILD=$(CURDIR)/$(B) CHAT_SAN=$(SAN) \
-	    $(PYTHON) -m pytest -q -c tests/pytest.ini $(T)
+	    $(PYTHON) -m pytest -q -c tests/pytest.ini $(T) || rc=1; \
+	exit $$rc
 
 # tests/bench/__main__.py says what else can be run: `python3 tests/bench w5`
 bench bench-quick flame:
