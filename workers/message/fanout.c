@@ -106,13 +106,14 @@ fanout_ack(fanout_t *f, fanout_to_t to, const chat_entry_t *e)
 
 
 void
-fanout_frame(fanout_t *f, fanout_to_t to, const chat_str_t *message_id,
-    const chat_buf_t *json)
+fanout_frame(fanout_t *f, fanout_to_t to, const uint8_t chat[16],
+    const chat_str_t *message_id, const chat_buf_t *json)
 {
     fanout_out_t  *out;
 
     out = fanout_out(f, CHAT_REC_FRAME, FANOUT_ONE);
     out->to = to;
+    memcpy(out->rec.chat, chat, 16);
     out->nframe = json->len;
     out->frame = fanout_text(f, json->data, json->len);
 

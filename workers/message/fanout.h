@@ -51,8 +51,9 @@ typedef struct {
 void fanout_entry(fanout_t *f, message_chat_t *chat, const chat_entry_t *e,
     uint64_t epoch, fanout_to_t from, uint64_t back, uint8_t flags);
 void fanout_ack(fanout_t *f, fanout_to_t to, const chat_entry_t *e);
-void fanout_frame(fanout_t *f, fanout_to_t to, const chat_str_t *message_id,
-    const chat_buf_t *json);
+/* An error frame, about the message of that chat and id. */
+void fanout_frame(fanout_t *f, fanout_to_t to, const uint8_t chat[16],
+    const chat_str_t *message_id, const chat_buf_t *json);
 void fanout_http(fanout_t *f, fanout_to_t to, unsigned status,
     const chat_buf_t *json);
 

@@ -85,7 +85,7 @@ on_refuse(message_t *m, message_item_t *it, chat_error_e error,
     }
 
     on_add(buf, "}");
-    fanout_frame(m->out, on_from(it), &it->ev.message_id, buf);
+    fanout_frame(m->out, on_from(it), it->ev.chat, &it->ev.message_id, buf);
 }
 
 
