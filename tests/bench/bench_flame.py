@@ -19,31 +19,39 @@ from bench_stack import CHATLOAD
 HERTZ = 499
 RATE = 1000
 
-# what a sample is about: the first rule that matches a frame, from the leaf
-# towards the root, names the stage
-STAGES = (
-    ("disk: write, fsync", r"fsync|fdatasync|XLogWrite|issue_xlog|ext4|"
-     r"submit_bio|blk_|jbd2"),
-    ("network: kernel TCP, sockets", r"tcp_|inet_|sock_|unix_stream|__sys_send"
-     r"|__sys_recv|skb_|ip_|net_rx|loopback|ksys_write|vfs_write|vfs_writev"),
-    ("waiting and waking: epoll, futex, scheduler", r"epoll|poll|futex|"
+# what a sample is about: the first frame from the leaf towards the root for
+# which a rule of its process matches names the stage
+STAGES = [(name, re.compile(who), re.compile(rule)) for name, who, rule in (
+    ("disk: write, fsync", "", r"fsync|fdatasync|XLogWrite|issue_xlog|ext4|"
+     r"submit_bio|^blk_|jbd2"),
+    ("network: kernel TCP, sockets", "", r"tcp_|inet_|sock_|unix_stream|"
+     r"__sys_send|__sys_recv|skb_|^ip_|net_rx|loopback|ksys_write|vfs_write"),
+    ("waiting and waking: epoll, futex, scheduler", "", r"epoll|poll|futex|"
      r"schedule|try_to_wake|select|hrtimer"),
-    ("WebSocket frames", r"^ws_|ngx_chat_(read|write|upgrade)"),
-    ("JSON, events, batches", r"^json_|jansson|chat_(frame|event|batch|entry|"
-     r"json|buf|field)|utf8_|hashtable_"),
-    ("signatures, hashes", r"crypto_|sodium|blake2|sha\d|chacha|chat_token"),
-    ("edge: sessions, order, deliver", r"ngx_chat_"),
-    ("edge: nginx itself", r"^ngx_"),
-    ("Redis protocol and commands", r"redis|hiredis|sds|XADD|xadd|xread|xack|"
-     r"stream|processCommand|rax|pubsub|dict|call$|addReply|feedAppend"),
-    ("worker: stories, fan-out", r"^on_|^fanout|^message_|^worker_"),
-    ("worker: libpq", r"^PQ|^pq|store_"),
-    ("PostgreSQL: execute", r"Exec|heap_|_bt_|index_|btree|Buffer|LWLock|"
-     r"Lock|Snapshot|tuple|Tuple|Portal|exec_|planner|Xact|XLog|pg_"),
-    ("memory", r"malloc|free|calloc|palloc|AllocSet|memcpy|memmove|memset|"
+    ("WebSocket frames", "nginx", r"^ws_|ngx_chat_(read|write|upgrade)"),
+    ("JSON, events, batches", "nginx|chat-worker", r"^json_|jansson|utf8_|"
+     r"^chat_(frame|event|batch|entry|json|buf|field)|hashtable_"),
+    ("signatures, hashes", "nginx|chat-worker",
+     r"crypto_|sodium|blake2|sha\d|chacha|chat_token"),
+    ("edge: Redis protocol", "nginx", r"redis|sds|ngx_chat_publish"),
+    ("edge: sessions, order, deliver", "nginx", r"ngx_chat_"),
+    ("edge: nginx itself", "nginx", r"^ngx_"),
+    ("worker: Redis protocol", "chat-worker", r"redis|hiredis|^sds"),
+    ("worker: libpq", "chat-worker", r"^PQ|^pq|^store_"),
+    ("worker: stories, fan-out", "chat-worker", r"^on_|^fanout|^message_|"
+     r"^worker_|^sync_|^api_"),
+    ("Redis: commands", "redis", r"ommand|stream|^rax|^sds|dict|ddReply|"
+     r"^feed|pubsub|lookupKey|^ae|beforeSleep|Client|Query|^lp|siphash|^call|"
+     r"redis|^evict|^tracking|crc64"),
+    ("memory", "", r"malloc|free|calloc|palloc|AllocSet|memcpy|memmove|memset|"
      r"page_fault|clear_page"),
-)
-STAGES = [(name, re.compile(rule)) for name, rule in STAGES]
+    ("PostgreSQL: indexes", "postgres", r"_bt_|btree|index_"),
+    ("PostgreSQL: WAL", "postgres", r"XLog|Xact"),
+    ("PostgreSQL: parse, plan", "postgres", r"parse|plan|Plan|analyze|rewrite"
+     r"|Revalidate"),
+    ("PostgreSQL: execute", "postgres", r"Exec|heap|Buffer|Lock|Snapshot|"
+     r"uple|Portal|exec_|^pq_|pg_|Cache|Postgres"),
+)]
 
 
 def run(load, target, out):
@@ -157,9 +165,11 @@ def frame(line):
     return symbol.split("+0x")[0]
 
 
-def stage_of(stack):
-    for f in reversed(stack):
-        for name, rule in STAGES:
+def stage_of(process, frames):
+    rules = [(n, rule) for n, who, rule in STAGES if who == ""
+             or re.match(who, process)]
+    for f in reversed(frames):
+        for name, rule in rules:
             if rule.search(f):
                 return name
     return "other"
@@ -175,7 +185,7 @@ def stages(load, record, samples, out):
     by = collections.Counter()
     for stack, n in samples.items():
         total[stack[0]] += n
-        by[stack[0], stage_of(stack[1:])] += n
+        by[stack[0], stage_of(stack[0], stack[1:])] += n
     servers = record["servers"]
     for name in sorted(total, key=lambda g: -servers.get(g, {}).get(
             "us_per_unit", 0) if isinstance(servers.get(g), dict) else 0):

@@ -74,6 +74,7 @@ def w6(load, target, entries, rate=1000):
 def w7(load, target, reads=(0, 5), rate=1000, groups=20, members=500):
     """A day's mix: pairs, groups, presence, receipts, and reads to each
     write."""
+    target.setup("--archives", 20, "--depth", ARCHIVE)
     for ratio in reads:
         load.run(target, "W7", f"{rate}/s, {ratio} reads a write", "mix",
                  rate=rate, group_rate=10, groups=groups, members=members,
