@@ -61,7 +61,7 @@ typedef struct {
     char      pin_hash[STORE_PIN_MAX];      /* "" without PIN               */
 } store_login_t;
 
-/* STORE_NONE, or the row, locked: so devices are counted one login at a time. */
+/* STORE_NONE, or the row, locked: one login at a time counts devices. */
 store_e store_login_user(store_pg_t *pg, const char *number,
     store_login_t *user_r);
 store_e store_login_create(store_pg_t *pg, const char *number,
@@ -138,7 +138,7 @@ store_e store_token_replace(store_pg_t *pg, const uint8_t hash[32],
 store_e store_token_is_used(store_pg_t *pg, const uint8_t hash[32],
     int *used_r);
 
-/* --------------------------------------------- profiles (store_account_user) */
+/* -------------------------------------------- profiles (store_account_user) */
 
 typedef struct {
     uint64_t     id;
@@ -180,7 +180,7 @@ store_e store_profile_pin(store_pg_t *pg, uint64_t user, const char *before,
 store_e store_account_erase(store_pg_t *pg, uint64_t user,
     store_revoked_t **list_r, size_t *n_r);
 
-/* -------------------------------------------------------------------- upkeep */
+/* ------------------------------------------------------------------- upkeep */
 
 /* Deletes what nobody can use any more: codes, sealed pairs, answers to
  * idempotent requests, old tokens. Bounded work a call. */

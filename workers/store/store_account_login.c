@@ -24,7 +24,9 @@ store_code_put(store_pg_t *pg, const char *number, const uint8_t hash[32],
     store_e    rc;
     PGresult  *res;
 
-    static const Oid           types[] = { STORE_TEXT, STORE_BYTEA, STORE_INT8 };
+    static const Oid           types[] = {
+        STORE_TEXT, STORE_BYTEA, STORE_INT8
+    };
     static const int           lengths[] = { 0, 32, 8 };
     static const int           formats[] = { 0, 1, 1 };
     static const store_stmt_t  stmt = {

@@ -151,7 +151,7 @@ store_members_free(store_members_t *members)
 
 
 /* A chat that the user left stays visible up to the leaving: so is the mark.
- * Nothing of the accounts' half is touched, for the chats may live elsewhere. */
+ * Nothing of the accounts' half is touched: the chats may live elsewhere. */
 
 store_e
 store_marks_start_at_now(store_pg_t *pg, uint64_t user, uint64_t device)
