@@ -47,6 +47,7 @@ typedef struct {
 } ngx_chat_rest_path_t;
 
 
+static ngx_uint_t ngx_chat_rest_is_json(ngx_http_request_t *r);
 static ngx_uint_t ngx_chat_rest_path(ngx_str_t *uri,
     ngx_chat_rest_path_t *path);
 static void ngx_chat_rest_body(ngx_http_request_t *r);
@@ -54,6 +55,7 @@ static ngx_int_t ngx_chat_rest_collect(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_chat_rest_publish(ngx_http_request_t *r,
     ngx_chat_ctx_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_chat_rest_key(ngx_http_request_t *r, chat_str_t *key);
 static ngx_int_t ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body,
     u_char *chat);
 static void ngx_chat_rest_timeout(ngx_event_t *ev);
@@ -66,6 +68,7 @@ ngx_chat_rest_handler(ngx_http_request_t *r)
 {
     ngx_int_t              rc;
     ngx_uint_t             i, n;
+    chat_str_t             key;
     ngx_chat_ctx_t        *ctx;
     ngx_chat_rest_t       *rest;
     ngx_chat_loc_conf_t   *lcf;
@@ -118,16 +121,17 @@ ngx_chat_rest_handler(ngx_http_request_t *r)
         goto answered;
     }
 
-    if (r->method != NGX_HTTP_DELETE
-        && (r->headers_in.content_type == NULL
-            || ngx_strncasecmp(r->headers_in.content_type->value.data,
-                               (u_char *) "application/json",
-                               sizeof("application/json") - 1)
-               != 0))
-    {
+    if (r->method != NGX_HTTP_DELETE && !ngx_chat_rest_is_json(r)) {
         rc = ngx_chat_problem(r, CHAT_E_UNSUPPORTED_MEDIA_TYPE,
                               "Send JSON as Content-Type: application/json.",
                               0);
+        goto answered;
+    }
+
+    if (ngx_chat_rest_key(r, &key) != NGX_OK) {
+        rc = ngx_chat_problem(r, CHAT_E_BAD_FIELD,
+                              "Idempotency-Key wants 1 to 128 characters from "
+                              "'!' to '~', once.", 0);
         goto answered;
     }
 
@@ -167,6 +171,32 @@ answered:
 
     ngx_http_finalize_request(r, rc);
     return NGX_DONE;
+}
+
+
+static ngx_uint_t
+ngx_chat_rest_is_json(ngx_http_request_t *r)
+{
+    u_char      c;
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return 0;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    if (ngx_strncasecmp(type->data, (u_char *) "application/json",
+                        sizeof("application/json") - 1)
+        != 0)
+    {
+        return 0;
+    }
+
+    /* header values are zero-terminated */
+    c = type->data[sizeof("application/json") - 1];
+
+    return c == '\0' || c == ';' || c == ' ' || c == '\t';
 }
 
 
@@ -344,14 +374,66 @@ ngx_chat_rest_collect(ngx_http_request_t *r, ngx_str_t *body)
 }
 
 
+/* The request's Idempotency-Key, if it has one. A wrong one is refused: who
+ * sends it relies on being done once. */
+
+static ngx_int_t
+ngx_chat_rest_key(ngx_http_request_t *r, chat_str_t *key)
+{
+    size_t            k;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    key->data = NULL;
+    key->len = 0;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NGX_OK;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len != sizeof("Idempotency-Key") - 1
+            || ngx_strncasecmp(h[i].key.data, (u_char *) "Idempotency-Key",
+                               h[i].key.len)
+               != 0)
+        {
+            continue;
+        }
+
+        if (key->data != NULL || h[i].value.len == 0
+            || h[i].value.len > CHAT_IDEMPOTENCY_KEY_MAX)
+        {
+            return NGX_ERROR;
+        }
+
+        for (k = 0; k < h[i].value.len; k++) {
+            if (h[i].value.data[k] < '!' || h[i].value.data[k] > '~') {
+                return NGX_ERROR;
+            }
+        }
+
+        key->data = (char *) h[i].value.data;
+        key->len = h[i].value.len;
+    }
+}
+
+
 static ngx_int_t
 ngx_chat_rest_publish(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
     ngx_str_t *body)
 {
-    ngx_uint_t        i;
     chat_event_t      ev;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
     ngx_chat_rest_t  *rest;
 
     rest = ctx->rest;
@@ -377,31 +459,7 @@ ngx_chat_rest_publish(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
 
     ngx_memcpy(ev.chat, rest->chat, 16);
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("Idempotency-Key") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Idempotency-Key",
-                               h[i].key.len)
-               == 0
-            && h[i].value.len <= CHAT_IDEMPOTENCY_KEY_MAX)
-        {
-            ev.idempotency_key.data = (char *) h[i].value.data;
-            ev.idempotency_key.len = h[i].value.len;
-        }
-    }
+    (void) ngx_chat_rest_key(r, &ev.idempotency_key);
 
     if (!ngx_chat_publish_ready(rest->chat)) {
         return NGX_ERROR;

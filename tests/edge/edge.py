@@ -222,7 +222,7 @@ class Edge:
                 ("Connection", "close")], body)
 
     def open(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=15)
 
     def upgrade(self, headers=None, path="/ws", method="GET", sock=None,
                 **replaced):
