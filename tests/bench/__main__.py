@@ -5,6 +5,7 @@
     python3 tests/bench w1 w5           ours, these workloads alone
     python3 tests/bench peers nchan     peers alone
     python3 tests/bench flame           where the time goes
+    python3 tests/bench check           whether the tool sees what goes wrong
 
 Results go to build/bench/: results.md, results.json, and of every run its
 table, JSON and plot. Everything runs on 127.0.0.1 and is ended at the end.
@@ -12,11 +13,11 @@ table, JSON and plot. Everything runs on 127.0.0.1 and is ended at the end.
 
 import argparse
 import os
-import shutil
+import pathlib
 import signal
-import subprocess
 import sys
 
+import bench_check
 import bench_flame
 import bench_runs
 import bench_table
@@ -51,7 +52,7 @@ def main():
     p = argparse.ArgumentParser(
         prog="tests/bench", description=__doc__.split("\n")[0])
     p.add_argument("what", nargs="*", default=["full"],
-                   help="full, quick, flame, peers [name ...], or of: "
+                   help="full, quick, flame, check, peers [name ...], or of: "
                    + " ".join(PARTS))
     p.add_argument("--secs", type=float, help="seconds of a run")
     p.add_argument("--minutes", type=float, help="what does not fit is left "
@@ -67,9 +68,13 @@ def main():
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(143))
     out = BUILD.absolute() / "bench"
     home = out / "stack" if o.home is None else \
-        __import__("pathlib").Path(o.home).absolute()
+        pathlib.Path(o.home).absolute()
 
     what = o.what[0]
+    if what in ("full", "quick", "check"):
+        bench_check.run(out)
+    if what == "check":
+        return
     full = what == "full"
     load = Load(out, secs=o.secs or (8 if full else 7 if what == "quick"
                                      else 10),

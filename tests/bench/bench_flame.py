@@ -161,7 +161,7 @@ def frame(line):
         return line.strip() or "?"
     symbol, dso = m.groups()
     if symbol == "[unknown]":
-        return "[" + dso.rsplit("/", 1)[-1] + "]"
+        return "[" + dso.strip("[]").rsplit("/", 1)[-1] + "]"
     return symbol.split("+0x")[0]
 
 

@@ -265,9 +265,10 @@ load_measure(load_report_t *r, int64_t from, int64_t to)
         atomic_store(&load_shared->to, end);
     }
     load_cpu_take(load_pids, 0, &tool[1]);
-    r->secs = (double) (r->end.at - r->start.at) / SEC;
+    r->secs = (double) ((end < to ? end : to) - from) / SEC;
+    r->cpu_secs = (double) (r->end.at - r->start.at) / SEC;
     r->tool_cpu = (double) load_cpu_since(&tool[0], &tool[1], NULL)
-                  * load_tick_us() / 1e6 / r->secs;
+                  * load_tick_us() / 1e6 / r->cpu_secs;
 }
 
 

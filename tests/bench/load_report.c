@@ -212,7 +212,7 @@ load_table_cpu(const load_report_t *r)
              * load_tick_us();
         printf("    %-22s %8.1f %8.1f\n",
                i == r->end.n ? "all servers" : r->end.group[i].name,
-               units > 0 ? us / units : 0, us / r->secs / 1e4);
+               units > 0 ? us / units : 0, us / r->cpu_secs / 1e4);
     }
 }
 
@@ -348,7 +348,7 @@ load_json_cpu(const load_report_t *r)
         json_object_set_new(all, name ? name : "all", json_pack(
             "{s:f,s:f,s:I,s:I}",
             "us_per_unit", units > 0 ? us / units : 0.0,
-            "cores", us / r->secs / 1e6,
+            "cores", us / r->cpu_secs / 1e6,
             "pss_before", (json_int_t) load_cpu_pss(&r->before, name),
             "pss_connected", (json_int_t) load_cpu_pss(&r->start, name)));
     }

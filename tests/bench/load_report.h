@@ -42,6 +42,7 @@ typedef struct {
     load_cpu_t         start;   /* counting begins; all are connected       */
     load_cpu_t         end;
     double             secs;    /* really counted                           */
+    double             cpu_secs;    /* from `start` to `end`: nearly that   */
     double             connect_secs;
     double             tool_cpu;    /* cores, the loaders                   */
     uint64_t           planned;
