@@ -99,6 +99,9 @@ struct message_s {
                                        fanout_publish()                     */
     int                   redis_n;  /* failed tries to reach Redis          */
     chat_buf_t            text;     /* of the handler at work               */
+    struct message_held_s  *held;   /* for an answer if the database stays
+                                       away, message_away.c                 */
+    size_t                nheld;
     struct message_seen_s  *seen;   /* heartbeats, message_shard.c          */
 };
 
@@ -153,6 +156,7 @@ int message_stream_groups(message_t *m, uint64_t mask);
 struct redisReply;
 int message_item_read(message_item_t *item, unsigned shard,
     const struct redisReply *entry);
+void message_item_decode(message_item_t *item);
 void message_item_free(message_item_t *item);
 
 /* ----------------------------------------------- reclaim, message_reclaim.c */
@@ -194,6 +198,9 @@ int message_dead(message_t *m, const message_item_t *item, const char *error);
 int message_store_open(message_t *m);
 /* The connection was lost, and with it the locks. */
 void message_store_lost(message_t *m);
+/* These were certainly not committed. */
+void message_hold(message_t *m, const message_item_t *items, size_t n);
+void message_hold_none(message_t *m);
 /* One turn without a database. */
 void message_away(message_t *m);
 

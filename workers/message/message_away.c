@@ -7,6 +7,7 @@
  * too. That is why our heartbeat ends with our connection.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <hiredis/hiredis.h>
@@ -16,7 +17,18 @@
 
 #define MESSAGE_AWAY_BLOCK  100
 
+/* An event in memory of its own, still pending in its stream. */
+struct message_held_s {
+    unsigned   shard;
+    char       id[48];
+    char      *raw;
+    size_t     len;
+};
+
 static int message_away_others(message_t *m);
+static void message_away_held(message_t *m);
+static void message_away_refuse(message_t *m, message_item_t *items,
+    size_t n);
 static void message_away_answer(message_t *m, message_item_t *item);
 
 
@@ -48,6 +60,7 @@ message_store_open(message_t *m)
 
     m->away_at = 0;
     m->connect_n = 0;
+    message_hold_none(m);
     m->beat_at = 0;
     m->take_at = 0;
     worker_log(WORKER_INFO, "database connected");
@@ -69,7 +82,7 @@ message_store_lost(message_t *m)
 
     if (m->redis != NULL && message_redis_settle(m) == 0) {
         reply = redisCommand(m->redis, "ZREM " CHAT_KEY_WORKERS " %s",
-                             m->worker->id, "message");
+                             "message", m->worker->id);
         freeReplyObject(reply);
     }
 }
@@ -78,7 +91,6 @@ message_store_lost(message_t *m)
 void
 message_away(message_t *m)
 {
-    size_t          i;
     message_read_t  read;
 
     if (worker_mono_ms() - m->away_at < MESSAGE_AWAY_MS) {
@@ -86,37 +98,125 @@ message_away(message_t *m)
         return;
     }
 
-    i = (size_t) message_away_others(m);
-
-    if (i != 0) {
+    if (message_away_others(m)) {
+        message_hold_none(m);
         worker_sleep(MESSAGE_AWAY_BLOCK);
         return;
     }
 
-    if (message_stream_read(m, UINT64_MAX, MESSAGE_AWAY_BLOCK, &read) != 0) {
+    message_away_held(m);
+
+    if (m->redis == NULL || message_stream_read(m, UINT64_MAX, MESSAGE_AWAY_BLOCK, &read) != 0) {
         return;
     }
 
-    for (i = 0; i < read.n; i++) {
-        message_away_answer(m, &read.items[i]);
-    }
-
     if (read.n > 0) {
-        worker_log(WORKER_WARN, "database away: refused=%zu", read.n);
-
-        if (message_redis_settle(m) == 0) {
-
-            if (fanout_publish(m->out) != 0) {
-                (void) message_redis_lost(m, "PUBLISH");
-
-            } else {
-                message_stream_ack(m, read.items, read.n);
-                (void) message_redis_settle(m);
-            }
-        }
+        message_away_refuse(m, read.items, read.n);
     }
 
     message_stream_free(&read);
+}
+
+
+/* What may have been committed, or was, must not be refused: it stays
+ * pending. */
+
+void
+message_hold(message_t *m, const message_item_t *items, size_t n)
+{
+    size_t                  i;
+    struct message_held_s  *h;
+
+    m->held = worker_realloc(m->held, (m->nheld + n) * sizeof(*m->held));
+
+    for (i = 0; i < n; i++) {
+
+        if (items[i].redo) {
+            continue;
+        }
+
+        h = &m->held[m->nheld++];
+        h->shard = items[i].shard;
+        memcpy(h->id, items[i].id, sizeof(h->id));
+        h->len = items[i].raw.len;
+        h->raw = worker_calloc(1, h->len + 1);
+
+        if (h->len != 0) {
+            memcpy(h->raw, items[i].raw.data, h->len);
+        }
+    }
+}
+
+
+void
+message_hold_none(message_t *m)
+{
+    size_t  i;
+
+    for (i = 0; i < m->nheld; i++) {
+        free(m->held[i].raw);
+    }
+
+    free(m->held);
+    m->held = NULL;
+    m->nheld = 0;
+}
+
+
+static void
+message_away_held(message_t *m)
+{
+    size_t           i;
+    message_item_t  *items;
+
+    if (m->nheld == 0) {
+        return;
+    }
+
+    items = worker_calloc(m->nheld, sizeof(*items));
+
+    for (i = 0; i < m->nheld; i++) {
+        items[i].shard = m->held[i].shard;
+        memcpy(items[i].id, m->held[i].id, sizeof(items[i].id));
+        items[i].raw.data = m->held[i].raw;
+        items[i].raw.len = m->held[i].len;
+        items[i].broken = 1;
+        message_item_decode(&items[i]);
+    }
+
+    message_away_refuse(m, items, m->nheld);
+
+    for (i = 0; i < m->nheld; i++) {
+        message_item_free(&items[i]);
+    }
+
+    free(items);
+    message_hold_none(m);
+}
+
+
+static void
+message_away_refuse(message_t *m, message_item_t *items, size_t n)
+{
+    size_t  i;
+
+    worker_log(WORKER_WARN, "database away: refused=%zu", n);
+
+    for (i = 0; i < n; i++) {
+        message_away_answer(m, &items[i]);
+    }
+
+    if (message_redis_settle(m) != 0) {
+        return;
+    }
+
+    if (fanout_publish(m->out) != 0) {
+        (void) message_redis_lost(m, "PUBLISH");
+        return;
+    }
+
+    message_stream_ack(m, items, n);
+    (void) message_redis_settle(m);
 }
 
 
@@ -132,8 +232,8 @@ message_away_others(message_t *m)
         return 1;
     }
 
-    reply = redisCommand(m->redis, "ZCOUNT workers:message %lld +inf",
-                         (long long) worker_ms() - 3000);
+    reply = redisCommand(m->redis, "ZCOUNT " CHAT_KEY_WORKERS " %lld +inf",
+                         "message", (long long) worker_ms() - 3000);
     if (reply == NULL) {
         (void) message_redis_lost(m, "ZCOUNT");
         return 1;

@@ -26,6 +26,7 @@ struct message_batch_s {
     message_item_t   **sends;       /* of the round                         */
     store_append_t    *rows;
     size_t             nsends, sends_max;
+    int                committing;  /* COMMIT was sent in this try          */
 };
 
 #define MESSAGE_GROW(array, n, max)                                          \
@@ -248,6 +249,8 @@ message_once(message_t *m, message_item_t *items, size_t n)
         }
     }
 
+    b->committing = 1;
+
     return store_chat_commit(m->store);
 }
 
@@ -267,6 +270,7 @@ message_gather(message_t *m, message_item_t *items, size_t n)
     b->nchats = 0;
     b->nmissing = 0;
     b->nmarks = 0;
+    b->committing = 0;
 
     message_cache_trim(m->cache);
 
@@ -471,6 +475,10 @@ message_leave(message_t *m, const message_item_t *items, size_t n, store_e rc)
 
     if (rc == STORE_AWAY) {
         message_store_lost(m);
+
+        if (!m->batch->committing) {
+            message_hold(m, items, n);
+        }
 
     } else if (rc == STORE_BUSY) {
         worker_sleep(100);

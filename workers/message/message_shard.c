@@ -100,6 +100,14 @@ message_shard_tick(message_t *m)
 
     if (now >= m->stray_at) {
         m->stray_at = now + MESSAGE_STRAY_MS;
+
+        /* also when there is nothing to write: who waits for us must not
+         * learn with the next message that we are away */
+        if (store_chat_check(m->store) != STORE_OK) {
+            message_store_lost(m);
+            return -1;
+        }
+
         return message_shard_strays(m);
     }
 

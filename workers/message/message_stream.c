@@ -203,18 +203,29 @@ message_item_read(message_item_t *item, unsigned shard,
         }
     }
 
+    message_item_decode(item);
+
+    return 0;
+}
+
+
+/* From item->raw; `broken` stays set when it is no event of the shard. */
+
+void
+message_item_decode(message_item_t *item)
+{
     if (item->raw.data == NULL
         || chat_event_decode((const uint8_t *) item->raw.data, item->raw.len,
                              &item->ev) != 0)
     {
-        return 0;
+        return;
     }
 
     /* another shard's lock is not ours; marks name their chats themselves */
     if (item->ev.type != CHAT_EV_MARKS
-        && chat_id_shard(item->ev.chat) != shard)
+        && chat_id_shard(item->ev.chat) != item->shard)
     {
-        return 0;
+        return;
     }
 
     item->broken = 0;
@@ -225,8 +236,6 @@ message_item_read(message_item_t *item, unsigned shard,
                                      item->ev.body.len, &item->frame);
         item->parsed = 1;
     }
-
-    return 0;
 }
 
 

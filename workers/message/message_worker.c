@@ -38,6 +38,7 @@ message_run(worker_t *w)
         message_turn(&m);
     }
 
+    message_hold_none(&m);
     message_shard_leave(&m);
     message_redis_close(&m);
 
@@ -108,6 +109,10 @@ message_read_process(message_t *m, message_read_t *read)
         if (message_process(m, &read->items[i], n) != MESSAGE_DONE
             || message_shard_beat(m) != 0)
         {
+            if (m->away_at != 0 && i + n < read->n) {
+                message_hold(m, &read->items[i + n], read->n - i - n);
+            }
+
             for ( /* void */ ; i < read->n; i++) {
                 m->shards[read->items[i].shard].reclaim = 1;
             }
