@@ -69,6 +69,9 @@ static const chat_rec_form_t  chat_rec_forms[] = {
     [CHAT_REC_SYNC_PAGE] = {
         CHAT_F_SEQ | CHAT_F_SESSION, 1
     },
+    [CHAT_REC_PRESENCE] = {
+        CHAT_F_TIMESTAMP | CHAT_F_SESSION, CHAT_PRESENCE_SIZE
+    },
 };
 
 #define CHAT_REC_FORMS  (sizeof(chat_rec_forms) / sizeof(chat_rec_forms[0]))
@@ -222,6 +225,27 @@ chat_batch_item(chat_buf_t *buf, const chat_list_item_t *item)
 
 
 int
+chat_batch_presence(chat_buf_t *buf, const chat_presence_t *presence)
+{
+    uint8_t  *p;
+
+    p = chat_buf_room(buf, CHAT_PRESENCE_SIZE);
+
+    if (p == NULL) {
+        return -1;
+    }
+
+    p = chat_put_u64(p, presence->user);
+    *p++ = presence->flags;
+    (void) chat_put_u64(p, (uint64_t) presence->last_seen);
+
+    buf->len += CHAT_PRESENCE_SIZE;
+
+    return 0;
+}
+
+
+int
 chat_batch_end(chat_buf_t *buf, size_t mark)
 {
     size_t  len;
@@ -315,6 +339,17 @@ chat_batch_read_item(const uint8_t *src, chat_list_item_t *item_r)
     item_r->last = chat_get_u64(src + 24);
 
     return src + CHAT_LIST_ITEM_SIZE;
+}
+
+
+const uint8_t *
+chat_batch_read_presence(const uint8_t *src, chat_presence_t *presence_r)
+{
+    presence_r->user = chat_get_u64(src);
+    presence_r->flags = src[8];
+    presence_r->last_seen = (int64_t) chat_get_u64(src + 9);
+
+    return src + CHAT_PRESENCE_SIZE;
 }
 
 

@@ -31,13 +31,16 @@ typedef enum {
     CHAT_REC_KICK,          /* close sessions of a device                   */
     CHAT_REC_REVOKE,        /* a device is revoked: close, refuse its tokens*/
     CHAT_REC_SYNC_LIST,     /* answer to CHAT_EV_SYNC_LIST                  */
-    CHAT_REC_SYNC_PAGE      /* answer to CHAT_EV_SYNC_PAGE                  */
+    CHAT_REC_SYNC_PAGE,     /* answer to CHAT_EV_SYNC_PAGE                  */
+    CHAT_REC_PRESENCE       /* answer to CHAT_EV_WATCH; without a session,
+                               news for all here who follow                 */
 } chat_rec_e;
 
 /* flags of a record */
 #define CHAT_REC_F_REDO     0x01    /* ENTRY: was published before, perhaps  */
 #define CHAT_REC_F_MORE     0x02    /* SYNC_LIST: more chats are behind      */
-#define CHAT_REC_F_ASKED    0x04    /* SYNC_LIST: these were asked for       */
+#define CHAT_REC_F_ASKED    0x04    /* SYNC_LIST: these were asked for;
+                                       PRESENCE: the client asked            */
 #define CHAT_REC_F_FAILED   0x08    /* SYNC_*: could not be read, ask later  */
 
 /* flags of a target */
@@ -47,6 +50,13 @@ typedef enum {
 
 #define CHAT_TARGET_SIZE    9       /* u64 user, u8 flags                    */
 #define CHAT_LIST_ITEM_SIZE 32      /* chat, u64 delivered, u64 last         */
+#define CHAT_PRESENCE_SIZE  17      /* u64 user, u8 flags, i64 last seen     */
+
+/* flags of a presence */
+#define CHAT_PRESENCE_ONLINE  0x01
+#define CHAT_PRESENCE_SHOWN   0x02  /* in an answer: this session is told of
+                                       changes too; without it they stay
+                                       offline to it                        */
 
 typedef struct {
     uint8_t      type;          /* chat_rec_e                               */
@@ -56,9 +66,11 @@ typedef struct {
     uint64_t     seq;           /* ENTRY ACK; SYNC_PAGE: the page's number  */
     uint64_t     epoch;         /* ENTRY: of the shard's owner; an edge that
                                    has seen a higher one drops the record   */
-    int64_t      timestamp;     /* ENTRY ACK: ms since 1970, the commit's   */
+    int64_t      timestamp;     /* ENTRY ACK: ms since 1970, the commit's;
+                                   PRESENCE: us since 1970 by Redis' clock,
+                                   when this was true                       */
     uint64_t     session;       /* ENTRY: the sending one or 0; ACK FRAME
-                                   SYNC_*; HTTP: the request's id;
+                                   SYNC_* PRESENCE; HTTP: the request's id;
                                    KICK: 0 for every session of the device  */
     uint64_t     user;          /* KICK REVOKE                              */
     uint64_t     device;        /* ENTRY: sender's; NOTICE: the one that is
@@ -70,7 +82,8 @@ typedef struct {
     chat_str_t   frame;         /* ENTRY FRAME NOTICE: JSON text, no WebSocket
                                    head; HTTP: the body                     */
     const uint8_t *items;       /* ENTRY NOTICE: targets; SYNC_LIST: list
-                                   items; SYNC_PAGE: inner ENTRY records    */
+                                   items; SYNC_PAGE: inner ENTRY records;
+                                   PRESENCE: presences                      */
     size_t       nitems;        /* count; for SYNC_PAGE bytes               */
 } chat_rec_t;
 
@@ -85,17 +98,26 @@ typedef struct {
     uint64_t     last;          /* last seq this user may see */
 } chat_list_item_t;
 
+typedef struct {
+    uint64_t     user;
+    uint8_t      flags;         /* CHAT_PRESENCE_* */
+    int64_t      last_seen;     /* ms since 1970; 0: online, or not to be
+                                   known */
+} chat_presence_t;
+
 /* Writing. All return 0, or -1 out of memory with the buffer unusable for
  * publishing. chat_batch_begin() on an empty buffer first. A record with
  * items is opened by chat_batch_rec() with nitems 0 and items NULL, followed
- * by the chat_batch_target()/_item() calls, and closed by chat_batch_end();
- * a record whose items are given is complete at once. chat_batch_end() after
- * every chat_batch_rec(). Inner records of a SYNC_PAGE are written by
- * chat_batch_rec()/chat_batch_end() pairs inside the page's own pair. */
+ * by chat_batch_target()/_item()/_presence() calls, and closed by
+ * chat_batch_end(); a record whose items are given is complete at once.
+ * chat_batch_end() after every chat_batch_rec(). Inner records of a SYNC_PAGE
+ * are written by chat_batch_rec()/chat_batch_end() pairs inside the page's
+ * own pair. */
 int chat_batch_begin(chat_buf_t *buf);
 int chat_batch_rec(chat_buf_t *buf, const chat_rec_t *rec, size_t *mark_r);
 int chat_batch_target(chat_buf_t *buf, uint64_t user, uint8_t flags);
 int chat_batch_item(chat_buf_t *buf, const chat_list_item_t *item);
+int chat_batch_presence(chat_buf_t *buf, const chat_presence_t *presence);
 int chat_batch_end(chat_buf_t *buf, size_t mark);
 
 /* Reading. chat_batch_open(): 0, or -1 when the version is unknown; *pos_r is
@@ -109,5 +131,7 @@ const uint8_t *chat_batch_read_target(const uint8_t *src,
     chat_target_t *target_r);
 const uint8_t *chat_batch_read_item(const uint8_t *src,
     chat_list_item_t *item_r);
+const uint8_t *chat_batch_read_presence(const uint8_t *src,
+    chat_presence_t *presence_r);
 
 #endif

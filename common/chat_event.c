@@ -191,3 +191,19 @@ chat_want_decode(const uint8_t *src, chat_want_t *want_r)
 
     return src + CHAT_WANT_SIZE;
 }
+
+
+uint8_t *
+chat_user_encode(uint64_t user, uint8_t *dst)
+{
+    return chat_put_u64(dst, user);
+}
+
+
+const uint8_t *
+chat_user_decode(const uint8_t *src, uint64_t *user_r)
+{
+    *user_r = chat_get_u64(src);
+
+    return src + CHAT_USER_SIZE;
+}

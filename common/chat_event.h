@@ -41,14 +41,23 @@ typedef enum {
     CHAT_EV_SYNC_LIST = 32,     /* body is chat_want_t[]: empty asks for all
                                    chats that are behind, else for these
                                    whether behind or not                    */
-    CHAT_EV_SYNC_PAGE           /* body is chat_want_t[]; seq is the page's
+    CHAT_EV_SYNC_PAGE,          /* body is chat_want_t[]; seq is the page's
                                    number, given back in the answer         */
+    /* to user.presence; body is users, CHAT_USER_SIZE bytes each */
+    CHAT_EV_ONLINE = 48,        /* have a new session on this edge          */
+    CHAT_EV_OFFLINE,            /* have one less                            */
+    CHAT_EV_WATCH,              /* `user` follows them on `session`: answer
+                                   how they are, and tell this edge when it
+                                   changes                                  */
+    CHAT_EV_UNWATCH             /* nobody on this edge follows them          */
 } chat_event_e;
 
 #define CHAT_EV_F_REST  0x01    /* answered by CHAT_REC_HTTP; `session` is the
                                    request's id and `body` the raw JSON, which
                                    the worker parses after it has checked
                                    membership                               */
+#define CHAT_EV_F_ASKED 0x02    /* WATCH: the client asked and waits; without
+                                   it the edge looks again by itself        */
 
 typedef struct {
     uint8_t      type;          /* chat_event_e                             */
@@ -93,6 +102,8 @@ typedef struct {
 
 #define CHAT_WANT_SIZE  32      /* packed                                   */
 
+#define CHAT_USER_SIZE  8       /* packed                                   */
+
 /* Exact number of bytes chat_event_encode() writes. */
 size_t chat_event_size(const chat_event_t *ev);
 
@@ -108,5 +119,7 @@ uint8_t *chat_mark_encode(const chat_mark_t *mark, uint8_t *dst);
 const uint8_t *chat_mark_decode(const uint8_t *src, chat_mark_t *mark_r);
 uint8_t *chat_want_encode(const chat_want_t *want, uint8_t *dst);
 const uint8_t *chat_want_decode(const uint8_t *src, chat_want_t *want_r);
+uint8_t *chat_user_encode(uint64_t user, uint8_t *dst);
+const uint8_t *chat_user_decode(const uint8_t *src, uint64_t *user_r);
 
 #endif

@@ -19,6 +19,22 @@
 #define CHAT_GROUP_SYNC     "sync"
 #define CHAT_KEY_PUSH       "notification.push"
 
+/* presence: what edges tell, capped (the oldest is worth the least); who is
+ * told about a user: a hash, edge hex -> ms of its last WATCH, that expires;
+ * who has gone and is not yet called offline: a sorted set by ms; the edges
+ * that were told about, and the users each has */
+#define CHAT_KEY_PRESENCE   "user.presence"
+#define CHAT_GROUP_PRESENCE "presence"
+#define CHAT_PRESENCE_KEPT  100000
+#define CHAT_KEY_WATCH      "watch:{%" PRIu64 "}"
+#define CHAT_KEY_LEAVING    "presence.leaving"
+#define CHAT_KEY_EDGES      "presence.edges"
+#define CHAT_KEY_EDGE_USERS "presence.edge:%016" PRIx64
+
+/* an edge looks again at who its sessions follow; without it a watch ends (s) */
+#define CHAT_WATCH_AGAIN    120
+#define CHAT_WATCH_TTL      600
+
 /* route:{user} is a hash: device -> "<edge hex 16>:<session decimal>" */
 #define CHAT_KEY_ROUTE      "route:{%" PRIu64 "}"
 

@@ -24,6 +24,8 @@
 #define CHAT_EXPIRES_MAX          7776000     /* seconds, 90 days           */
 #define CHAT_JSON_DEPTH_MAX       16
 #define CHAT_PRESENCE_MAX         200         /* userIds a frame            */
+#define CHAT_PRESENCE_FOLLOWED    1000        /* users a session follows    */
+#define CHAT_PRESENCE_DELAY       3000        /* ms until gone is offline   */
 #define CHAT_MEMBERS_MAX          10000       /* members of one group       */
 #define CHAT_DEVICES_MAX          10          /* devices of one user        */
 #define CHAT_RECEIPT_MEMBERS_MAX  256         /* above: receipts on demand  */

@@ -41,6 +41,7 @@ check(const uint8_t *data, size_t len, size_t pos, int depth)
     chat_buf_t        buf = CHAT_BUF_INIT;
     chat_target_t     target;
     const uint8_t    *p;
+    chat_presence_t   presence;
     chat_list_item_t  item;
 
     for ( ;; ) {
@@ -69,6 +70,11 @@ check(const uint8_t *data, size_t len, size_t pos, int depth)
         } else if (rec.type == CHAT_REC_SYNC_LIST) {
             for (i = 0; i < rec.nitems; i++) {
                 p = chat_batch_read_item(p, &item);
+            }
+
+        } else if (rec.type == CHAT_REC_PRESENCE) {
+            for (i = 0; i < rec.nitems; i++) {
+                p = chat_batch_read_presence(p, &presence);
             }
 
         } else {

@@ -50,6 +50,7 @@ full_batch(chat_buf_t *buf)
 {
     size_t            mark, inner;
     chat_rec_t        rec;
+    chat_presence_t   presence = { 9, CHAT_PRESENCE_ONLINE, -10 };
     chat_list_item_t  item = { "fedcba987654321", 5, 6 };
 
     assert_int_equal(chat_batch_begin(buf), 0);
@@ -88,6 +89,13 @@ full_batch(chat_buf_t *buf)
     assert_int_equal(chat_batch_target(buf, 8, 0), 0);
     assert_int_equal(chat_batch_end(buf, inner), 0);
     assert_int_equal(chat_batch_end(buf, mark), 0);
+
+    rec = rec_of(CHAT_REC_PRESENCE);
+    assert_int_equal(chat_batch_rec(buf, &rec, &mark), 0);
+    assert_int_equal(chat_batch_presence(buf, &presence), 0);
+    presence.user = UINT64_MAX;
+    assert_int_equal(chat_batch_presence(buf, &presence), 0);
+    assert_int_equal(chat_batch_end(buf, mark), 0);
 }
 
 
@@ -99,6 +107,7 @@ every_type_is_read_back(void **state)
     chat_buf_t        buf = CHAT_BUF_INIT;
     chat_target_t     target;
     const uint8_t    *p;
+    chat_presence_t   presence;
     chat_list_item_t  item;
 
     full_batch(&buf);
@@ -184,6 +193,17 @@ every_type_is_read_back(void **state)
     assert_int_equal(inner.seq, 99);
     assert_int_equal(inner.nitems, 1);
     assert_int_equal(chat_batch_next(rec.items, rec.nitems, &at, &inner), 0);
+
+    next(CHAT_REC_PRESENCE);
+    assert_int_equal(rec.session, 14);
+    assert_true(rec.timestamp == -13);
+    assert_int_equal(rec.nitems, 2);
+    p = chat_batch_read_presence(rec.items, &presence);
+    assert_int_equal(presence.user, 9);
+    assert_int_equal(presence.flags, CHAT_PRESENCE_ONLINE);
+    assert_true(presence.last_seen == -10);
+    (void) chat_batch_read_presence(p, &presence);
+    assert_true(presence.user == UINT64_MAX);
 
     assert_int_equal(chat_batch_next(buf.data, buf.len, &pos, &rec), 0);
 
@@ -327,7 +347,7 @@ record_shorter_than_its_fields_is_refused(void **state)
     uint8_t     data[7];
     chat_rec_t  rec;
 
-    for (type = CHAT_REC_ENTRY; type <= CHAT_REC_SYNC_PAGE; type++) {
+    for (type = CHAT_REC_ENTRY; type <= CHAT_REC_PRESENCE; type++) {
 
         memcpy(data, "\x01\x02\0\0\0", 5);
         data[5] = (uint8_t) type;

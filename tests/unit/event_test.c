@@ -166,6 +166,19 @@ want_is_read_back(void **state)
 }
 
 
+static void
+user_is_read_back(void **state)
+{
+    uint8_t   data[CHAT_USER_SIZE];
+    uint64_t  got;
+
+    assert_ptr_equal(chat_user_encode(UINT64_MAX - 1, data),
+                     data + CHAT_USER_SIZE);
+    assert_ptr_equal(chat_user_decode(data, &got), data + CHAT_USER_SIZE);
+    assert_true(got == UINT64_MAX - 1);
+}
+
+
 int
 main(void)
 {
@@ -177,6 +190,7 @@ main(void)
         cmocka_unit_test(trailing_bytes_are_ignored),
         cmocka_unit_test(mark_is_read_back),
         cmocka_unit_test(want_is_read_back),
+        cmocka_unit_test(user_is_read_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
