@@ -203,6 +203,8 @@ struct ngx_chat_session_s {
     ngx_chat_out_t    **out_last;
     size_t              out_pos;        /* of the first frame, written      */
     size_t              out_bytes;      /* queued, not yet written          */
+    size_t              out_held;       /* of them, in a TLS record that must
+                                           be tried again as it is          */
 
     ngx_chat_table_t    table;
     ngx_chat_flight_t  *flight;         /* sends without an answer          */
@@ -224,6 +226,8 @@ struct ngx_chat_session_s {
     unsigned            sync:2;         /* ngx_chat_sync_e                  */
     unsigned            sync_asked:1;   /* a list or page is under way      */
     unsigned            sync_rest:1;    /* the list had more                */
+    unsigned            sync_full:1;    /* a page did not fit into the queue:
+                                           wait until that is empty         */
     unsigned            repair:1;       /* live, but some chat has a gap    */
     unsigned            synced:1;       /* sync_complete has been written   */
     unsigned            routed:1;       /* route written to Redis           */
@@ -233,7 +237,6 @@ struct ngx_chat_session_s {
     unsigned            in_dirty:1;
     unsigned            in_work:1;
     unsigned            marks:1;        /* some known chat is MARKED        */
-    unsigned            paused:1;       /* not reading: Redis is behind     */
     unsigned            echo:1;         /* test build: sends back           */
     unsigned            broken:1;       /* broke the protocol: bytes are
                                            read and thrown away             */
@@ -468,7 +471,7 @@ void ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_known_t *k,
     uint64_t seq);
 ngx_chat_known_t *ngx_chat_sync_know(ngx_chat_session_t *s,
     const u_char *chat);
-void ngx_chat_sync_repair(ngx_chat_session_t *s);
+void ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_known_t *k);
 void ngx_chat_sync_tick(void);
 void ngx_chat_sync_forget(ngx_chat_session_t *s);
 

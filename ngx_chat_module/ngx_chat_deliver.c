@@ -107,6 +107,12 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
     ngx_chat_frame_t    *frame;
     ngx_chat_session_t  *s, *next;
 
+    if (rec->seq == 0) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_chat_edge->log, 0,
+                      "chat: an entry without a seq");
+        return;
+    }
+
     /* a worker that lost its shard while it slept between commit and publish:
      * the new owner has published this, or will */
     shard = chat_id_shard(rec->chat);
@@ -226,7 +232,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
     }
 
     k->target = ngx_max(k->target, rec->seq);
-    ngx_chat_sync_repair(s);
+    ngx_chat_sync_repair(s, k);
 }
 
 

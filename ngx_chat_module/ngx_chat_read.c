@@ -39,15 +39,22 @@ ngx_chat_read_handler(ngx_event_t *rev)
     }
 
     if (c->close) {
-        /* nginx reloads: it calls idle connections' read handlers */
+        /* nginx reloads: it calls idle connections' read handlers; and again,
+         * with c->error, when worker_shutdown_timeout is over */
         c->close = 0;
-        ngx_chat_drain_session(s);
+
+        if (c->error) {
+            ngx_chat_session_close(s, CHAT_CLOSE_RESTART, "restart");
+        } else {
+            ngx_chat_drain_session(s);
+        }
+
         return;
     }
 
     for (turn = 0; turn < NGX_CHAT_READ_TURN; turn++) {
 
-        if (s->paused || (s->deaf && s->state == NGX_CHAT_OPEN)) {
+        if (s->deaf && s->state == NGX_CHAT_OPEN) {
             break;
         }
 

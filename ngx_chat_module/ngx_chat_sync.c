@@ -120,19 +120,30 @@ ngx_chat_sync_know(ngx_chat_session_t *s, const u_char *chat)
 }
 
 
-/* Some chat has a gap, or waits for its marks. */
+/* A chat of the table has a gap, or waits for its marks. */
 
 void
-ngx_chat_sync_repair(ngx_chat_session_t *s)
+ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_known_t *k)
 {
+    /* catch-up may have passed it already */
+    s->sync_pos = ngx_min(s->sync_pos, (ngx_uint_t) (k - s->table.known));
+
     if (s->sync != NGX_CHAT_LIVE) {
         return;             /* catch-up comes to it */
     }
 
     s->repair = 1;
-    s->sync_pos = 0;
     ngx_chat_sync_queue(s);
     ngx_chat_sync_more(s);
+}
+
+
+/* Catch-up leaves half of the queue to what comes live. */
+
+static ngx_inline ngx_uint_t
+ngx_chat_sync_behind(ngx_chat_session_t *s, size_t len)
+{
+    return s->out != NULL && s->out_bytes + len > s->conf->send_buffer / 2;
 }
 
 
@@ -144,7 +155,7 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
     if (s->state != NGX_CHAT_OPEN || s->sync_asked
         || (s->sync == NGX_CHAT_LIVE && !s->repair)
         || (ngx_msec_int_t) (ngx_current_msec - s->sync_at) < 0
-        || !s->routed
+        || !(s->routed || s->superseded)
         || !ngx_chat_redis_ready())
     {
         return;
@@ -156,9 +167,11 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
     }
 
     /* its socket is behind: go on when it has been written */
-    if (s->out_bytes > s->conf->send_buffer / 2) {
+    if (ngx_chat_sync_behind(s, 0) || (s->sync_full && s->out != NULL)) {
         return;
     }
+
+    s->sync_full = 0;
 
     if (ngx_chat_sync_ask_checks(s) || ngx_chat_sync_ask_page(s)) {
         return;
@@ -190,10 +203,11 @@ ngx_chat_sync_ask_checks(ngx_chat_session_t *s)
 
     p = body;
 
-    for (i = 0, n = 0; i < s->table.n && n < CHAT_SYNC_CHATS; i++) {
+    for (i = 0, n = 0; i < s->table.n; i++) {
         k = &s->table.known[i];
+        k->flags &= ~NGX_CHAT_ASKED;    /* an earlier question is void */
 
-        if (!(k->flags & NGX_CHAT_CHECK)) {
+        if (!(k->flags & NGX_CHAT_CHECK) || n == CHAT_SYNC_CHATS) {
             continue;
         }
 
@@ -350,6 +364,7 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
 
         if (k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS)) {
             k->last = item.delivered;
+            k->acked = item.delivered;  /* it was a guess as well */
         }
 
         k->acked = ngx_max(k->acked, item.delivered);
@@ -392,6 +407,7 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
 {
     size_t      pos;
     uint64_t    before;
+    ngx_uint_t  cut;
     chat_rec_t  entry;
 
     if (!s->sync_asked || rec->seq != s->sync_page) {
@@ -408,17 +424,35 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
     }
 
     before = s->sync_written;
+    cut = 0;
     pos = 0;
 
     while (chat_batch_next(rec->items, rec->nitems, &pos, &entry) == 1) {
-        ngx_chat_sync_entry(s, &entry);
+
+        /* a page may be larger than what the client's network takes at once:
+         * that is no reason to call it slow. The rest is asked for again. */
+        if (ngx_chat_sync_behind(s, entry.frame.len)) {
+            ngx_chat_write_flush(s);
+            cut = ngx_chat_sync_behind(s, entry.frame.len);
+        }
 
         if (s->state != NGX_CHAT_OPEN) {
             return;
         }
+
+        if (cut) {
+            s->sync_full = 1;
+            break;
+        }
+
+        ngx_chat_sync_entry(s, &entry);
     }
 
-    if (s->sync_written != before) {
+    if (s->state != NGX_CHAT_OPEN) {
+        return;
+    }
+
+    if (s->sync_written != before || cut) {
         s->sync_stuck = 0;
 
     } else if (++s->sync_stuck > NGX_CHAT_SYNC_STUCK) {
@@ -505,9 +539,10 @@ ngx_chat_sync_done(ngx_chat_session_t *s)
     ngx_chat_frame_t  *f;
 
     if (s->sync_rest) {
-        /* the list was cut: the rest of it */
+        /* the list was cut: the rest of it, once the worker has had the
+         * marks that take its chats off the list */
         s->sync = NGX_CHAT_SYNC_LIST;
-        ngx_chat_sync_more(s);
+        s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
         return;
     }
 

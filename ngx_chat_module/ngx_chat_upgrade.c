@@ -36,6 +36,7 @@ static ngx_int_t ngx_chat_upgrade_switch(ngx_http_request_t *r,
     ngx_chat_loc_conf_t *lcf, ngx_chat_upgrade_t *up, chat_token_t *token,
     ngx_str_t *protocol);
 static void ngx_chat_upgrade_take(ngx_event_t *ev);
+static void ngx_chat_upgrade_cleanup(void *data);
 
 
 ngx_int_t
@@ -52,6 +53,11 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
 
     if (ngx_chat_edge == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    /* a subrequest (mirror, auth_request) has no connection to give */
+    if (r != r->main) {
+        return NGX_HTTP_NOT_FOUND;
     }
 
     if (r->method != NGX_HTTP_GET) {
@@ -444,6 +450,7 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
     ngx_sha1_t           ctx;
     ngx_chat_frame_t    *f;
     ngx_chat_session_t  *s;
+    ngx_pool_cleanup_t  *cln;
 
     ngx_sha1_init(&ctx);
     ngx_sha1_update(&ctx, up->key.data, up->key.len);
@@ -496,7 +503,9 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
     /* HTTP finalizes the request after we return; the posted event runs when
      * nobody holds it any more but us */
     ev = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
-    if (ev == NULL) {
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (ev == NULL || cln == NULL) {
         ngx_chat_session_destroy(s, "out of memory");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -504,6 +513,9 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
     ev->handler = ngx_chat_upgrade_take;
     ev->data = r;
     ev->log = r->connection->log;
+
+    cln->handler = ngx_chat_upgrade_cleanup;
+    cln->data = ev;
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     r->read_event_handler = ngx_http_block_reading;
@@ -550,15 +562,26 @@ ngx_chat_upgrade_take(ngx_event_t *ev)
         }
     }
 
+    if (s != NULL && (r->count != 1 || r->blocked)) {
+        /* a mirror's subrequest, for example, still uses the request */
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "chat: /ws cannot be taken over, %d hold its request: "
+                      "no mirror or subrequest may be there", r->count);
+        ngx_chat_session_destroy(s, NULL);
+        r->headers_out.status = 0;
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_run_posted_requests(c);
+        return;
+    }
+
     if (s == NULL) {
-        /* closed since: it gave up the connection to us */
-        r->count = 1;
+        /* closed since: its device was revoked or connected elsewhere */
         ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
+        ngx_http_run_posted_requests(c);
         return;
     }
 
     c->sent = s->out->frame->len;       /* for the access log */
-    r->count = 1;
     ngx_http_free_request(r, 0);
 
     /* as after a keep-alive request: give the header buffers back */
@@ -579,6 +602,12 @@ ngx_chat_upgrade_take(ngx_event_t *ev)
 #if (NGX_HTTP_SSL)
     if (c->ssl) {
         ngx_ssl_free_buffer(c);
+
+        /* a write that did not fit is tried again out of another buffer
+         * (ngx_chat_write_gather), which OpenSSL refuses by default; and one
+         * record at a time, so that what was written leaves the queue */
+        SSL_set_mode(c->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                                         |SSL_MODE_ENABLE_PARTIAL_WRITE);
     }
 #endif
 
@@ -622,5 +651,31 @@ ngx_chat_upgrade_take(ngx_event_t *ev)
 
     if (s->state != NGX_CHAT_CLOSED) {
         ngx_post_event(c->read, &ngx_posted_events);
+    }
+}
+
+
+/* The request ends before its connection is taken over (a worker that is shut
+ * down in this very turn). */
+
+static void
+ngx_chat_upgrade_cleanup(void *data)
+{
+    ngx_event_t         *ev = data;
+    ngx_chat_ctx_t      *ctx;
+    ngx_chat_session_t  *s;
+
+    if (!ev->posted) {
+        return;
+    }
+
+    ngx_delete_posted_event(ev);
+
+    ctx = ngx_http_get_module_ctx((ngx_http_request_t *) ev->data,
+                                  ngx_http_chat_module);
+    s = ngx_chat_session_find(ctx->session);
+
+    if (s != NULL) {
+        ngx_chat_session_destroy(s, NULL);
     }
 }

@@ -11,7 +11,8 @@
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_FREE_OUT  1024         /* queue cells kept for reuse */
+#define NGX_CHAT_FREE_OUT    1024       /* queue cells kept for reuse */
+#define NGX_CHAT_TLS_RECORD  16384      /* most bytes of one record   */
 
 
 ngx_chat_frame_t *
@@ -130,8 +131,12 @@ ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
     if (s->out_bytes + f->len > limit && s->out_bytes && s->taken) {
         ngx_chat_write_flush(s);
 
+        if (s->state != NGX_CHAT_OPEN) {
+            return NGX_OK;      /* the client was gone */
+        }
+
         if (s->out_bytes + f->len > limit && s->out_bytes
-            && s->state == NGX_CHAT_OPEN && s->close_code == 0)
+            && s->close_code == 0)
         {
             ngx_chat_session_close(s, CHAT_CLOSE_TOO_SLOW,
                                    "too slow: reconnect and resume");
@@ -209,6 +214,11 @@ ngx_chat_write_gather(ngx_chat_session_t *s, u_char **data)
 
     p = ngx_chat_edge->scratch;
     end = p + NGX_CHAT_SCRATCH;
+#if (NGX_HTTP_SSL)
+    if (s->connection->ssl) {
+        end = p + NGX_CHAT_TLS_RECORD;
+    }
+#endif
     pos = s->out_pos;
     *data = p;
 
@@ -242,8 +252,14 @@ ngx_chat_write_flush(ngx_chat_session_t *s)
         n = c->send(c, data, len);
 
         if (n == NGX_AGAIN) {
+#if (NGX_HTTP_SSL)
+            /* OpenSSL has made a record of these bytes already */
+            s->out_held = c->ssl ? ngx_min(len, NGX_CHAT_TLS_RECORD) : 0;
+#endif
             break;
         }
+
+        s->out_held = 0;
 
         if (n == NGX_ERROR) {
             ngx_chat_session_destroy(s, "the client is gone");
@@ -267,35 +283,40 @@ ngx_chat_write_flush(ngx_chat_session_t *s)
 }
 
 
-/* Drops what is queued, except the rest of a frame that is partly written:
- * without it the close frame behind it would be read as its payload. */
+/* Drops what is queued, except what the peer has a part of: the rest of a
+ * frame that is partly written, without which the close frame behind it would
+ * be read as its payload, and the frames of a TLS record that OpenSSL has made
+ * but not yet written, which it must be given again. */
 
 void
 ngx_chat_write_drop(ngx_chat_session_t *s)
 {
-    ngx_chat_out_t  *out, *next, *keep;
+    size_t           begun, kept;
+    ngx_chat_out_t  *out, *next, **last;
 
-    keep = NULL;
-    out = s->out;
+    begun = (s->state == NGX_CHAT_CLOSED) ? 0 : s->out_pos + s->out_held;
+    kept = 0;
+    last = &s->out;
 
-    if (out != NULL && s->out_pos && s->state != NGX_CHAT_CLOSED) {
-        keep = out;
-        out = out->next;
-        keep->next = NULL;
+    while (kept < begun) {
+        kept += (*last)->frame->len;
+        last = &(*last)->next;
     }
 
-    for ( /* void */ ; out != NULL; out = next) {
+    for (out = *last; out != NULL; out = next) {
         next = out->next;
         ngx_chat_out_free(out);
     }
 
-    s->out = keep;
-    s->out_last = keep ? &keep->next : &s->out;
-    s->out_bytes = keep ? keep->frame->len - s->out_pos : 0;
+    *last = NULL;
+    s->out_last = last;
 
-    if (keep == NULL) {
+    if (kept == 0) {
         s->out_pos = 0;
+        s->out_held = 0;
     }
+
+    s->out_bytes = kept - s->out_pos;
 }
 
 
@@ -321,11 +342,6 @@ ngx_chat_write_handler(ngx_event_t *wev)
 
     if (s->state == NGX_CHAT_OPEN && s->out == NULL) {
         ngx_chat_sync_more(s);
-
-        if (s->paused) {
-            s->paused = 0;
-            ngx_post_event(c->read, &ngx_posted_events);
-        }
     }
 }
 
