@@ -80,15 +80,15 @@ class Load:
 
     def search(self, target, part, key, guess, top, confirm=20, **options):
         """The highest rate that is held: no loss, p99 below 100 ms, for
-        `confirm` seconds. Probes of 4 s find where to try."""
+        `confirm` seconds. Probes of 3 s find where to try."""
         def probe(rate):
             r = self.run(target, part, f"{key} probe {rate}", "pairs",
-                         keep=False, rate=rate, secs=4, warm=1.5, drain=3,
+                         keep=False, rate=rate, secs=3, warm=1, drain=2,
                          procs=2 if rate > 8000 else 1, **options)
             return r is not None and r["held"]
 
         low, high, rate = 0, None, guess
-        for _ in range(9):
+        for _ in range(8):
             if probe(rate):
                 low = rate
                 if rate >= top:

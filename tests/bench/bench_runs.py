@@ -21,9 +21,10 @@ def w1(load, target, rates=(500, 1000, 5000), receipts=False, top=None,
     for rate in rates:
         load.run(target, part, f"{rate}/s", "pairs", users=1000, rate=rate,
                  receipts=receipts)
-    if top:
-        load.search(target, part, "highest", guess, top, confirm=confirm,
-                    users=1000, receipts=receipts)
+    if not top:
+        return None
+    return load.search(target, part, "highest", guess, top, confirm=confirm,
+                       users=1000, receipts=receipts)
 
 
 def w2(load, target, sizes=GROUPS):
@@ -130,8 +131,9 @@ def prepare(target, members=(10, 100, 1000, 10000), users=22000, mix=True):
 
 def ours(load, target):
     prepare(target)
-    w1(load, target, top=40000, guess=4000)
-    w1(load, target, top=40000, guess=2500, receipts=True)
+    r = w1(load, target, top=40000, guess=6000)
+    w1(load, target, top=40000, receipts=True,
+       guess=int(r["highest"] * 0.8) if r else 2500)
     w2(load, target)
     w3(load, target)
     w3(load, target, sizes=(20000,), tls=True)

@@ -3,8 +3,9 @@
  * is not yet written.
  *
  * Called from load_loop.c with events and from the protocols to write; hands
- * bytes to load_tls.c and what was read to the connection's protocol. Buffers of its own a connection
- * has only while something is left over, so that 20,000 idle ones are small.
+ * bytes to load_tls.c and what was read to the connection's protocol. Buffers
+ * of its own a connection has only while something is left over, so that
+ * 20,000 idle ones are small.
  */
 
 #include <errno.h>

@@ -128,7 +128,8 @@ load_report_table(const load_report_t *r)
            (unsigned long long) load_stat_sum(LOAD_C_lost_connections));
     for (i = 0; i < LOAD_NCOUNT; i++) {
         n = (double) load_stat_sum((load_count_e) i);
-        if (n > 0 && (i == LOAD_C_done || i == LOAD_C_sent
+        if (n > 0 && (i == LOAD_C_done || i == LOAD_C_tls_resumed
+                      || i == LOAD_C_sent
                       || i == LOAD_C_acked || i == LOAD_C_received
                       || i == LOAD_C_pages || i == LOAD_C_marks
                       || i == LOAD_C_receipts || i == LOAD_C_presences))

@@ -41,6 +41,7 @@ typedef enum {
 /* counters; the word is the key in the JSON */
 #define LOAD_COUNTS(X)                                                       \
     X(opened)           /* connections begun                                 */\
+    X(tls_resumed)                                                            \
     X(welcomed)                                                               \
     X(ready)            /* connections that are ready now                    */\
     X(failed)           /* connections that ended before ready               */\

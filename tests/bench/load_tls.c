@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "load.h"
+#include "load_stat.h"
 
 static SSL_CTX  *load_tls_ctx;
 
@@ -55,6 +55,7 @@ load_tls_handshake(load_conn_t *c)
 
     rc = SSL_connect(c->ssl);
     if (rc == 1) {
+        load_add(c->load, tls_resumed, (uint64_t) SSL_session_reused(c->ssl));
         load_conn_want(c, 0);
         c->state = LOAD_LOGIN;
         c->proto->open(c);
