@@ -5,45 +5,59 @@
  * what a change leaves in the log; hands to store_chat_append.c.
  */
 
-#include <string.h>
+#include <inttypes.h>
 
+#include "chat_id.h"
 #include "message.h"
 
+static message_chat_t *message_append_chat(message_t *m, message_chat_t *chat,
+    const store_append_t *row);
 
-/* `chat` is the one of all rows, or NULL: then each has its own. NONE when the
- * cache was not what the database has: it must be read again. */
 
 store_e
 message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
-    size_t n)
+    size_t n, int alone)
 {
-    int              missing;
     size_t           i;
     store_e          rc;
     message_chat_t  *own;
 
-    rc = store_chat_append(m->store, rows, n);
-    if (rc != STORE_OK) {
-        return rc;
+    for (i = 0; i < n; i++) {
+        own = message_append_chat(m, chat, &rows[i]);
+        rows[i].last = own->last_seq;
+        rows[i].version = own->members_version;
     }
 
-    for (i = 0; i < n; i++) {
-        own = chat ? chat : message_cache_get(m->cache, rows[i].e.chat,
-                                              &missing);
+    rc = store_chat_append(m->store, rows, n, alone);
+
+    if (rc == STORE_NONE) {
+        worker_log(WORKER_WARN, "a chat changed behind our back: read again");
+    }
+
+    for (i = 0; i < n && rc == STORE_OK; i++) {
+        own = message_append_chat(m, chat, &rows[i]);
+
         if (!rows[i].fresh) {
             continue;
         }
 
-        if (rows[i].e.seq != own->last_seq + 1
-            || rows[i].version != own->members_version)
-        {
-            worker_log(WORKER_WARN, "a chat changed behind our back: read "
-                       "again");
-            return STORE_NONE;
+        if (rows[i].e.seq != own->last_seq + 1) {
+            worker_die("shard=%u seq %" PRIu64 " after %" PRIu64,
+                       chat_id_shard(own->id), rows[i].e.seq, own->last_seq);
         }
 
         own->last_seq++;
     }
 
-    return STORE_OK;
+    return rc;
+}
+
+
+static message_chat_t *
+message_append_chat(message_t *m, message_chat_t *chat,
+    const store_append_t *row)
+{
+    int  missing;
+
+    return chat ? chat : message_cache_get(m->cache, row->e.chat, &missing);
 }

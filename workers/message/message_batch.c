@@ -56,8 +56,9 @@ static store_e message_gather(message_t *m, message_item_t *items, size_t n);
 static message_chat_t *message_touch(message_t *m, const uint8_t id[16]);
 static void message_gather_marks(message_t *m, message_item_t *item);
 static store_e message_round(message_t *m, message_item_t *items, size_t n,
-    unsigned round);
-static store_e message_round_sends(message_t *m);
+    unsigned round, int alone);
+static store_e message_round_sends(message_t *m, int alone);
+static int message_only_sends(const message_item_t *items, size_t n);
 static void message_drop(message_t *m, int all);
 static message_e message_finish(message_t *m, message_item_t *items,
     size_t n);
@@ -215,6 +216,7 @@ message_try(message_t *m, message_item_t *items, size_t n)
 static store_e
 message_once(message_t *m, message_item_t *items, size_t n)
 {
+    int               alone;
     size_t            i;
     store_e           rc;
     unsigned          round, rounds;
@@ -222,15 +224,24 @@ message_once(message_t *m, message_item_t *items, size_t n)
 
     b = m->batch;
 
+    b->committing = 0;
+
+    /* told now, what is lost is certainly not committed */
+    rc = store_chat_heard(m->store);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+
     rc = message_gather(m, items, n);
     if (rc != STORE_OK) {
         return rc;
     }
 
     rounds = message_rounds(items, n);
+    alone = rounds == 1 && message_only_sends(items, n);
 
     for (round = 0; round < rounds; round++) {
-        rc = message_round(m, items, n, round);
+        rc = message_round(m, items, n, round, alone);
         if (rc != STORE_OK) {
             return rc;
         }
@@ -270,7 +281,6 @@ message_gather(message_t *m, message_item_t *items, size_t n)
     b->nchats = 0;
     b->nmissing = 0;
     b->nmarks = 0;
-    b->committing = 0;
 
     message_cache_trim(m->cache);
 
@@ -348,7 +358,8 @@ message_gather_marks(message_t *m, message_item_t *item)
 
 
 static store_e
-message_round(message_t *m, message_item_t *items, size_t n, unsigned round)
+message_round(message_t *m, message_item_t *items, size_t n, unsigned round,
+    int alone)
 {
     size_t            i;
     store_e           rc;
@@ -377,7 +388,7 @@ message_round(message_t *m, message_item_t *items, size_t n, unsigned round)
     }
 
     if (b->nsends > 0) {
-        rc = message_round_sends(m);
+        rc = message_round_sends(m, alone);
         if (rc != STORE_OK) {
             return rc;
         }
@@ -403,7 +414,7 @@ message_round(message_t *m, message_item_t *items, size_t n, unsigned round)
 
 
 static store_e
-message_round_sends(message_t *m)
+message_round_sends(message_t *m, int alone)
 {
     size_t            i;
     store_e           rc;
@@ -411,13 +422,31 @@ message_round_sends(message_t *m)
 
     b = m->batch;
 
-    rc = message_append(m, NULL, b->rows, b->nsends);
+    /* one statement that is its own transaction */
+    b->committing = alone;
+
+    rc = message_append(m, NULL, b->rows, b->nsends, alone);
 
     for (i = 0; i < b->nsends && rc == STORE_OK; i++) {
         rc = on_appended(m, b->sends[i], &b->rows[i]);
     }
 
     return rc;
+}
+
+
+static int
+message_only_sends(const message_item_t *items, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (items[i].ev.type != CHAT_EV_SEND) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -269,7 +269,7 @@ on_append(message_t *m, message_item_t *it, store_append_t *rows, size_t n)
         rows[i].digest = chat_entry_digest(&rows[i].e);
     }
 
-    return message_append(m, it->chat, rows, n);
+    return message_append(m, it->chat, rows, n, 0);
 }
 
 

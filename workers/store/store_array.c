@@ -144,6 +144,22 @@ store_args_scalar_i64(store_args_t *a, uint64_t n)
 
 
 void
+store_args_scalar_i64_or_null(store_args_t *a, uint64_t n)
+{
+    store_args_scalar_i64(a, n);
+    a->nulls[a->n - 1] = n == 0;
+}
+
+
+void
+store_args_scalar_i16_or_null(store_args_t *a, uint16_t n)
+{
+    store_args_scalar_i16(a, n);
+    a->nulls[a->n - 1] = n == 0;
+}
+
+
+void
 store_args_scalar_i32(store_args_t *a, uint32_t n)
 {
     store_args_next(a, 0);

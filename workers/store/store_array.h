@@ -51,6 +51,8 @@ void store_args_i16_or_null(store_args_t *a, uint16_t n);
 
 /* The next parameter, a single value. */
 void store_args_scalar_i64(store_args_t *a, uint64_t n);
+void store_args_scalar_i64_or_null(store_args_t *a, uint64_t n);
+void store_args_scalar_i16_or_null(store_args_t *a, uint16_t n);
 void store_args_scalar_i32(store_args_t *a, uint32_t n);
 void store_args_scalar_i16(store_args_t *a, uint16_t n);
 void store_args_scalar_uuid(store_args_t *a, const uint8_t id[16]);

@@ -4,6 +4,7 @@
  * Called from workers/message/; hands to store_pg.c.
  */
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include "store_chat_pg.h"
@@ -89,6 +90,32 @@ int
 store_chat_connected(const store_chat_t *st)
 {
     return st->pg.conn != NULL;
+}
+
+
+store_e
+store_chat_heard(store_chat_t *st)
+{
+    struct pollfd  fd;
+
+    if (st->pg.conn == NULL) {
+        return STORE_AWAY;
+    }
+
+    fd.fd = PQsocket(st->pg.conn);
+    fd.events = POLLIN;
+    fd.revents = 0;
+
+    /* between statements there is nothing to read but a farewell */
+    if (poll(&fd, 1, 0) > 0 && (!PQconsumeInput(st->pg.conn)
+                                || PQstatus(st->pg.conn) != CONNECTION_OK))
+    {
+        worker_log(WORKER_WARN, "database lost: closed by the server");
+        store_chat_close(st);
+        return STORE_AWAY;
+    }
+
+    return STORE_OK;
 }
 
 
@@ -181,6 +208,16 @@ store_chat_exec(store_chat_t *st, const store_stmt_t *stmt, PGresult **res_r)
     if (rc != STORE_OK) {
         return rc;
     }
+
+    return store_chat_exec_alone(st, stmt, res_r);
+}
+
+
+store_e
+store_chat_exec_alone(store_chat_t *st, const store_stmt_t *stmt,
+    PGresult **res_r)
+{
+    store_e  rc;
 
     rc = store_args_exec(&st->args, &st->pg, stmt, &st->held);
     *res_r = st->held;

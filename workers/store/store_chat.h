@@ -17,7 +17,7 @@
  * store_chat_key.c      answers to POSTs with an Idempotency-Key
  *
  * Everything but the shards happens inside a transaction, which the first
- * call opens and store_chat_commit() ends. Ids and seqs are uint64_t, 0 when
+ * call that writes opens and store_chat_commit() ends. Ids and seqs are uint64_t, 0 when
  * absent. What is called borrowed lives until the next call.
  */
 
@@ -49,6 +49,10 @@ void store_chat_free(store_chat_t **st);
 store_e store_chat_connect(store_chat_t *st, int *fresh_r);
 void store_chat_close(store_chat_t *st);
 int store_chat_connected(const store_chat_t *st);
+
+/* Whether the server has closed the connection, as far as is known here:
+ * nothing is sent. */
+store_e store_chat_heard(store_chat_t *st);
 
 /* Asks whether the connection still lives. */
 store_e store_chat_check(store_chat_t *st);
@@ -155,14 +159,17 @@ typedef struct {
     chat_entry_t  e;            /* seq and timestamp are filled in          */
     uint64_t      digest;       /* chat_entry_digest(); of a repeat the
                                    first one's is filled in                 */
+    uint64_t      last;         /* the chat's last_seq and members_version  */
+    uint64_t      version;      /* as the caller believes                   */
     uint8_t       fresh;        /* out: it was written, no repeat           */
-    uint64_t      version;      /* out, fresh: the chat's members_version   */
 } store_append_t;
 
 /* Gives out seqs in the order of the items and writes what is no repeat (the
  * same chat, device and message id). No two items may repeat each other. NONE
- * when a chat was not there. */
-store_e store_chat_append(store_chat_t *st, store_append_t *items, size_t n);
+ * when a chat is not as was believed; then nothing was written. `alone`: no
+ * transaction is opened for it, on OK it is committed. */
+store_e store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
+    int alone);
 
 /* One entry as nobody in particular sees it; borrowed. NONE. */
 store_e store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,

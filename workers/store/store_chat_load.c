@@ -48,7 +48,7 @@ store_chat_load(store_chat_t *st, const uint8_t (*ids)[16], size_t n,
         store_args_uuid(a, ids[k]);
     }
 
-    rc = store_chat_exec(st, &store_chat_load_stmt, &res);
+    rc = store_chat_exec_alone(st, &store_chat_load_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }

@@ -35,4 +35,9 @@ store_args_t *store_chat_args(store_chat_t *st);
 store_e store_chat_exec(store_chat_t *st, const store_stmt_t *stmt,
     PGresult **res_r);
 
+/* The same without opening one: the statement is its own transaction, or part
+ * of the one that is open. */
+store_e store_chat_exec_alone(store_chat_t *st, const store_stmt_t *stmt,
+    PGresult **res_r);
+
 #endif
