@@ -51,6 +51,7 @@
 
 typedef struct ngx_chat_session_s  ngx_chat_session_t;
 typedef struct ngx_chat_rest_s     ngx_chat_rest_t;
+typedef struct ngx_chat_route_s    ngx_chat_route_t;
 
 extern ngx_module_t  ngx_http_chat_module;
 
@@ -230,7 +231,8 @@ struct ngx_chat_session_s {
                                            wait until that is empty         */
     unsigned            repair:1;       /* live, but some chat has a gap    */
     unsigned            synced:1;       /* sync_complete has been written   */
-    unsigned            routed:1;       /* route written to Redis           */
+    unsigned            routed:1;       /* route on its way to Redis        */
+    unsigned            announced:1;    /* and was there once               */
     unsigned            draining:1;     /* reconnect has been sent          */
     unsigned            superseded:1;   /* its device is connected anew     */
     unsigned            deaf:1;         /* drain: takes no more frames      */
@@ -315,9 +317,11 @@ typedef struct {
 
     ngx_chat_redis_t    command;
     ngx_chat_redis_t    subscription;
-    ngx_uint_t          revoked_loaded;
+    ngx_msec_t          started;
+    ngx_uint_t          revoked_loaded; /* since the subscription is up     */
+    ngx_uint_t          revoked_known;  /* once at least                    */
     ngx_uint_t          workers_alive;  /* message workers with a database  */
-    ngx_uint_t          announced;      /* edge:<id> has been written      */
+    ngx_uint_t          announced;      /* edge:<id> has been written       */
     ngx_uint_t          generation;     /* rises when publishes may be lost */
 
     ngx_chat_hash_t     by_user;        /* sessions */
@@ -344,6 +348,9 @@ typedef struct {
     uint64_t            epochs[CHAT_SHARDS];
     u_char              full[CHAT_SHARDS];  /* stream above its limit       */
 
+    ngx_chat_route_t   *stale_routes;   /* to be deleted when Redis is back */
+    ngx_uint_t          nstale_routes;
+
     ngx_chat_revoked_t *revoked;
     ngx_uint_t          nrevoked;
     ngx_uint_t          revoked_cap;
@@ -359,6 +366,8 @@ typedef struct {
 #define NGX_CHAT_REST_WAIT   10000      /* ms */
 #define NGX_CHAT_REST_MAX    10000      /* requests that wait               */
 #define NGX_CHAT_LINGER      2000       /* ms after a close frame           */
+#define NGX_CHAT_START       2000       /* ms a new process may take until it
+                                           has Redis; requests wait for it  */
 
 extern ngx_chat_edge_t  *ngx_chat_edge;     /* NULL until the process starts */
 
@@ -464,6 +473,7 @@ ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
 /* sync */
 void ngx_chat_sync_start(ngx_chat_session_t *s);
 void ngx_chat_sync_all(void);
+void ngx_chat_sync_again(ngx_chat_session_t *s, ngx_msec_t wait);
 void ngx_chat_sync_more(ngx_chat_session_t *s);
 void ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec);
 void ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec);

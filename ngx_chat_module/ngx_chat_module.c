@@ -272,6 +272,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
 
     edge->log = cycle->log;
     edge->conf = mcf;
+    edge->started = ngx_current_msec;
     edge->subscription.subscriber = 1;
 
     ngx_queue_init(&edge->heard);

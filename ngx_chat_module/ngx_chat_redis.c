@@ -388,6 +388,7 @@ ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data)
 
     if (ngx_chat_edge->command.up) {
         ngx_chat_redis_tick();
+        ngx_chat_route_all();   /* a KICK may have been missed */
         ngx_chat_sync_all();
     }
 }
@@ -452,7 +453,8 @@ ngx_chat_redis_tick(void)
                       CHAT_EDGE_TTL);
 
     if (!edge->revoked_loaded && edge->subscription.up) {
-        redisAsyncCommand(ac, ngx_chat_redis_revoked, NULL,
+        redisAsyncCommand(ac, ngx_chat_redis_revoked,
+                          (void *) (uintptr_t) edge->generation,
                           "ZRANGE " CHAT_KEY_REVOKED " 0 -1 WITHSCORES");
     }
 
@@ -521,13 +523,18 @@ ngx_chat_redis_revoked(redisAsyncContext *ac, void *reply, void *data)
     }
 
     /* "0:0" is always there: without it the API worker has not filled the set
-     * yet */
+     * yet. An answer from before the subscription was lost does not know what
+     * was revoked meanwhile. */
     for (i = 0; i + 1 < r->elements; i += 2) {
         p = (u_char *) r->element[i]->str;
         len = r->element[i]->len;
 
         if (len == 3 && ngx_memcmp(p, "0:0", 3) == 0) {
-            ngx_chat_edge->revoked_loaded = 1;
+            if ((uintptr_t) data == ngx_chat_edge->generation) {
+                ngx_chat_edge->revoked_loaded = 1;
+                ngx_chat_edge->revoked_known = 1;
+            }
+
             continue;
         }
 
@@ -714,8 +721,12 @@ ngx_chat_redis_cleanup(void *data)
 
     rd->connection = NULL;
 
-    if (c->read->active || c->write->active) {
-        (void) ngx_del_conn(c, 0);
+    if (c->read->active) {
+        (void) ngx_del_event(c->read, NGX_READ_EVENT, 0);
+    }
+
+    if (c->write->active) {
+        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, 0);
     }
 
     if (c->read->posted) {

@@ -4,10 +4,15 @@
  * Called when a session opens, closes, and when Redis was away or emptied;
  * hands to the command connection. A device has one session in all the world:
  * the script that writes its route returns the one before, which is then
- * closed with 4409, here or by a KICK on its edge's channel.
+ * closed with 4409, here or by a KICK on its edge's channel. Of two sessions
+ * that both find Redis emptied, the one that connected later stays.
  */
 
 #include "ngx_chat_redis.h"
+
+
+#define NGX_CHAT_ROUTE_STALE  65536     /* routes remembered for deletion */
+#define NGX_CHAT_ROUTE_AGAIN  1000      /* ms after Redis refused one      */
 
 
 /* one atomic step each: two edges may race for one device */
@@ -15,25 +20,53 @@ static const char  ngx_chat_route_set_script[] =
     "local o=redis.call('HGET',KEYS[1],ARGV[1]) "
     "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) return o";
 
+static const char  ngx_chat_route_renew_script[] =
+    "local o=redis.call('HGET',KEYS[1],ARGV[1]) if not o then "
+    "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) end return o";
+
 static const char  ngx_chat_route_del_script[] =
     "if redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
     "return redis.call('HDEL',KEYS[1],ARGV[1]) end return 0";
 
 
-typedef struct {
-    uint64_t  user;
-    uint64_t  device;
-    uint64_t  session;
-} ngx_chat_route_t;
+struct ngx_chat_route_s {
+    ngx_chat_route_t  *next;            /* of the edge's stale ones         */
+    uint64_t           user;
+    uint64_t           device;
+    uint64_t           session;
+    unsigned           renew:1;         /* it was there before              */
+};
 
 
-static void ngx_chat_route_replaced(redisAsyncContext *ac, void *reply,
+static void ngx_chat_route_written(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value,
+    size_t len);
+static void ngx_chat_route_cleared(redisAsyncContext *ac, void *reply,
     void *data);
 
 
+static ngx_chat_route_t *
+ngx_chat_route_new(ngx_chat_session_t *s)
+{
+    ngx_chat_route_t  *route;
+
+    route = ngx_chat_alloc(sizeof(ngx_chat_route_t));
+
+    if (route != NULL) {
+        route->user = s->user;
+        route->device = s->device;
+        route->session = s->id;
+        route->renew = s->announced;
+    }
+
+    return route;
+}
+
+
 static ngx_int_t
-ngx_chat_route_eval(ngx_chat_session_t *s, const char *script, size_t len,
-    redisCallbackFn *fn, void *data)
+ngx_chat_route_eval(ngx_chat_route_t *route, const char *script, size_t len,
+    redisCallbackFn *fn)
 {
     u_char       key[64], device[NGX_INT64_LEN], value[64];
     size_t       lens[6];
@@ -46,36 +79,44 @@ ngx_chat_route_eval(ngx_chat_session_t *s, const char *script, size_t len,
     args[2] = "1";
     lens[2] = 1;
     args[3] = (char *) key;
-    lens[3] = ngx_sprintf(key, "route:{%uL}", s->user) - key;
+    lens[3] = ngx_sprintf(key, "route:{%uL}", route->user) - key;
     args[4] = (char *) device;
-    lens[4] = ngx_sprintf(device, "%uL", s->device) - device;
+    lens[4] = ngx_sprintf(device, "%uL", route->device) - device;
     args[5] = (char *) value;
-    lens[5] = ngx_sprintf(value, "%016xL:%uL", ngx_chat_edge->id, s->id)
+    lens[5] = ngx_sprintf(value, "%016xL:%uL", ngx_chat_edge->id,
+                          route->session)
               - value;
 
-    return ngx_chat_redis_command(fn, data, 6, args, lens);
+    return ngx_chat_redis_command(fn, route, 6, args, lens);
 }
 
+
+/* Writes a session's route. The first time it takes the device over from
+ * whoever has it; later, because Redis may have lost it, it only fills the
+ * place if that is empty: whoever is there then has connected since. */
 
 ngx_int_t
 ngx_chat_route_set(ngx_chat_session_t *s)
 {
+    ngx_int_t          rc;
     ngx_chat_route_t  *route;
 
-    route = ngx_chat_alloc(sizeof(ngx_chat_route_t));
+    route = ngx_chat_route_new(s);
     if (route == NULL) {
         return NGX_ERROR;
     }
 
-    route->user = s->user;
-    route->device = s->device;
-    route->session = s->id;
+    if (route->renew) {
+        rc = ngx_chat_route_eval(route, ngx_chat_route_renew_script,
+                                 sizeof(ngx_chat_route_renew_script) - 1,
+                                 ngx_chat_route_written);
+    } else {
+        rc = ngx_chat_route_eval(route, ngx_chat_route_set_script,
+                                 sizeof(ngx_chat_route_set_script) - 1,
+                                 ngx_chat_route_written);
+    }
 
-    if (ngx_chat_route_eval(s, ngx_chat_route_set_script,
-                            sizeof(ngx_chat_route_set_script) - 1,
-                            ngx_chat_route_replaced, route)
-        != NGX_OK)
-    {
+    if (rc != NGX_OK) {
         ngx_free(route);
         return NGX_ERROR;
     }
@@ -86,18 +127,55 @@ ngx_chat_route_set(ngx_chat_session_t *s)
 }
 
 
+/* A route that could not be deleted would make workers believe for ever that
+ * the device is connected, and send it no push. */
+
+static void
+ngx_chat_route_keep(ngx_chat_route_t *route)
+{
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+
+    if (edge->nstale_routes >= NGX_CHAT_ROUTE_STALE) {
+        ngx_free(route);
+        return;
+    }
+
+    route->next = edge->stale_routes;
+    edge->stale_routes = route;
+    edge->nstale_routes++;
+}
+
+
+static void
+ngx_chat_route_delete(ngx_chat_route_t *route)
+{
+    if (ngx_chat_route_eval(route, ngx_chat_route_del_script,
+                            sizeof(ngx_chat_route_del_script) - 1,
+                            ngx_chat_route_cleared)
+        != NGX_OK)
+    {
+        ngx_chat_route_keep(route);
+    }
+}
+
+
 void
 ngx_chat_route_clear(ngx_chat_session_t *s)
 {
+    ngx_chat_route_t  *route;
+
     if (!s->routed) {
         return;
     }
 
     s->routed = 0;
 
-    (void) ngx_chat_route_eval(s, ngx_chat_route_del_script,
-                               sizeof(ngx_chat_route_del_script) - 1,
-                               NULL, NULL);
+    route = ngx_chat_route_new(s);
+    if (route != NULL) {
+        ngx_chat_route_delete(route);
+    }
 }
 
 
@@ -108,9 +186,20 @@ ngx_chat_route_all(void)
 {
     ngx_queue_t         *q;
     ngx_chat_edge_t     *edge;
+    ngx_chat_route_t    *route, *next;
     ngx_chat_session_t  *s;
 
     edge = ngx_chat_edge;
+
+    next = edge->stale_routes;
+    edge->stale_routes = NULL;
+    edge->nstale_routes = 0;
+
+    while (next != NULL) {
+        route = next;
+        next = route->next;
+        ngx_chat_route_delete(route);
+    }
 
     for (q = ngx_queue_head(&edge->heard);
          q != ngx_queue_sentinel(&edge->heard);
@@ -127,45 +216,97 @@ ngx_chat_route_all(void)
 }
 
 
-/* The reply is what the route was before. */
-
 static void
-ngx_chat_route_replaced(redisAsyncContext *ac, void *reply, void *data)
+ngx_chat_route_cleared(redisAsyncContext *ac, void *reply, void *data)
 {
-    size_t             lens[3], mark;
-    uint64_t           edge, session;
-    u_char             channel[64], *p, *end;
-    ngx_int_t          n;
-    chat_rec_t         rec;
-    chat_buf_t         buf = CHAT_BUF_INIT;
-    const char        *args[3];
     redisReply        *r = reply;
     ngx_chat_route_t  *route = data;
 
-    if (r == NULL || r->type != REDIS_REPLY_STRING || r->len < 18) {
-        goto done;
+    if (r == NULL || r->type == REDIS_REPLY_ERROR) {
+        ngx_chat_route_keep(route);
+        return;
     }
 
-    p = (u_char *) r->str;
-    end = p + r->len;
-    n = ngx_hextoi(p, 8);
-    edge = (uint64_t) n << 32;
-    n = ngx_hextoi(p + 8, 8);
-    edge |= (uint64_t) n & 0xffffffff;
+    ngx_free(route);
+}
 
-    if (p[16] != ':'
-        || chat_num_parse((char *) p + 17, end - p - 17, &session) != 0)
+
+/* The reply is what the route was before. */
+
+static void
+ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
+{
+    redisReply          *r = reply;
+    ngx_chat_route_t    *route = data;
+    ngx_chat_session_t  *s;
+
+    s = ngx_chat_session_find(route->session);
+
+    if (r == NULL) {
+        /* lost with the connection: all are written again on the next */
+
+    } else if (r->type == REDIS_REPLY_ERROR) {
+
+        /* out of memory, for example: without its route the session would
+         * hear nothing more, and miss what comes until it has one */
+        if (s != NULL && s->state == NGX_CHAT_OPEN) {
+            ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
+                          "chat session %uL user %uL: Redis refused its "
+                          "route: %s", s->id, s->user, r->str);
+            s->routed = 0;
+            ngx_chat_sync_again(s, NGX_CHAT_ROUTE_AGAIN);
+        }
+
+    } else {
+
+        if (s != NULL) {
+            s->announced = 1;
+        }
+
+        if (r->type == REDIS_REPLY_STRING) {
+            ngx_chat_route_replaced(route, (u_char *) r->str, r->len);
+        }
+    }
+
+    ngx_free(route);
+}
+
+
+/* value: the route that was there, and still is after a renewal. */
+
+static void
+ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value, size_t len)
+{
+    size_t       lens[3], mark;
+    uint64_t     edge, session;
+    u_char       channel[64];
+    chat_rec_t   rec;
+    chat_buf_t   buf = CHAT_BUF_INIT;
+    const char  *args[3];
+
+    if (len < 18 || value[16] != ':'
+        || chat_num_parse((char *) value + 17, len - 17, &session) != 0)
     {
-        goto done;
+        return;
+    }
+
+    edge = (uint64_t) ngx_hextoi(value, 8) << 32
+           | ((uint64_t) ngx_hextoi(value + 8, 8) & 0xffffffff);
+
+    if (edge == ngx_chat_edge->id && session == route->session) {
+        return;
+    }
+
+    if (route->renew) {
+        ngx_chat_session_kick(route->user, route->device, route->session,
+                              CHAT_CLOSE_REPLACED);
+        return;
     }
 
     if (edge == ngx_chat_edge->id) {
-        if (session != route->session) {
-            ngx_chat_session_kick(route->user, route->device, session,
-                                  CHAT_CLOSE_REPLACED);
-        }
-
-        goto done;
+        ngx_chat_session_kick(route->user, route->device, session,
+                              CHAT_CLOSE_REPLACED);
+        return;
     }
 
     ngx_memzero(&rec, sizeof(chat_rec_t));
@@ -190,8 +331,4 @@ ngx_chat_route_replaced(redisAsyncContext *ac, void *reply, void *data)
     }
 
     chat_buf_free(&buf);
-
-done:
-
-    ngx_free(route);
 }

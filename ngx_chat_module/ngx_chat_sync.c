@@ -76,13 +76,21 @@ ngx_chat_sync_all(void)
             continue;
         }
 
-        s->sync = NGX_CHAT_SYNC_LIST;
-        s->sync_asked = 0;
-        s->sync_page++;         /* what is under way is old */
-        s->sync_at = ngx_current_msec
-                     + (spread ? randombytes_uniform(spread) : 0);
-        ngx_chat_sync_queue(s);
+        ngx_chat_sync_again(s, spread ? randombytes_uniform(spread) : 0);
     }
+}
+
+
+/* One session looks again, from the list on. */
+
+void
+ngx_chat_sync_again(ngx_chat_session_t *s, ngx_msec_t wait)
+{
+    s->sync = NGX_CHAT_SYNC_LIST;
+    s->sync_asked = 0;
+    s->sync_page++;             /* what is under way is old */
+    s->sync_at = ngx_current_msec + wait;
+    ngx_chat_sync_queue(s);
 }
 
 
@@ -604,7 +612,9 @@ ngx_chat_sync_tick(void)
             }
         }
 
-        if (!s->routed && !s->superseded && ngx_chat_redis_ready()) {
+        if (!s->routed && !s->superseded && ngx_chat_redis_ready()
+            && (ngx_msec_int_t) (ngx_current_msec - s->sync_at) >= 0)
+        {
             (void) ngx_chat_route_set(s);
         }
 
