@@ -1,0 +1,81 @@
+# process.sh: which processes are ours, and how they end.
+#
+# Read by conf/stack.sh. A process is known by its pid file and by where it lives,
+# never by its name.
+
+# A pid file's number, when that process lives and is of this stack: numbers
+# are used again, and a file may be left from before a crash. Names say little;
+# where it lives says it.
+pid_of() {
+    local pid state traces
+
+    pid=$(head -1 "$1" 2>/dev/null) || return 1
+    case $pid in ''|*[!0-9]*) return 1 ;; esac
+
+    state=$(sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat" 2>/dev/null) || return 1
+    case $state in Z|X|'') return 1 ;; esac
+
+    traces=$({ tr '\0' ' ' < "/proc/$pid/cmdline"
+        readlink "/proc/$pid/exe" "/proc/$pid/cwd"; } 2>/dev/null | tr '\n' ' ')
+    case "$traces " in
+        *"$home"[/\ ]*|*"$sock"[/\ ]*) echo "$pid" ;;
+        *) return 1 ;;
+    esac
+}
+
+# until TRIES COMMAND...: every 0.1 s
+until_true() {
+    local n=$1
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        n=$((n - 1))
+        [ $n -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null ||
+    grep -q '^[0-9]* (.*) [ZX]' "/proc/$1/stat" 2>/dev/null; }
+
+# stop NAME PIDFILE SIGNAL SECONDS: that signal, then SIGKILL. A stale file is
+# left to its owner: PostgreSQL learns from it which shared memory was its own.
+stop() {
+    local pid
+
+    pid=$(pid_of "$2") || return 0
+    say "stack: stopping $1"
+    kill "-$3" "$pid" 2>/dev/null
+    # one that was stopped by SIGSTOP hears nothing else
+    kill -CONT "$pid" 2>/dev/null
+    until_true $(($4 * 10)) gone "$pid" || {
+        say "stack: $1 does not end, killing it"
+        kill -KILL "$pid" 2>/dev/null
+        until_true 50 gone "$pid"
+    }
+}
+
+# sweep DIRECTORY PROGRAM: ends the processes that a killed parent left
+# behind. They are known by where they run (their working directory) and what
+# they run, for nobody has written down their numbers.
+sweep() {
+    local dir pid exe left=()
+
+    for dir in /proc/[0-9]*; do
+        pid=${dir#/proc/}
+        [ "$(readlink "$dir/cwd" 2>/dev/null)" = "$1" ] || continue
+        exe=$(readlink "$dir/exe" 2>/dev/null)
+        [ "${exe% (deleted)}" = "$2" ] || continue
+        left+=("$pid")
+    done
+    [ ${#left[@]} -gt 0 ] || return 0
+
+    kill -TERM "${left[@]}" 2>/dev/null
+    kill -CONT "${left[@]}" 2>/dev/null
+    for pid in "${left[@]}"; do
+        until_true 30 gone "$pid" || kill -KILL "$pid" 2>/dev/null
+        until_true 30 gone "$pid"
+    done
+}
+
+sweep_nginx() { sweep "$home" "$(readlink -f "$nginx_bin")"; }
+sweep_workers() { sweep "$home/worker" "$home/bin/chat-worker"; }
