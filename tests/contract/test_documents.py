@@ -247,7 +247,7 @@ def test_every_route_says_what_can_go_wrong():
                 assert "404" in answers, where
 
 
-# ------------------------------------------------------------ the helper
+# --------------------------------------------------------------- schema.py
 
 ENTRY = {"chatId": "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d4", "seq": 1,
          "kind": "message", "messageId": "m", "senderId": "1",
