@@ -327,3 +327,31 @@ def test_without_database_sends_are_answered_unavailable(
         emptied.start_pg()
     wait_for(lambda: sum(owners(emptied).values()) == 64, 8)
     assert edge.send(c, users[0], "m3").seq == 2
+
+
+def test_killed_again_and_again_each_message_is_stored_once(
+        emptied, edge, worker):
+    users = msg.make_users(emptied, 8)
+    chats = [msg.make_chat(emptied, users[i:i + 2], kind=1)
+             for i in range(0, 8, 2)]
+    n = 1500
+    w = worker(emptied.conf(batch_max=32), "message")
+    for i in range(n):
+        c = chats[i % 4]
+        user = users[i % 4 * 2]
+        edge.add("SEND", c, user=user, device=user * 10, message_id=f"m{i}",
+                 content=str(i), session=i + 1)
+        if i % 250 == 249:
+            w.signal(signal.SIGKILL)
+            w.process.wait()
+            w = worker(emptied.conf(batch_max=32), "message")
+
+    wait_for(lambda: len({r.session for r in edge.all(
+        lambda r: r.type in ("ENTRY", "ACK"))} - {0}) == n, 20)
+    for k, c in enumerate(chats):
+        rows = emptied.sql("SELECT seq, content FROM entries WHERE chat_id ="
+                           " %s ORDER BY seq", str(c))
+        assert [r[0] for r in rows] == list(range(1, len(rows) + 1))
+        assert [int(r[1]) for r in rows] == list(range(k, n, 4))
+        wait_for(lambda: edge.redis.xlen(msg.stream(c)) == 0)
+    assert edge.redis.exists("message.sent.dead") == 0
