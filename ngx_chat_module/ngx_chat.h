@@ -21,6 +21,9 @@
  *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
  *   ngx_chat_sync.c      catch-up: lists, pages, gaps
  *   ngx_chat_table.c     a session's chats: what it has been sent
+ *   ngx_chat_presence.c  a client follows users, and is told how they are
+ *   ngx_chat_follow.c    which session follows whom
+ *   ngx_chat_tell.c      what the presence workers must know
  *   ngx_chat_write.c     frames out, bounded
  *   ngx_chat_drain.c     reload: reconnect, 1012, within chat_drain
  *   ngx_chat_status.c    healthz, readyz, metrics
@@ -150,6 +153,46 @@ typedef struct {
 } ngx_chat_table_t;
 
 
+/* --------------------------------------------------------------- presence */
+
+typedef struct ngx_chat_followed_s  ngx_chat_followed_t;
+
+struct ngx_chat_followed_s {            /* a user whom anybody here follows */
+    ngx_chat_followed_t *next;          /* in the hash by user              */
+    uint64_t             user;
+    ngx_queue_t          follows;
+};
+
+typedef struct {                        /* one session follows one user     */
+    ngx_queue_t          link;          /* in followed->follows             */
+    ngx_chat_followed_t *followed;
+    ngx_chat_session_t  *session;
+    int64_t              as_of;         /* when this was true, us, by Redis */
+    int64_t              last_seen;     /* ms, 0: not to be known           */
+    int64_t              told_seen;
+    unsigned             online:1;
+    unsigned             shown:1;       /* this session may know; else the
+                                           user is offline to it            */
+    unsigned             told:1;        /* the client has had an answer     */
+    unsigned             told_online:1;
+    unsigned             asked:1;       /* and waits for one                */
+} ngx_chat_follow_t;
+
+typedef struct {                        /* all that a session follows       */
+    ngx_queue_t          link;          /* in edge->following               */
+    ngx_queue_t          news;          /* in edge->news                    */
+    ngx_chat_session_t  *session;
+    ngx_chat_follow_t  **list;          /* by user                          */
+    ngx_uint_t           n;
+    ngx_uint_t           cap;
+    ngx_uint_t           asks;          /* the client's, without an answer  */
+    ngx_msec_t           asked_at;      /* the last of them                 */
+    ngx_msec_t           progress_at;   /* first of them, or last answer    */
+    ngx_msec_t           again_at;      /* the edge asks by itself          */
+    unsigned             in_news:1;     /* something is untold              */
+} ngx_chat_follows_t;
+
+
 /* ---------------------------------------------------------------- session */
 
 typedef enum {
@@ -206,6 +249,8 @@ struct ngx_chat_session_s {
     size_t              out_bytes;      /* queued, not yet written          */
     size_t              out_held;       /* of them, in a TLS record that must
                                            be tried again as it is          */
+
+    ngx_chat_follows_t *follows;        /* NULL: nobody's presence          */
 
     ngx_chat_table_t    table;
     ngx_chat_flight_t  *flight;         /* sends without an answer          */
@@ -283,6 +328,7 @@ typedef struct {                        /* shown by chat_status metrics     */
     uint64_t            unavailable;
     uint64_t            stale;          /* entries of a fenced worker       */
     uint64_t            redis_lost;
+    uint64_t            presence;       /* frames                           */
 } ngx_chat_counters_t;
 
 typedef struct {
@@ -344,6 +390,11 @@ typedef struct {
     ngx_chat_out_t     *free_out;
     ngx_uint_t          nfree_out;
     u_char             *scratch;        /* NGX_CHAT_SCRATCH bytes           */
+
+    ngx_chat_hash_t     followed;       /* ngx_chat_followed_t              */
+    ngx_queue_t         following;      /* sessions that follow somebody    */
+    ngx_queue_t         news;           /* of them, with something untold   */
+    ngx_uint_t          nfollows;
 
     uint64_t            epochs[CHAT_SHARDS];
     u_char              full[CHAT_SHARDS];  /* stream above its limit       */
@@ -492,6 +543,29 @@ ngx_chat_known_t *ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log,
     const u_char *chat);
 void ngx_chat_table_compact(ngx_chat_table_t *t);
 void ngx_chat_table_free(ngx_chat_table_t *t);
+
+/* presence */
+void ngx_chat_presence_subscribe(ngx_chat_session_t *s,
+    chat_frame_t *frame);
+void ngx_chat_presence_unsubscribe(ngx_chat_session_t *s,
+    chat_frame_t *frame);
+void ngx_chat_presence_deliver(chat_rec_t *rec);
+void ngx_chat_presence_all(void);
+void ngx_chat_presence_tick(void);
+
+/* follow */
+ngx_chat_followed_t *ngx_chat_followed_find(uint64_t user);
+ngx_chat_follow_t *ngx_chat_follow_find(ngx_chat_session_t *s,
+    uint64_t user);
+ngx_chat_follow_t *ngx_chat_follow_add(ngx_chat_session_t *s, uint64_t user);
+void ngx_chat_follow_remove(ngx_chat_follow_t *f);
+void ngx_chat_follow_drop(ngx_chat_session_t *s);
+
+/* tell */
+void ngx_chat_tell(ngx_uint_t type, uint64_t user);
+void ngx_chat_tell_flush(void);
+ngx_int_t ngx_chat_tell_watch(ngx_chat_session_t *s, const uint64_t *users,
+    ngx_uint_t n, ngx_uint_t asked);
 
 /* write */
 ngx_chat_frame_t *ngx_chat_frame_new(ngx_uint_t op, size_t len,

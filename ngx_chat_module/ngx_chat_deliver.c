@@ -63,6 +63,10 @@ ngx_chat_deliver_batch(u_char *data, size_t len)
             ngx_chat_deliver_notice(&rec);
             break;
 
+        case CHAT_REC_PRESENCE:
+            ngx_chat_presence_deliver(&rec);
+            break;
+
         case CHAT_REC_KICK:
             ngx_chat_session_kick(rec.user, rec.device, rec.session,
                                   rec.status);

@@ -61,6 +61,14 @@ ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
         ngx_chat_dispatch_typing(s, &frame);
         break;
 
+    case CHAT_FRAME_PRESENCE_SUBSCRIBE:
+        ngx_chat_presence_subscribe(s, &frame);
+        break;
+
+    case CHAT_FRAME_PRESENCE_UNSUBSCRIBE:
+        ngx_chat_presence_unsubscribe(s, &frame);
+        break;
+
     case CHAT_FRAME_PING:
         ngx_chat_dispatch_pong(s);
         break;

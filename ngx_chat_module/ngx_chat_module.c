@@ -279,6 +279,8 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     ngx_queue_init(&edge->dirty);
     ngx_queue_init(&edge->work);
     ngx_queue_init(&edge->dead);
+    ngx_queue_init(&edge->following);
+    ngx_queue_init(&edge->news);
 
     edge->flush.handler = ngx_chat_write_all;
     edge->flush.log = cycle->log;
@@ -324,6 +326,7 @@ ngx_chat_tick(ngx_event_t *ev)
     ngx_chat_session_tick();
     ngx_chat_marks_tick();
     ngx_chat_sync_tick();
+    ngx_chat_presence_tick();
 
     if (edge->ticks % 10 == 0) {
         ngx_chat_redis_tick();

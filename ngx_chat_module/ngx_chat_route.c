@@ -227,6 +227,7 @@ ngx_chat_route_cleared(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
+    ngx_chat_tell(CHAT_EV_OFFLINE, route->user);
     ngx_free(route);
 }
 
@@ -262,6 +263,8 @@ ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
         if (s != NULL) {
             s->announced = 1;
         }
+
+        ngx_chat_tell(CHAT_EV_ONLINE, route->user);
 
         if (r->type == REDIS_REPLY_STRING) {
             ngx_chat_route_replaced(route, (u_char *) r->str, r->len);

@@ -183,6 +183,7 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
     ngx_chat_marks_flush(s);
     ngx_chat_route_clear(s);
     ngx_chat_sync_forget(s);
+    ngx_chat_follow_drop(s);
 
     len = ws_close_frame(frame, code, reason);
 
@@ -239,6 +240,7 @@ ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
         ngx_chat_marks_flush(s);
         ngx_chat_route_clear(s);
         ngx_chat_sync_forget(s);
+        ngx_chat_follow_drop(s);
     }
 
     s->state = NGX_CHAT_CLOSED;

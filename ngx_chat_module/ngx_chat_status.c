@@ -118,6 +118,10 @@ ngx_chat_status_metrics(ngx_http_request_t *r)
           "Entries of a worker that had lost its shard.", c->stale },
         { "chat_edge_redis_lost_total", "counter",
           "Connections to Redis lost.", c->redis_lost },
+        { "chat_edge_presence_total", "counter", "Presence frames written.",
+          c->presence },
+        { "chat_edge_follows", "gauge",
+          "Presences followed, over all sessions.", edge->nfollows },
     };
 
     const ngx_uint_t  n = sizeof(rows) / sizeof(rows[0]);

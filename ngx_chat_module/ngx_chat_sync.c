@@ -78,6 +78,8 @@ ngx_chat_sync_all(void)
 
         ngx_chat_sync_again(s, spread ? randombytes_uniform(spread) : 0);
     }
+
+    ngx_chat_presence_all();
 }
 
 

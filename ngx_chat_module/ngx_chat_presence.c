@@ -1,0 +1,585 @@
+/*
+ * ngx_chat_presence.c: a client follows users, and is told how they are.
+ *
+ * Called from dispatch (presence_subscribe, presence_unsubscribe), deliver (a
+ * worker's record), session (it ends) and the tick; hands to follow, tell and
+ * write. Every question goes to the presence worker, also when others here
+ * follow the same user: who may see whom is for each session to be decided.
+ *
+ * What a session was told is kept beside what is true. Changes wait up to
+ * 200 ms for each other, longer when its socket is behind, and go as one frame;
+ * what has changed back meanwhile is not told. Every two minutes, and when
+ * news may have been lost, the edge asks again by itself and the client hears
+ * of the differences alone.
+ */
+
+#include "ngx_chat.h"
+
+
+#define NGX_CHAT_PRESENCE_WAIT   3000   /* ms until a question is put again */
+#define NGX_CHAT_PRESENCE_LIMIT  10000  /* ms until it is unavailable       */
+#define NGX_CHAT_PRESENCE_ASKS   16     /* questions without an answer      */
+#define NGX_CHAT_PRESENCE_STEP   60000000   /* us, see ngx_chat_presence_set() */
+#define NGX_CHAT_PRESENCE_TEXT   96     /* bytes of one user in a frame     */
+
+
+static ngx_uint_t ngx_chat_presence_ids(chat_frame_t *frame, uint64_t *ids);
+static int ngx_libc_cdecl ngx_chat_presence_compare(const void *a,
+    const void *b);
+static void ngx_chat_presence_answer(chat_rec_t *rec);
+static void ngx_chat_presence_news(chat_rec_t *rec);
+static void ngx_chat_presence_set(ngx_chat_follow_t *f,
+    chat_presence_t *presence, int64_t as_of);
+static ngx_uint_t ngx_chat_presence_untold(ngx_chat_follow_t *f);
+static void ngx_chat_presence_flush(void);
+static void ngx_chat_presence_unanswered(ngx_chat_follows_t *fs);
+static void ngx_chat_presence_unavailable(ngx_chat_follows_t *fs);
+static ngx_uint_t ngx_chat_presence_ask(ngx_chat_follows_t *fs,
+    ngx_uint_t asked);
+static void ngx_chat_presence_write(ngx_chat_session_t *s,
+    ngx_chat_follow_t **list, ngx_uint_t n);
+static u_char *ngx_chat_presence_text(u_char *p, ngx_chat_follow_t *f);
+
+
+void
+ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
+{
+    uint64_t             ids[CHAT_PRESENCE_MAX];
+    ngx_uint_t           i, n, fresh;
+    ngx_chat_follow_t   *f;
+    ngx_chat_follows_t  *fs;
+
+    if (!ngx_chat_redis_ready()) {
+        ngx_chat_edge->counters.unavailable++;
+        ngx_chat_dispatch_error(s, CHAT_E_UNAVAILABLE,
+                                "Presence is not known just now: ask again.",
+                                NULL, NULL, 2);
+        return;
+    }
+
+    fs = s->follows;
+
+    if (fs != NULL && fs->asks >= NGX_CHAT_PRESENCE_ASKS) {
+        ngx_chat_dispatch_error(s, CHAT_E_RATE_LIMITED,
+                                "Too many subscriptions wait for their "
+                                "answer: wait for some of them.",
+                                NULL, NULL, 1);
+        return;
+    }
+
+    n = ngx_chat_presence_ids(frame, ids);
+
+    for (i = 0, fresh = 0; i < n; i++) {
+        fresh += ngx_chat_follow_find(s, ids[i]) == NULL;
+    }
+
+    if ((fs ? fs->n : 0) + fresh > CHAT_PRESENCE_FOLLOWED) {
+        ngx_chat_dispatch_error(s, CHAT_E_BAD_FIELD,
+                                "userIds: a connection follows at most 1000 "
+                                "users; unsubscribe from some.",
+                                NULL, NULL, 0);
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        f = ngx_chat_follow_find(s, ids[i]);
+
+        if (f == NULL) {
+            f = ngx_chat_follow_add(s, ids[i]);
+        }
+
+        if (f == NULL) {
+            ngx_chat_session_close(s, CHAT_CLOSE_TRY_LATER, "out of memory");
+            return;
+        }
+
+        f->asked = 1;
+    }
+
+    fs = s->follows;
+
+    if (fs->asks++ == 0) {
+        fs->progress_at = ngx_current_msec;
+    }
+
+    if (fs->again_at == 0) {
+        fs->again_at = ngx_current_msec + CHAT_WATCH_AGAIN * 750
+                       + randombytes_uniform(CHAT_WATCH_AGAIN * 250);
+    }
+
+    fs->asked_at = ngx_current_msec;
+
+    /* should it fail, the tick asks again */
+    (void) ngx_chat_tell_watch(s, ids, n, 1);
+}
+
+
+/* The answer is a frame without users: nothing more is told about these. */
+
+void
+ngx_chat_presence_unsubscribe(ngx_chat_session_t *s, chat_frame_t *frame)
+{
+    uint64_t            ids[CHAT_PRESENCE_MAX];
+    ngx_uint_t          i, n;
+    ngx_chat_follow_t  *f;
+
+    n = ngx_chat_presence_ids(frame, ids);
+
+    for (i = 0; i < n; i++) {
+        f = ngx_chat_follow_find(s, ids[i]);
+
+        if (f != NULL) {
+            ngx_chat_follow_remove(f);
+        }
+    }
+
+    ngx_chat_presence_write(s, NULL, 0);
+}
+
+
+/* A record of a presence worker. */
+
+void
+ngx_chat_presence_deliver(chat_rec_t *rec)
+{
+    if (rec->session) {
+        ngx_chat_presence_answer(rec);
+    } else {
+        ngx_chat_presence_news(rec);
+    }
+}
+
+
+/* News may have been lost: every session asks again, spread over time. */
+
+void
+ngx_chat_presence_all(void)
+{
+    ngx_queue_t         *q;
+    ngx_msec_t           spread;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_follows_t  *fs;
+
+    edge = ngx_chat_edge;
+    spread = ngx_min(edge->by_id.n / 5, 3000);
+
+    for (q = ngx_queue_head(&edge->following);
+         q != ngx_queue_sentinel(&edge->following);
+         q = ngx_queue_next(q))
+    {
+        fs = ngx_queue_data(q, ngx_chat_follows_t, link);
+        fs->again_at = ngx_current_msec
+                       + (spread ? randombytes_uniform(spread) : 0);
+    }
+}
+
+
+void
+ngx_chat_presence_tick(void)
+{
+    ngx_queue_t         *q, *next;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_follows_t  *fs;
+
+    edge = ngx_chat_edge;
+
+    if (edge->ticks % 2) {
+        return;
+    }
+
+    ngx_chat_presence_flush();
+    ngx_chat_tell_flush();
+
+    if (edge->ticks % 10 || !ngx_chat_redis_ready()) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&edge->following);
+         q != ngx_queue_sentinel(&edge->following);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        fs = ngx_queue_data(q, ngx_chat_follows_t, link);
+
+        if ((ngx_msec_int_t) (ngx_current_msec - fs->again_at) >= 0) {
+            fs->again_at = ngx_current_msec + CHAT_WATCH_AGAIN * 1000;
+            (void) ngx_chat_presence_ask(fs, 0);
+        }
+
+        if (fs->asks) {
+            ngx_chat_presence_unanswered(fs);   /* may be the end of fs */
+        }
+    }
+}
+
+
+/* The ids of a frame, ascending, each once. */
+
+static ngx_uint_t
+ngx_chat_presence_ids(chat_frame_t *frame, uint64_t *ids)
+{
+    size_t       i;
+    json_t      *id;
+    ngx_uint_t   n, unique;
+
+    n = 0;
+
+    json_array_foreach(frame->user_ids, i, id) {
+        (void) chat_num_parse(json_string_value(id), json_string_length(id),
+                              &ids[n++]);
+    }
+
+    ngx_qsort(ids, n, sizeof(uint64_t), ngx_chat_presence_compare);
+
+    for (i = 0, unique = 0; i < n; i++) {
+        if (unique == 0 || ids[i] != ids[unique - 1]) {
+            ids[unique++] = ids[i];
+        }
+    }
+
+    return unique;
+}
+
+
+static int ngx_libc_cdecl
+ngx_chat_presence_compare(const void *a, const void *b)
+{
+    const uint64_t  *one = a, *two = b;
+
+    return (*one > *two) - (*one < *two);
+}
+
+
+static void
+ngx_chat_presence_answer(chat_rec_t *rec)
+{
+    size_t               i;
+    ngx_uint_t           n, asked;
+    const uint8_t       *p;
+    chat_presence_t      presence;
+    ngx_chat_follow_t   *f, **list;
+    ngx_chat_session_t  *s;
+
+    s = ngx_chat_session_find(rec->session);
+
+    if (s == NULL || s->state != NGX_CHAT_OPEN) {
+        return;
+    }
+
+    asked = rec->flags & CHAT_REC_F_ASKED;
+
+    list = ngx_alloc((rec->nitems + 1) * sizeof(ngx_chat_follow_t *),
+                     s->connection->log);
+    if (list == NULL) {
+        ngx_chat_session_destroy(s, "out of memory");
+        return;
+    }
+
+    p = rec->items;
+
+    for (i = 0, n = 0; i < rec->nitems; i++) {
+        p = chat_batch_read_presence(p, &presence);
+
+        f = ngx_chat_follow_find(s, presence.user);
+        if (f == NULL) {
+            continue;           /* no longer followed */
+        }
+
+        f->shown = (presence.flags & CHAT_PRESENCE_SHOWN) != 0;
+        list[n++] = f;
+
+        if (asked) {
+            f->asked = 0;
+        }
+
+        ngx_chat_presence_set(f, &presence, rec->timestamp);
+    }
+
+    if (asked) {
+
+        if (s->follows != NULL && s->follows->asks) {
+            s->follows->asks--;
+            s->follows->progress_at = ngx_current_msec;
+        }
+
+        ngx_chat_presence_write(s, list, n);
+    }
+
+    ngx_free(list);
+}
+
+
+static void
+ngx_chat_presence_news(chat_rec_t *rec)
+{
+    size_t                i;
+    ngx_queue_t          *q;
+    const uint8_t        *p;
+    chat_presence_t       presence;
+    ngx_chat_follow_t    *f;
+    ngx_chat_followed_t  *followed;
+
+    p = rec->items;
+
+    for (i = 0; i < rec->nitems; i++) {
+        p = chat_batch_read_presence(p, &presence);
+
+        followed = ngx_chat_followed_find(presence.user);
+        if (followed == NULL) {
+            continue;
+        }
+
+        for (q = ngx_queue_head(&followed->follows);
+             q != ngx_queue_sentinel(&followed->follows);
+             q = ngx_queue_next(q))
+        {
+            f = ngx_queue_data(q, ngx_chat_follow_t, link);
+
+            /* oneself: always online, also when others see it otherwise */
+            if (f->session->user != presence.user) {
+                ngx_chat_presence_set(f, &presence, rec->timestamp);
+            }
+        }
+    }
+}
+
+
+/* Two workers may tell about one user in the wrong order: what is older than
+ * what is known is dropped. A clock that was set back by more than a minute
+ * is believed. */
+
+static void
+ngx_chat_presence_set(ngx_chat_follow_t *f, chat_presence_t *presence,
+    int64_t as_of)
+{
+    ngx_chat_follows_t  *fs;
+
+    if (as_of >= f->as_of || f->as_of - as_of > NGX_CHAT_PRESENCE_STEP) {
+        f->as_of = as_of;
+        f->online = (presence->flags & CHAT_PRESENCE_ONLINE) != 0;
+        f->last_seen = presence->last_seen;
+    }
+
+    fs = f->session->follows;
+
+    if (!fs->in_news && ngx_chat_presence_untold(f)) {
+        fs->in_news = 1;
+        ngx_queue_insert_tail(&ngx_chat_edge->news, &fs->news);
+    }
+}
+
+
+/* Before the answer nothing is told: that brings it. */
+
+static ngx_uint_t
+ngx_chat_presence_untold(ngx_chat_follow_t *f)
+{
+    ngx_uint_t  online;
+
+    if (!f->told) {
+        return 0;
+    }
+
+    online = f->shown && f->online;
+
+    return f->told_online != online
+           || (!online
+               && f->told_seen != (f->shown ? f->last_seen : 0));
+}
+
+
+/* Every 200 ms. */
+
+static void
+ngx_chat_presence_flush(void)
+{
+    ngx_uint_t           i, n;
+    ngx_queue_t         *q, *next;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_follow_t   *list[CHAT_PRESENCE_FOLLOWED];
+    ngx_chat_session_t  *s;
+    ngx_chat_follows_t  *fs;
+
+    edge = ngx_chat_edge;
+
+    for (q = ngx_queue_head(&edge->news);
+         q != ngx_queue_sentinel(&edge->news);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        fs = ngx_queue_data(q, ngx_chat_follows_t, news);
+        s = fs->session;
+
+        /* its socket is behind: the last state will do */
+        if (s->out_bytes > s->conf->send_buffer / 2) {
+            continue;
+        }
+
+        ngx_queue_remove(q);
+        fs->in_news = 0;
+
+        for (i = 0, n = 0; i < fs->n; i++) {
+            if (ngx_chat_presence_untold(fs->list[i])) {
+                list[n++] = fs->list[i];
+            }
+        }
+
+        if (n) {
+            ngx_chat_presence_write(s, list, n);
+        }
+    }
+}
+
+
+/* Questions of the client that have no answer yet. */
+
+static void
+ngx_chat_presence_unanswered(ngx_chat_follows_t *fs)
+{
+    if (ngx_current_msec - fs->progress_at > NGX_CHAT_PRESENCE_LIMIT) {
+        ngx_chat_presence_unavailable(fs);
+        return;
+    }
+
+    if (ngx_current_msec - fs->asked_at > NGX_CHAT_PRESENCE_WAIT) {
+        fs->asked_at = ngx_current_msec;
+        fs->asks = ngx_chat_presence_ask(fs, 1);
+    }
+}
+
+
+static void
+ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
+{
+    ngx_uint_t           i;
+    ngx_chat_session_t  *s;
+
+    s = fs->session;
+    fs->asks = 0;
+
+    for (i = fs->n; i > 0; i--) {
+
+        if (!fs->list[i - 1]->asked) {
+            continue;
+        }
+
+        if (fs->list[i - 1]->told) {
+            fs->list[i - 1]->asked = 0;
+            continue;
+        }
+
+        ngx_chat_follow_remove(fs->list[i - 1]);
+
+        if (s->follows == NULL) {
+            break;
+        }
+    }
+
+    ngx_chat_edge->counters.unavailable++;
+    ngx_chat_dispatch_error(s, CHAT_E_UNAVAILABLE,
+                            "Presence is not known just now: ask again.",
+                            NULL, NULL, 2);
+}
+
+
+/* Puts a question about all that the session follows, or about what the client
+ * still waits for; returns how many questions that makes. */
+
+static ngx_uint_t
+ngx_chat_presence_ask(ngx_chat_follows_t *fs, ngx_uint_t asked)
+{
+    uint64_t    ids[CHAT_PRESENCE_MAX];
+    ngx_uint_t  i, n, asks;
+
+    asks = 0;
+
+    for (i = 0, n = 0; i < fs->n; i++) {
+
+        if (!asked || fs->list[i]->asked) {
+            ids[n++] = fs->list[i]->followed->user;
+        }
+
+        if (n == CHAT_PRESENCE_MAX || (n && i == fs->n - 1)) {
+            (void) ngx_chat_tell_watch(fs->session, ids, n, asked);
+            asks++;
+            n = 0;
+        }
+    }
+
+    return asks;
+}
+
+
+static void
+ngx_chat_presence_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
+    ngx_uint_t n)
+{
+    u_char            *text, *p;
+    ngx_uint_t         i;
+    ngx_chat_frame_t  *f;
+
+    f = NULL;
+
+    text = ngx_alloc(64 + n * NGX_CHAT_PRESENCE_TEXT, s->connection->log);
+
+    if (text != NULL) {
+        p = ngx_cpymem(text, "{\"type\":\"presence\",\"users\":[",
+                       sizeof("{\"type\":\"presence\",\"users\":[") - 1);
+
+        for (i = 0; i < n; i++) {
+            if (i) {
+                *p++ = ',';
+            }
+
+            p = ngx_chat_presence_text(p, list[i]);
+        }
+
+        *p++ = ']';
+        *p++ = '}';
+
+        f = ngx_chat_frame_text(text, p - text);
+        ngx_free(text);
+    }
+
+    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+    }
+
+    if (f != NULL) {
+        ngx_chat_frame_free(f);
+        ngx_chat_edge->counters.presence++;
+    }
+}
+
+
+/* At most NGX_CHAT_PRESENCE_TEXT bytes; what is written is told. */
+
+static u_char *
+ngx_chat_presence_text(u_char *p, ngx_chat_follow_t *f)
+{
+    f->told = 1;
+    f->told_online = f->shown && f->online;
+    f->told_seen = f->shown ? f->last_seen : 0;
+
+    p = ngx_cpymem(p, "{\"userId\":\"", sizeof("{\"userId\":\"") - 1);
+    p = chat_json_u64(p, f->followed->user);
+
+    if (f->told_online) {
+        return ngx_cpymem(p, "\",\"status\":\"online\"}",
+                          sizeof("\",\"status\":\"online\"}") - 1);
+    }
+
+    p = ngx_cpymem(p, "\",\"status\":\"offline\"",
+                   sizeof("\",\"status\":\"offline\"") - 1);
+
+    if (f->told_seen) {
+        p = ngx_cpymem(p, ",\"lastSeen\":\"",
+                       sizeof(",\"lastSeen\":\"") - 1);
+        p = chat_json_time(p, f->told_seen);
+        *p++ = '"';
+    }
+
+    *p++ = '}';
+
+    return p;
+}

@@ -1,0 +1,263 @@
+/*
+ * ngx_chat_tell.c: what the presence workers must know of this edge.
+ *
+ * Called from route (a session has come, or gone), follow (nobody follows a
+ * user any more) and presence (a session follows users); hands to the command
+ * connection. The first three are gathered: one event carries many users, at
+ * most 200 ms late. An event says only "look at these users": what is true the
+ * worker reads from the routes, which were written before, on the same
+ * connection.
+ *
+ * An event that Redis has not confirmed is sent again: who has gone would else
+ * seem to be here. A WATCH is not: its session asks again.
+ */
+
+#include "ngx_chat.h"
+#include "ngx_chat_redis.h"
+
+
+#define NGX_CHAT_TOLD_USERS   256       /* in one event                     */
+#define NGX_CHAT_TOLD_UNSENT  256       /* events kept while Redis is away  */
+
+
+typedef struct ngx_chat_told_s  ngx_chat_told_t;
+
+struct ngx_chat_told_s {
+    ngx_chat_told_t    *next;           /* unsent                           */
+    ngx_uint_t          n;
+    uint8_t             type;           /* chat_event_e                     */
+    u_char              users[NGX_CHAT_TOLD_USERS * CHAT_USER_SIZE];
+};
+
+
+/* being gathered, one a type, NULL while empty */
+static ngx_chat_told_t   *ngx_chat_told[3];
+
+static ngx_chat_told_t   *ngx_chat_unsent;
+static ngx_chat_told_t  **ngx_chat_unsent_last = &ngx_chat_unsent;
+static ngx_uint_t         ngx_chat_nunsent;
+
+
+static void ngx_chat_tell_send(ngx_chat_told_t *t);
+static void ngx_chat_tell_keep(ngx_chat_told_t *t);
+static void ngx_chat_tell_filter(ngx_chat_told_t *t);
+static void ngx_chat_tell_reply(redisAsyncContext *ac, void *reply,
+    void *data);
+static ngx_int_t ngx_chat_tell_add(chat_event_t *ev, redisCallbackFn *fn,
+    void *data);
+
+
+/* Takes one more: CHAT_EV_ONLINE, _OFFLINE or _UNWATCH. Out of memory it is
+ * lost, and the edge looks again at what its sessions follow. */
+
+void
+ngx_chat_tell(ngx_uint_t type, uint64_t user)
+{
+    ngx_chat_told_t  *t, **slot;
+
+    slot = &ngx_chat_told[type == CHAT_EV_ONLINE ? 0
+                          : type == CHAT_EV_OFFLINE ? 1 : 2];
+    t = *slot;
+
+    if (t == NULL) {
+        t = ngx_chat_alloc(sizeof(ngx_chat_told_t));
+        if (t == NULL) {
+            return;
+        }
+
+        t->type = type;
+        *slot = t;
+    }
+
+    chat_user_encode(user, t->users + t->n * CHAT_USER_SIZE);
+
+    if (++t->n == NGX_CHAT_TOLD_USERS) {
+        *slot = NULL;
+        ngx_chat_tell_send(t);
+    }
+}
+
+
+/* Every 200 ms. */
+
+void
+ngx_chat_tell_flush(void)
+{
+    ngx_uint_t        i;
+    ngx_chat_told_t  *t, *next;
+
+    if (!ngx_chat_edge->command.up) {
+        return;
+    }
+
+    t = ngx_chat_unsent;
+
+    ngx_chat_unsent = NULL;
+    ngx_chat_unsent_last = &ngx_chat_unsent;
+    ngx_chat_nunsent = 0;
+
+    for ( /* void */ ; t != NULL; t = next) {
+        next = t->next;
+        ngx_chat_tell_send(t);
+    }
+
+    for (i = 0; i < 3; i++) {
+        t = ngx_chat_told[i];
+
+        if (t != NULL) {
+            ngx_chat_told[i] = NULL;
+            ngx_chat_tell_send(t);
+        }
+    }
+}
+
+
+/* At most CHAT_PRESENCE_MAX users; asked: the client waits for the answer. */
+
+ngx_int_t
+ngx_chat_tell_watch(ngx_chat_session_t *s, const uint64_t *users,
+    ngx_uint_t n, ngx_uint_t asked)
+{
+    u_char        body[CHAT_PRESENCE_MAX * CHAT_USER_SIZE], *p;
+    ngx_uint_t    i;
+    chat_event_t  ev;
+
+    p = body;
+
+    for (i = 0; i < n; i++) {
+        p = chat_user_encode(users[i], p);
+    }
+
+    ngx_memzero(&ev, sizeof(chat_event_t));
+
+    ev.type = CHAT_EV_WATCH;
+    ev.flags = asked ? CHAT_EV_F_ASKED : 0;
+    ev.session = s->id;
+    ev.user = s->user;
+    ev.device = s->device;
+    ev.body.data = (char *) body;
+    ev.body.len = p - body;
+
+    return ngx_chat_tell_add(&ev, NULL, NULL);
+}
+
+
+/* t is taken. */
+
+static void
+ngx_chat_tell_send(ngx_chat_told_t *t)
+{
+    chat_event_t  ev;
+
+    if (t->type == CHAT_EV_UNWATCH) {
+        ngx_chat_tell_filter(t);
+    }
+
+    if (t->n == 0) {
+        ngx_free(t);
+        return;
+    }
+
+    ngx_memzero(&ev, sizeof(chat_event_t));
+
+    ev.type = t->type;
+    ev.body.data = (char *) t->users;
+    ev.body.len = t->n * CHAT_USER_SIZE;
+
+    if (ngx_chat_tell_add(&ev, ngx_chat_tell_reply, t) != NGX_OK) {
+        ngx_chat_tell_keep(t);
+    }
+}
+
+
+static void
+ngx_chat_tell_keep(ngx_chat_told_t *t)
+{
+    ngx_chat_told_t  *oldest;
+
+    if (ngx_chat_nunsent == NGX_CHAT_TOLD_UNSENT) {
+        oldest = ngx_chat_unsent;
+        ngx_chat_unsent = oldest->next;
+        ngx_chat_nunsent--;
+        ngx_free(oldest);
+    }
+
+    t->next = NULL;
+    *ngx_chat_unsent_last = t;
+    ngx_chat_unsent_last = &t->next;
+    ngx_chat_nunsent++;
+}
+
+
+/* Whom somebody follows again meanwhile: its WATCH has gone before. */
+
+static void
+ngx_chat_tell_filter(ngx_chat_told_t *t)
+{
+    uint64_t    user;
+    ngx_uint_t  i, n;
+
+    for (i = 0, n = 0; i < t->n; i++) {
+        chat_user_decode(t->users + i * CHAT_USER_SIZE, &user);
+
+        if (ngx_chat_followed_find(user) == NULL) {
+            chat_user_encode(user, t->users + n++ * CHAT_USER_SIZE);
+        }
+    }
+
+    t->n = n;
+}
+
+
+static void
+ngx_chat_tell_reply(redisAsyncContext *ac, void *reply, void *data)
+{
+    redisReply       *r = reply;
+    ngx_chat_told_t  *t = data;
+
+    if (r != NULL && r->type != REDIS_REPLY_ERROR) {
+        ngx_free(t);
+        return;
+    }
+
+    ngx_chat_tell_keep(t);
+}
+
+
+static ngx_int_t
+ngx_chat_tell_add(chat_event_t *ev, redisCallbackFn *fn, void *data)
+{
+    size_t        lens[8];
+    u_char        kept[NGX_INT_T_LEN];
+    ngx_time_t   *tp;
+    const char   *args[8];
+
+    tp = ngx_timeofday();
+
+    ev->edge = ngx_chat_edge->id;
+    ev->received = (int64_t) tp->sec * 1000 + tp->msec;
+
+    /* a body is at most 256 users */
+    chat_event_encode(ev, ngx_chat_edge->scratch);
+
+    args[0] = "XADD";
+    lens[0] = 4;
+    args[1] = CHAT_KEY_PRESENCE;
+    lens[1] = sizeof(CHAT_KEY_PRESENCE) - 1;
+    args[2] = "MAXLEN";
+    lens[2] = 6;
+    args[3] = "~";
+    lens[3] = 1;
+    args[4] = (char *) kept;
+    lens[4] = ngx_sprintf(kept, "%d", CHAT_PRESENCE_KEPT) - kept;
+    args[5] = "*";
+    lens[5] = 1;
+    args[6] = CHAT_EVENT_FIELD;
+    lens[6] = sizeof(CHAT_EVENT_FIELD) - 1;
+    args[7] = (char *) ngx_chat_edge->scratch;
+    lens[7] = chat_event_size(ev);
+
+    ngx_chat_edge->counters.events++;
+
+    return ngx_chat_redis_command(fn, data, 8, args, lens);
+}
