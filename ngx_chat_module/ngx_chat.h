@@ -99,6 +99,7 @@ typedef struct {
     chat_token_t        token;
     uint64_t            session;        /* of an upgraded request           */
     ngx_chat_rest_t    *rest;           /* of a REST write                  */
+    ngx_event_t        *wait;           /* until the process has Redis      */
     unsigned            verified:1;
 } ngx_chat_ctx_t;
 
@@ -582,6 +583,7 @@ void ngx_chat_write_all(ngx_event_t *ev);
 
 /* drain */
 ngx_msec_t ngx_chat_drain_spread(void);
+ngx_msec_t ngx_chat_drain_linger(void);
 void ngx_chat_drain_session(ngx_chat_session_t *s);
 void ngx_chat_drain_handler(ngx_event_t *ev);
 

@@ -11,6 +11,12 @@
 #include "ngx_chat.h"
 
 
+#define NGX_CHAT_AUTH_WAIT  10          /* ms, between two looks */
+
+
+static ngx_int_t ngx_chat_auth_wait(ngx_http_request_t *r);
+static void ngx_chat_auth_resume(ngx_event_t *ev);
+static void ngx_chat_auth_gone(void *data);
 static ngx_int_t ngx_chat_auth_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -28,13 +34,21 @@ static ngx_http_variable_t  ngx_chat_variables[] = {
 ngx_int_t
 ngx_chat_auth_access(ngx_http_request_t *r)
 {
-    ngx_int_t             rc;
-    ngx_str_t             token;
-    const char           *why;
-    ngx_chat_ctx_t       *ctx;
-    ngx_chat_loc_conf_t  *lcf;
+    ngx_int_t                  rc;
+    ngx_str_t                  token;
+    const char                *why;
+    ngx_chat_ctx_t            *ctx;
+    ngx_chat_loc_conf_t       *lcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if ((lcf->auth || clcf->handler == ngx_chat_upgrade_handler)
+        && (rc = ngx_chat_auth_wait(r)) != NGX_OK)
+    {
+        return rc;
+    }
 
     if (!lcf->auth) {
         return NGX_DECLINED;
@@ -45,9 +59,11 @@ ngx_chat_auth_access(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_chat_ctx_t));
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_chat_ctx_t));
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     if (ngx_chat_auth_bearer(r, &token) != NGX_OK) {
@@ -63,7 +79,7 @@ ngx_chat_auth_access(ngx_http_request_t *r)
     if (rc != CHAT_OK) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "chat token refused: %s", why);
-        rc = ngx_chat_problem(r, rc, why, 0);
+        rc = ngx_chat_problem(r, rc, why, rc == CHAT_E_UNAVAILABLE ? 2 : 0);
         ngx_http_finalize_request(r, rc);
         return NGX_DONE;
     }
@@ -72,6 +88,86 @@ ngx_chat_auth_access(ngx_http_request_t *r)
     ngx_http_set_ctx(r, ctx, ngx_http_chat_module);
 
     return NGX_OK;
+}
+
+
+/* A process that has just started, after a reload for example, knows in
+ * milliseconds which devices are revoked: requests wait for it rather than be
+ * refused. NGX_AGAIN when r will be run again. */
+
+static ngx_int_t
+ngx_chat_auth_wait(ngx_http_request_t *r)
+{
+    ngx_event_t         *ev;
+    ngx_chat_ctx_t      *ctx;
+    ngx_pool_cleanup_t  *cln;
+
+    if (ngx_chat_edge == NULL || ngx_chat_redis_ready() || r != r->main
+        || ngx_current_msec - ngx_chat_edge->started > NGX_CHAT_START)
+    {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_chat_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_chat_ctx_t));
+        ev = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
+        cln = ngx_pool_cleanup_add(r->pool, 0);
+
+        if (ctx == NULL || ev == NULL || cln == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ev->handler = ngx_chat_auth_resume;
+        ev->data = r;
+        ev->log = r->connection->log;
+
+        cln->handler = ngx_chat_auth_gone;
+        cln->data = ev;
+
+        ctx->wait = ev;
+        ngx_http_set_ctx(r, ctx, ngx_http_chat_module);
+    }
+
+    if (ctx->wait == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_add_timer(ctx->wait, NGX_CHAT_AUTH_WAIT);
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_chat_auth_resume(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ev->data;
+    c = r->connection;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_chat_auth_gone(void *data)
+{
+    ngx_event_t  *ev = data;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
 }
 
 
@@ -163,6 +259,12 @@ ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
     if (ngx_chat_auth_revoked(token_r->user, token_r->device)) {
         *why_r = "This device was logged out: log in again.";
         return CHAT_E_DEVICE_REVOKED;
+    }
+
+    if (!ngx_chat_edge->revoked_known) {
+        *why_r = "The server does not know yet which devices were logged "
+                 "out: try again.";
+        return CHAT_E_UNAVAILABLE;
     }
 
     return CHAT_OK;

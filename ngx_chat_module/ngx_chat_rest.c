@@ -318,6 +318,15 @@ ngx_chat_rest_body(ngx_http_request_t *r)
     /* 499 when the client goes away meanwhile */
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    /* what is there already, an end or a pipelined request, comes with no
+     * event of its own */
+    if (r->connection->read->ready) {
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
 }
 
 

@@ -121,7 +121,7 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
         ngx_chat_edge->counters.refused++;
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "chat connect refused: %s", why);
-        return ngx_chat_problem(r, rc, why, 0);
+        return ngx_chat_problem(r, rc, why, rc == CHAT_E_UNAVAILABLE ? 2 : 0);
     }
 
     /* without Redis nobody could be told where this device is */
