@@ -12,6 +12,8 @@
 
 
 #define NGX_CHAT_DRAIN_TICK  100        /* ms */
+#define NGX_CHAT_DRAIN_LAST  1000       /* ms for what a client sent before it
+                                           saw its new welcome              */
 
 
 static ngx_msec_t
@@ -32,6 +34,26 @@ ngx_chat_drain_spread(void)
     drain = ngx_chat_edge->conf->drain;
 
     return drain - ngx_min(drain / 3, 10000) - ngx_chat_drain_grace();
+}
+
+
+/* How long a close frame may wait for its answer: not beyond the end. */
+
+ngx_msec_t
+ngx_chat_drain_linger(void)
+{
+    ngx_msec_int_t    left;
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+
+    if (edge->drain_until == 0) {
+        return NGX_CHAT_LINGER;
+    }
+
+    left = edge->drain_until - ngx_current_msec;
+
+    return ngx_max(ngx_min(left, NGX_CHAT_LINGER), 1);
 }
 
 
@@ -87,7 +109,7 @@ ngx_chat_drain_session(ngx_chat_session_t *s)
 void
 ngx_chat_drain_handler(ngx_event_t *ev)
 {
-    ngx_msec_t           grace;
+    ngx_msec_t           grace, last;
     ngx_uint_t           over;
     ngx_queue_t         *q, *next;
     ngx_msec_int_t       late;
@@ -96,9 +118,11 @@ ngx_chat_drain_handler(ngx_event_t *ev)
 
     edge = ev->data;
     grace = ngx_chat_drain_grace();
-    over = (ngx_msec_int_t) (ngx_current_msec + NGX_CHAT_LINGER
+    last = ngx_min(grace, NGX_CHAT_DRAIN_LAST);
+    over = (ngx_msec_int_t) (ngx_current_msec
+                             + ngx_min(edge->conf->drain / 4, NGX_CHAT_LINGER)
                              - edge->drain_until)
-           > 0;
+           >= 0;
 
     for (q = ngx_queue_head(&edge->heard);
          q != ngx_queue_sentinel(&edge->heard);
@@ -113,11 +137,11 @@ ngx_chat_drain_handler(ngx_event_t *ev)
 
         late = ngx_current_msec - s->drain_at;
 
-        /* connected anew: what it still sends here comes before its new
+        /* connected anew: what it still sends here it sends before its new
          * welcome, and a moment is enough for it */
-        if (s->superseded && late < (ngx_msec_int_t) grace) {
-            s->drain_at = ngx_current_msec - grace;
-            continue;
+        if (s->superseded && late < (ngx_msec_int_t) (grace - last)) {
+            s->drain_at = ngx_current_msec - (grace - last);
+            late = grace - last;
         }
 
         if (!over && late < (ngx_msec_int_t) grace) {

@@ -214,7 +214,7 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
     s->state = NGX_CHAT_CLOSING;
 
     /* the limit of the goodbye */
-    ngx_add_timer(s->connection->write, NGX_CHAT_LINGER);
+    ngx_add_timer(s->connection->write, ngx_chat_drain_linger());
     ngx_chat_write_flush(s);
 }
 

@@ -334,6 +334,7 @@ ngx_chat_write_handler(ngx_event_t *wev)
     }
 
     if (wev->timedout) {
+        c->timedout = 1;        /* TLS does not say goodbye once more */
         ngx_chat_session_destroy(s, NULL);
         return;
     }
