@@ -5,10 +5,12 @@
  * order:
  *
  * message_worker.c  the loop: read, process, publish, acknowledge
- * message_shard.c   which shards are ours: locks, epochs, heartbeat, fencing
+ * message_shard.c   which shards are ours: locks, epochs, fair share, fencing
+ * message_beat.c    heartbeats
  * message_stream.c  events out of Redis Streams, and out of them for good
  * message_reclaim.c what a dead owner, or we, left unfinished
- * message_batch.c   many events, one transaction; order of effects
+ * message_batch.c   what becomes of a batch: order of effects, poison
+ * message_try.c     many events, one transaction
  * message_round.c   what of a batch can be written at once
  * message_chat.c    the cache of chats with their members
  * message_append.c  entries of a batch become one statement
@@ -102,7 +104,7 @@ struct message_s {
     struct message_held_s  *held;   /* for an answer if the database stays
                                        away, message_away.c                 */
     size_t                nheld;
-    struct message_seen_s  *seen;   /* heartbeats, message_shard.c          */
+    struct message_seen_s  *seen;   /* heartbeats, message_beat.c           */
 };
 
 /* --------------------------------------------------- redis, message_redis.c */
@@ -121,12 +123,23 @@ int message_redis_settle(message_t *m);
 /* Heartbeat, fair share, taking and releasing, strays, when it is time; with
  * nothing in hand. -1: the database or Redis was lost. */
 int message_shard_tick(message_t *m);
-/* The heartbeat alone, between the batches of a large read. */
-int message_shard_beat(message_t *m);
 /* The locks are gone, or go. */
 void message_shard_drop_all(message_t *m);
 void message_shard_leave(message_t *m);
 uint64_t message_shard_mask(const message_t *m);
+
+/* ---------------------------------------------- heartbeats, message_beat.c */
+
+#define MESSAGE_DEAD_MS  3000
+
+/* Ours, and, when `look`, what the others do: m->alive. -1: Redis was lost. */
+int message_beat(message_t *m, int look);
+/* Ours, when it is time: for those who are long at work. */
+int message_beat_again(message_t *m);
+void message_beat_end(message_t *m);
+void message_beat_free(message_t *m);
+int message_beat_silent(message_t *m, const char *id);
+int message_beat_others(message_t *m);
 
 /* ------------------------------------------------ streams, message_stream.c */
 
@@ -171,10 +184,19 @@ int message_reclaim(message_t *m);
 unsigned message_rounds(message_item_t *items, size_t n);
 const chat_str_t *message_item_id(const message_item_t *item);
 
-/* ------------------------------------------------- batches, message_batch.c */
+/* ----------------------------------------------------- tries, message_try.c */
 
 message_batch_t *message_batch_new(void);
 void message_batch_free(message_batch_t **b);
+
+/* The transaction of n events. OK: committed, and what is to be told is
+ * gathered. Else nothing is gathered, and nothing was committed unless it is
+ * AWAY and message_committing(). */
+store_e message_try(message_t *m, message_item_t *items, size_t n);
+int message_committing(const message_t *m);
+int message_type_known(unsigned type);
+
+/* ------------------------------------------------- batches, message_batch.c */
 
 /* Everything for n events: transaction, publishing, acknowledging; poisonous
  * ones are found and set aside. RETRY: the database or Redis was lost, all of

@@ -1,7 +1,7 @@
 /*
  * message_append.c: entries are written, and the cache proved by it.
  *
- * Called from message_batch.c for the sends of a round and from on_*.c for
+ * Called from message_try.c for the sends of a round and from on_*.c for
  * what a change leaves in the log; hands to store_chat_append.c.
  */
 

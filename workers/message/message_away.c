@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
-#include "chat_keys.h"
 #include "on.h"
 
 #define MESSAGE_AWAY_BLOCK  100
@@ -25,7 +22,6 @@ struct message_held_s {
     size_t     len;
 };
 
-static int message_away_others(message_t *m);
 static void message_away_held(message_t *m);
 static void message_away_refuse(message_t *m, message_item_t *items,
     size_t n);
@@ -72,19 +68,13 @@ message_store_open(message_t *m)
 void
 message_store_lost(message_t *m)
 {
-    redisReply  *reply;
-
     store_chat_close(m->store);
     message_shard_drop_all(m);
 
     m->away_at = worker_mono_ms();
     m->connect_at = 0;
 
-    if (m->redis != NULL && message_redis_settle(m) == 0) {
-        reply = redisCommand(m->redis, "ZREM " CHAT_KEY_WORKERS " %s",
-                             "message", m->worker->id);
-        freeReplyObject(reply);
-    }
+    message_beat_end(m);
 }
 
 
@@ -98,7 +88,7 @@ message_away(message_t *m)
         return;
     }
 
-    if (message_away_others(m)) {
+    if (message_beat_others(m)) {
         message_hold_none(m);
         worker_sleep(MESSAGE_AWAY_BLOCK);
         return;
@@ -106,7 +96,9 @@ message_away(message_t *m)
 
     message_away_held(m);
 
-    if (m->redis == NULL || message_stream_read(m, UINT64_MAX, MESSAGE_AWAY_BLOCK, &read) != 0) {
+    if (m->redis == NULL
+        || message_stream_read(m, UINT64_MAX, MESSAGE_AWAY_BLOCK, &read) != 0)
+    {
         return;
     }
 
@@ -217,32 +209,6 @@ message_away_refuse(message_t *m, message_item_t *items, size_t n)
 
     message_stream_ack(m, items, n);
     (void) message_redis_settle(m);
-}
-
-
-/* Whether others have a heartbeat; also when Redis does not say. */
-
-static int
-message_away_others(message_t *m)
-{
-    int          n;
-    redisReply  *reply;
-
-    if (message_redis_settle(m) != 0) {
-        return 1;
-    }
-
-    reply = redisCommand(m->redis, "ZCOUNT " CHAT_KEY_WORKERS " %lld +inf",
-                         "message", (long long) worker_ms() - 3000);
-    if (reply == NULL) {
-        (void) message_redis_lost(m, "ZCOUNT");
-        return 1;
-    }
-
-    n = reply->type == REDIS_REPLY_INTEGER ? (int) reply->integer : 1;
-    freeReplyObject(reply);
-
-    return n;
 }
 
 

@@ -1,7 +1,7 @@
 /*
  * message_chat.c: see message_chat.h.
  *
- * Called from message_batch.c and on_*.c; pure memory.
+ * Called from message_try.c and on_*.c; pure memory.
  */
 
 #include <stdlib.h>

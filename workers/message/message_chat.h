@@ -1,7 +1,7 @@
 /*
  * message_chat.h: the cache of chats with their members.
  *
- * Called from message_batch.c (fills, drops) and on_*.c (asks, changes after
+ * Called from message_try.c (fills, drops) and on_*.c (asks, changes after
  * the statement that changed the same in the database). The owner of a shard
  * is the only writer of its chats, so what is here is true; the proof is
  * members_version, which every send gets back from its UPDATE. After a

@@ -86,7 +86,7 @@ message_reclaim_shard(message_t *m, unsigned shard)
         rc = message_reclaim_page(m, shard, reply);
         freeReplyObject(reply);
 
-        if (rc != 0 || message_shard_beat(m) != 0) {
+        if (rc != 0 || message_beat_again(m) != 0) {
             return -1;
         }
     }
@@ -205,7 +205,7 @@ message_reclaim_run(message_t *m, message_item_t *items, size_t n)
             return -1;
         }
 
-        if (message_shard_beat(m) != 0) {
+        if (message_beat_again(m) != 0) {
             return -1;
         }
     }

@@ -1,7 +1,7 @@
 /*
  * message_round.c: what of a batch can be written at once.
  *
- * Called from message_batch.c; pure. A round appends any number of sends, to
+ * Called from message_try.c; pure. A round appends any number of sends, to
  * any chats, in one statement. A chat's events keep their order, so a change
  * of a chat is a round of its own for that chat, and what comes behind it is
  * in a later one; so is a send that repeats another of the round, which the

@@ -16,31 +16,10 @@
 #include "chat_keys.h"
 #include "message.h"
 
-#define MESSAGE_BEAT_MS    500
-#define MESSAGE_DEAD_MS    3000
 #define MESSAGE_TAKE_MS    200      /* between looks for free shards        */
 #define MESSAGE_STRAY_MS   1000
-#define MESSAGE_FORGET_MS  60000    /* heartbeats older than this are
-                                       deleted                              */
 #define MESSAGE_PAUSE_MS   1000     /* a longer turn: were we stopped?      */
-#define MESSAGE_SEEN_MAX   1024
 
-#define MESSAGE_WORKERS    "workers:message"    /* CHAT_KEY_WORKERS         */
-
-/* What we know of another worker. Its clock may be wrong, so dead is who has
- * not moved its heartbeat for three seconds of ours. */
-struct message_seen_s {
-    char     id[64];
-    int64_t  score;
-    int64_t  moved_at;              /* monotonic, when the score changed    */
-    int      moved;                 /* we saw it change                     */
-    struct message_seen_s  *next;
-};
-
-static int message_shard_heartbeat(message_t *m, int look);
-static void message_shard_look(message_t *m, const redisReply *list);
-static struct message_seen_s *message_shard_seen(message_t *m,
-    const char *id);
 static int message_shard_share(const message_t *m);
 static int message_shard_take(message_t *m, unsigned share);
 static int message_shard_release(message_t *m, unsigned share);
@@ -79,7 +58,7 @@ message_shard_tick(message_t *m)
         return message_redis_lost(m, "EVAL");
     }
 
-    if (now >= m->beat_at && message_shard_heartbeat(m, 1) != 0) {
+    if (now >= m->beat_at && message_beat(m, 1) != 0) {
         return -1;
     }
 
@@ -115,17 +94,6 @@ message_shard_tick(message_t *m)
 }
 
 
-int
-message_shard_beat(message_t *m)
-{
-    if (worker_mono_ms() < m->beat_at) {
-        return 0;
-    }
-
-    return message_redis_settle(m) != 0 ? -1 : message_shard_heartbeat(m, 0);
-}
-
-
 void
 message_shard_drop_all(message_t *m)
 {
@@ -150,9 +118,6 @@ message_shard_drop_all(message_t *m)
 void
 message_shard_leave(message_t *m)
 {
-    redisReply             *reply;
-    struct message_seen_s  *seen;
-
     if (m->redis != NULL) {
         (void) message_redis_settle(m);
     }
@@ -160,17 +125,8 @@ message_shard_leave(message_t *m)
     store_chat_close(m->store);
     message_shard_drop_all(m);
 
-    if (m->redis != NULL) {
-        reply = redisCommand(m->redis, "ZREM " MESSAGE_WORKERS " %s",
-                             m->worker->id);
-        freeReplyObject(reply);
-    }
-
-    while (m->seen != NULL) {
-        seen = m->seen;
-        m->seen = seen->next;
-        free(seen);
-    }
+    message_beat_end(m);
+    message_beat_free(m);
 }
 
 
@@ -187,113 +143,6 @@ message_shard_mask(const message_t *m)
     }
 
     return mask;
-}
-
-
-static int
-message_shard_heartbeat(message_t *m, int look)
-{
-    int64_t      now;
-    redisReply  *reply;
-
-    now = worker_ms();
-    m->beat_at = worker_mono_ms() + MESSAGE_BEAT_MS;
-
-    reply = redisCommand(m->redis, "ZADD " MESSAGE_WORKERS " %lld %s",
-                         (long long) now, m->worker->id);
-    if (reply == NULL) {
-        return message_redis_lost(m, "ZADD");
-    }
-
-    freeReplyObject(reply);
-
-    if (!look) {
-        return 0;
-    }
-
-    reply = redisCommand(m->redis, "ZREMRANGEBYSCORE " MESSAGE_WORKERS
-                         " -inf (%lld", (long long) now - MESSAGE_FORGET_MS);
-    freeReplyObject(reply);
-
-    reply = redisCommand(m->redis, "ZRANGE " MESSAGE_WORKERS
-                         " 0 %d WITHSCORES", MESSAGE_SEEN_MAX);
-    if (reply == NULL) {
-        return message_redis_lost(m, "ZRANGE");
-    }
-
-    if (reply->type == REDIS_REPLY_ARRAY) {
-        message_shard_look(m, reply);
-    }
-
-    freeReplyObject(reply);
-
-    return 0;
-}
-
-
-static void
-message_shard_look(message_t *m, const redisReply *list)
-{
-    size_t                  i;
-    int64_t                 now, score;
-    struct message_seen_s  *seen, **link;
-
-    now = worker_mono_ms();
-    m->alive = 0;
-
-    for (i = 0; i + 1 < list->elements; i += 2) {
-        seen = message_shard_seen(m, list->element[i]->str);
-        score = strtoll(list->element[i + 1]->str, NULL, 10);
-
-        if (seen->score != score) {
-            seen->moved = seen->score != 0;
-            seen->moved_at = now;
-            seen->score = score;
-        }
-
-        /* until we have seen it move it is judged by its own clock */
-        if (now - seen->moved_at < MESSAGE_DEAD_MS
-            && (seen->moved || worker_ms() - score < MESSAGE_DEAD_MS))
-        {
-            m->alive++;
-        }
-    }
-
-    for (link = &m->seen; *link != NULL; /* void */ ) {
-        seen = *link;
-
-        if (now - seen->moved_at > MESSAGE_FORGET_MS) {
-            *link = seen->next;
-            free(seen);
-            continue;
-        }
-
-        link = &seen->next;
-    }
-}
-
-
-/* A worker that we hear of for the first time, be it as the holder of a lock,
- * is given three seconds to show a heartbeat: Redis may have been emptied. */
-
-static struct message_seen_s *
-message_shard_seen(message_t *m, const char *id)
-{
-    struct message_seen_s  *seen;
-
-    for (seen = m->seen; seen != NULL; seen = seen->next) {
-        if (strcmp(seen->id, id) == 0) {
-            return seen;
-        }
-    }
-
-    seen = worker_calloc(1, sizeof(*seen));
-    (void) snprintf(seen->id, sizeof(seen->id), "%s", id);
-    seen->moved_at = worker_mono_ms();
-    seen->next = m->seen;
-    m->seen = seen;
-
-    return seen;
 }
 
 
@@ -388,27 +237,19 @@ message_shard_release(message_t *m, unsigned share)
 static int
 message_shard_fence(message_t *m)
 {
-    int64_t                  now;
-    size_t                   i, n;
-    store_shard_holder_t     holders[CHAT_SHARDS];
-    struct message_seen_s   *seen;
+    size_t                i, n;
+    store_shard_holder_t  holders[CHAT_SHARDS];
 
     if (store_shard_holders(m->store, holders, &n) != STORE_OK) {
         message_store_lost(m);
         return -1;
     }
 
-    now = worker_mono_ms();
-
     for (i = 0; i < n; i++) {
 
-        if (strcmp(holders[i].worker, m->worker->id) == 0) {
-            continue;
-        }
-
-        seen = message_shard_seen(m, holders[i].worker);
-
-        if (now - seen->moved_at <= MESSAGE_DEAD_MS) {
+        if (strcmp(holders[i].worker, m->worker->id) == 0
+            || !message_beat_silent(m, holders[i].worker))
+        {
             continue;
         }
 

@@ -107,7 +107,7 @@ message_read_process(message_t *m, message_read_t *read)
         n = read->n - i < max ? read->n - i : max;
 
         if (message_process(m, &read->items[i], n) != MESSAGE_DONE
-            || message_shard_beat(m) != 0)
+            || message_beat_again(m) != 0)
         {
             if (m->away_at != 0 && i + n < read->n) {
                 message_hold(m, &read->items[i + n], read->n - i - n);

@@ -1,7 +1,7 @@
 /*
  * on.h: one event type a file.
  *
- * Called from message_batch.c inside the batch's transaction. A handler checks
+ * Called from message_try.c inside the batch's transaction. A handler checks
  * whether the event may be, writes through store_*, changes the cache in
  * message_chat.h the same way, and gathers with fanout_* who is told what. It
  * knows neither libpq nor hiredis. It may be called again for the same event:

@@ -304,5 +304,5 @@ on_again(message_t *m, message_item_t *it)
                      0, CHAT_REC_F_REDO);
     }
 
-    return rc;
+    return rc == STORE_NONE ? STORE_OK : rc;
 }

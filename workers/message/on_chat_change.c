@@ -1,7 +1,7 @@
 /*
  * on_chat_change.c: PATCH /chats/{chatId}, the title of a group.
  *
- * Called from message_batch.c. By the owner and admins.
+ * Called from message_try.c. By the owner and admins.
  */
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * on_chat_create.c: POST /chats.
  *
- * Called from message_batch.c. The id comes with the event: of a direct chat
+ * Called from message_try.c. The id comes with the event: of a direct chat
  * it is made of its two users, so who opens it second meets the first's. A new
  * chat has no entries; its members learn of it by chat_added.
  */

@@ -2,7 +2,7 @@
  * on_chat_leave.c: DELETE /chats/{chatId}: a group is left, a direct chat goes
  * off the list until its next entry.
  *
- * Called from message_batch.c. An owner who leaves passes the group on to the
+ * Called from message_try.c. An owner who leaves passes the group on to the
  * admin who has been there longest, else to the member who has.
  */
 

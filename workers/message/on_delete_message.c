@@ -1,7 +1,7 @@
 /*
  * on_delete_message.c: delete_message, by who sent it or an admin of a group.
  *
- * Called from message_batch.c. The content goes from the database; the place,
+ * Called from message_try.c. The content goes from the database; the place,
  * the digest and the message id stay.
  */
 

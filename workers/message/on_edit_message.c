@@ -1,7 +1,7 @@
 /*
  * on_edit_message.c: edit_message, by who sent it.
  *
- * Called from message_batch.c. The message shows its new content from now on;
+ * Called from message_try.c. The message shows its new content from now on;
  * the `edit` entry stands beside it.
  */
 

@@ -1,7 +1,7 @@
 /*
  * on_marks.c: delivered and read.
  *
- * Called from message_batch.c once a batch, after everything else in it. Marks
+ * Called from message_try.c once a batch, after everything else in it. Marks
  * only rise: of all that came for a device and chat the highest counts, one
  * statement writes what rose, and one receipt a user and chat tells it.
  */

@@ -1,7 +1,7 @@
 /*
  * on_member_change.c: PATCH /chats/{chatId}/members/{userId}, a role.
  *
- * Called from message_batch.c. By the owner alone. There is one owner: who
+ * Called from message_try.c. By the owner alone. There is one owner: who
  * makes another one becomes an admin.
  */
 

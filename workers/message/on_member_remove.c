@@ -1,7 +1,7 @@
 /*
  * on_member_remove.c: DELETE /chats/{chatId}/members/{userId}.
  *
- * Called from message_batch.c; hands to on_depart(). The owner removes
+ * Called from message_try.c; hands to on_depart(). The owner removes
  * anybody, admins remove members, everybody may go.
  */
 

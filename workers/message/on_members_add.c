@@ -1,7 +1,7 @@
 /*
  * on_members_add.c: POST /chats/{chatId}/members.
  *
- * Called from message_batch.c. By the owner and admins of a group. One
+ * Called from message_try.c. By the owner and admins of a group. One
  * member_added entry each; before it the new member's devices get chat_added.
  */
 

@@ -2,7 +2,7 @@
  * on_react.c: react. The last reaction of a user to a message counts; an
  * empty emoji takes it back.
  *
- * Called from message_batch.c.
+ * Called from message_try.c.
  */
 
 #include "on.h"

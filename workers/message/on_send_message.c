@@ -1,7 +1,7 @@
 /*
  * on_send_message.c: send_message, POST /chats/{chatId}/messages.
  *
- * Called from message_batch.c: first the checks, event by event, then all that
+ * Called from message_try.c: first the checks, event by event, then all that
  * passed are written in one statement, then each is told what became of it.
  * Whether it is a repeat is decided by that statement and by nothing before.
  */

@@ -1,7 +1,7 @@
 /*
  * on_typing.c: typing. Told to the other members, written nowhere.
  *
- * Called from message_batch.c.
+ * Called from message_try.c.
  */
 
 #include "on.h"

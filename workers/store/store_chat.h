@@ -16,9 +16,10 @@
  * store_chat_own.c      a chat as one member sees it
  * store_chat_key.c      answers to POSTs with an Idempotency-Key
  *
- * Everything but the shards happens inside a transaction, which the first
- * call that writes opens and store_chat_commit() ends. Ids and seqs are uint64_t, 0 when
- * absent. What is called borrowed lives until the next call.
+ * What changes a chat or its members happens inside a transaction, which the
+ * first call opens and store_chat_commit() ends. Reads, marks and appends that
+ * stand alone are part of it when it is open and open none. Ids and seqs are
+ * uint64_t, 0 when absent. What is called borrowed lives until the next call.
  */
 
 #ifndef STORE_CHAT_H

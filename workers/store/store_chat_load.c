@@ -90,7 +90,7 @@ store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
     store_args_scalar_uuid(a, id);
     store_args_scalar_i64(a, seq);
 
-    rc = store_chat_exec(st, &store_chat_entry_stmt, &res);
+    rc = store_chat_exec_alone(st, &store_chat_entry_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }

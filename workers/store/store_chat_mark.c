@@ -64,5 +64,5 @@ store_chat_marks(store_chat_t *st, const store_mark_t *marks, size_t n)
 
 #undef EACH
 
-    return store_chat_exec(st, &store_chat_marks_stmt, &res);
+    return store_chat_exec_alone(st, &store_chat_marks_stmt, &res);
 }
