@@ -406,22 +406,25 @@ fanout_bury_edge(fanout_t *f, uint64_t id)
 
         for (i = 0; i < route->n; i++) {
 
-            if (route->sessions[i].edge != id) {
-                continue;
+            if (route->sessions[i].edge == id) {
+                (void) redisAppendCommand(f->redis, "EVAL %s 1 "
+                                          CHAT_KEY_ROUTE " %" PRIu64
+                                          " %016" PRIx64 ":%" PRIu64,
+                                          fanout_bury_script, route->user,
+                                          route->sessions[i].device, id,
+                                          route->sessions[i].session);
+                n++;
             }
-
-            reply = redisCommand(f->redis, "EVAL %s 1 " CHAT_KEY_ROUTE " %"
-                                 PRIu64 " %016" PRIx64 ":%" PRIu64,
-                                 fanout_bury_script, route->user,
-                                 route->sessions[i].device, id,
-                                 route->sessions[i].session);
-
-            if (reply == NULL) {
-                return -1;
-            }
-
-            freeReplyObject(reply);
         }
+    }
+
+    for ( /* void */ ; n > 0; n--) {
+
+        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
+            return -1;
+        }
+
+        freeReplyObject(reply);
     }
 
     HASH_FIND(hh, f->edges, &id, sizeof(id), edge);
