@@ -349,6 +349,12 @@ ngx_chat_deliver_repeat(chat_rec_t *rec)
     }
 
     hash = ngx_chat_flight_hash(rec->chat, &rec->message_id);
+
+    /* the entry came again before this (REDO), and has been the answer */
+    if (ngx_chat_flight_find(s, hash) == NGX_CHAT_FLIGHT_NONE) {
+        return;
+    }
+
     k = ngx_chat_table_find(&s->table, rec->chat);
 
     if (k != NULL && !(k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS))
@@ -398,6 +404,7 @@ static void
 ngx_chat_deliver_notice(chat_rec_t *rec)
 {
     size_t               i;
+    ngx_uint_t           chats;
     const uint8_t       *p;
     chat_target_t        target;
     ngx_chat_frame_t    *f;
@@ -407,6 +414,12 @@ ngx_chat_deliver_notice(chat_rec_t *rec)
     if (f == NULL) {
         return;
     }
+
+    /* chat_added, chat_removed: with whom a user shares a chat has changed */
+    chats = rec->frame.len >= sizeof("{\"type\":\"chat_") - 1
+            && ngx_memcmp(rec->frame.data, "{\"type\":\"chat_",
+                          sizeof("{\"type\":\"chat_") - 1)
+               == 0;
 
     p = rec->items;
 
@@ -420,6 +433,10 @@ ngx_chat_deliver_notice(chat_rec_t *rec)
                 || s->device == rec->device)
             {
                 continue;
+            }
+
+            if (chats) {
+                ngx_chat_presence_chats(s);
             }
 
             if (ngx_chat_write(s, f) != NGX_OK) {
