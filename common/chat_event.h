@@ -49,7 +49,9 @@ typedef enum {
     CHAT_EV_WATCH,              /* `user` follows them on `session`: answer
                                    how they are, and tell this edge when it
                                    changes                                  */
-    CHAT_EV_UNWATCH             /* nobody on this edge follows them          */
+    CHAT_EV_UNWATCH,            /* nobody on this edge follows them          */
+    CHAT_EV_LOOK                /* their status or privacy has changed: tell
+                                   who watches; edge is 0                   */
 } chat_event_e;
 
 #define CHAT_EV_F_REST  0x01    /* answered by CHAT_REC_HTTP; `session` is the

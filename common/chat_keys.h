@@ -32,8 +32,8 @@
 #define CHAT_KEY_EDGE_USERS "presence.edge:%016" PRIx64
 
 /* an edge looks again at who its sessions follow; without it a watch ends (s) */
-#define CHAT_WATCH_AGAIN    120
-#define CHAT_WATCH_TTL      600
+#define CHAT_WATCH_AGAIN    300
+#define CHAT_WATCH_TTL      900
 
 /* route:{user} is a hash: device -> "<edge hex 16>:<session decimal>" */
 #define CHAT_KEY_ROUTE      "route:{%" PRIu64 "}"

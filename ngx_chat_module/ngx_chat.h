@@ -551,6 +551,7 @@ void ngx_chat_presence_subscribe(ngx_chat_session_t *s,
 void ngx_chat_presence_unsubscribe(ngx_chat_session_t *s,
     chat_frame_t *frame);
 void ngx_chat_presence_deliver(chat_rec_t *rec);
+void ngx_chat_presence_chats(ngx_chat_session_t *s);
 void ngx_chat_presence_all(void);
 void ngx_chat_presence_tick(void);
 

@@ -150,6 +150,17 @@ ngx_chat_presence_deliver(chat_rec_t *rec)
 }
 
 
+/* The session's user is in a chat more, or less: it may know others now. */
+
+void
+ngx_chat_presence_chats(ngx_chat_session_t *s)
+{
+    if (s->follows != NULL) {
+        s->follows->again_at = ngx_current_msec;
+    }
+}
+
+
 /* News may have been lost: every session asks again, spread over time. */
 
 void

@@ -93,6 +93,7 @@ extern const worker_role_t  worker_role_api;        /* api/     */
 extern const worker_role_t  worker_role_sync;       /* sync/    */
 
 /* Every role this program knows, NULL behind the last; and how
+extern const worker_role_t  worker_role_presence;   /* presence/ */
  * many processes of it the configuration asks for. */
 extern const worker_role_t *const  worker_roles[];
 int worker_role_count(const worker_role_t *role, const worker_conf_t *conf);

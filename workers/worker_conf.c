@@ -57,7 +57,7 @@ static const worker_conf_key_t  worker_conf_keys[] = {
     NUMBER(n_api, 1, 0, 64),
     NUMBER(n_sync, 1, 0, 64),
     NUMBER(n_push, 0, 0, 64),
-    NUMBER(n_presence, 0, 0, 64),
+    NUMBER(n_presence, 1, 0, 64),
 };
 
 #define WORKER_CONF_NKEYS                                                     \

@@ -15,6 +15,7 @@ const worker_role_t *const  worker_roles[] = {
     &worker_role_message,
     &worker_role_sync,
     &worker_role_api,
+    &worker_role_presence,
     NULL
 };
 

@@ -81,6 +81,7 @@ api_users_me_status(api_req_t *req)
         return;
     }
 
+    (void) fanout_account_look(&req->api->redis, req->user);
     api_users_answer(req);
 }
 
@@ -105,6 +106,7 @@ api_users_me_privacy(api_req_t *req)
         return;
     }
 
+    (void) fanout_account_look(&req->api->redis, req->user);
     api_users_answer(req);
 }
 

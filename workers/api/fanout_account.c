@@ -10,6 +10,7 @@
 #include <hiredis/hiredis.h>
 
 #include "chat_batch.h"
+#include "chat_event.h"
 #include "chat_keys.h"
 #include "fanout_account.h"
 
@@ -160,6 +161,41 @@ fanout_account_trim(fanout_account_t *f, int64_t now)
 
     reply = fanout_account_ask(f, "ZREMRANGEBYSCORE " CHAT_KEY_REVOKED
                                " -inf %s", score);
+    if (reply != NULL) {
+        freeReplyObject(reply);
+        rc = 0;
+    }
+
+    pthread_mutex_unlock(&f->lock);
+
+    return rc;
+}
+
+
+int
+fanout_account_look(fanout_account_t *f, uint64_t user)
+{
+    int            rc;
+    uint8_t        body[CHAT_USER_SIZE], data[512];
+    redisReply    *reply;
+    chat_event_t   ev;
+
+    chat_user_encode(user, body);
+
+    memset(&ev, 0, sizeof(ev));
+    ev.type = CHAT_EV_LOOK;
+    ev.received = worker_ms();
+    ev.body.data = (const char *) body;
+    ev.body.len = sizeof(body);
+
+    chat_event_encode(&ev, data);
+
+    rc = -1;
+    pthread_mutex_lock(&f->lock);
+
+    reply = fanout_account_ask(f, "XADD " CHAT_KEY_PRESENCE " MAXLEN ~ %d * "
+                               CHAT_EVENT_FIELD " %b", CHAT_PRESENCE_KEPT,
+                               data, chat_event_size(&ev));
     if (reply != NULL) {
         freeReplyObject(reply);
         rc = 0;

@@ -51,6 +51,10 @@ int fanout_account_marked(fanout_account_t *f, int *marked_r);
 /* Takes out whose tokens have all expired by now (s since 1970). */
 int fanout_account_trim(fanout_account_t *f, int64_t now);
 
+/* How the user is to others may have changed: who follows it is told. Lost
+ * with Redis; the edges ask again by themselves within minutes. */
+int fanout_account_look(fanout_account_t *f, uint64_t user);
+
 int fanout_account_ping(fanout_account_t *f);
 
 #endif

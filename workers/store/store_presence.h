@@ -1,0 +1,50 @@
+/*
+ * store_presence.h: who may know how a user is, and when it was last seen.
+ *
+ * Called from the presence worker. Who shares a chat is read from chats, the
+ * rest is read from and written to accounts: no statement joins the two.
+ * Callers see neither libpq nor SQL.
+ */
+
+#ifndef STORE_PRESENCE_H
+#define STORE_PRESENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store_result.h"
+
+typedef struct store_presence_s  store_presence_t;
+
+typedef struct {
+    uint64_t  asker;
+    uint64_t  user;
+} store_pair_t;
+
+/* A user as others may see it: `online` when it may be said at all (it has
+ * not chosen to be invisible), last_seen in ms or 0 when nobody may know. No
+ * call for a user that does not exist or is erased. */
+typedef void (*store_presence_pt)(void *ctx, uint64_t user, int online,
+    int64_t last_seen);
+
+/* Both strings are borrowed for the life of the result. Not yet connected. */
+store_presence_t *store_presence_new(const char *dsn, const char *name);
+void store_presence_free(store_presence_t **s);
+
+/* Connects when not connected. STORE_OK or STORE_AWAY. */
+store_e store_presence_connect(store_presence_t *s);
+
+/* shared_r[i] is 1 when both of pairs[i] are members of one chat now, else
+ * 0. */
+store_e store_presence_shared(store_presence_t *s, const store_pair_t *pairs,
+    size_t n, uint8_t *shared_r);
+
+store_e store_presence_users(store_presence_t *s, const uint64_t *users,
+    size_t n, store_presence_pt each, void *ctx);
+
+/* users[i] was last seen at seen[i] (ms). Never moves back; an invisible user
+ * leaves no trace. */
+store_e store_presence_left(store_presence_t *s, const uint64_t *users,
+    const int64_t *seen, size_t n);
+
+#endif
