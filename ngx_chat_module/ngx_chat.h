@@ -212,15 +212,10 @@ typedef enum {
 typedef struct {
     uint64_t            hash;           /* of chat and messageId            */
     uint32_t            since;          /* ngx_current_msec, low bits       */
-    uint32_t            acked;          /* a repeat, answered out of its
-                                           place: a page may still bring it */
+    uint16_t            owed;           /* sends without an answer          */
+    uint16_t            acked;          /* answered out of its place: a page
+                                           may still bring the entry        */
 } ngx_chat_flight_t;
-
-typedef enum {
-    NGX_CHAT_FLIGHT_NONE = 0,
-    NGX_CHAT_FLIGHT_WAITING,
-    NGX_CHAT_FLIGHT_ACKED
-} ngx_chat_flight_e;
 
 struct ngx_chat_session_s {
     ngx_chat_session_t *next_user;      /* in the hash by user              */
@@ -466,9 +461,11 @@ void ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
     ngx_uint_t code);
 
 ngx_int_t ngx_chat_flight_add(ngx_chat_session_t *s, uint64_t hash);
-ngx_chat_flight_e ngx_chat_flight_take(ngx_chat_session_t *s, uint64_t hash);
-ngx_chat_flight_e ngx_chat_flight_find(ngx_chat_session_t *s, uint64_t hash);
-void ngx_chat_flight_acked(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_flight_owed(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_flight_answer(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_flight_answer_early(ngx_chat_session_t *s,
+    uint64_t hash);
+ngx_uint_t ngx_chat_flight_stood(ngx_chat_session_t *s, uint64_t hash);
 ngx_uint_t ngx_chat_flight_waiting(ngx_chat_session_t *s);
 uint64_t ngx_chat_flight_hash(const u_char *chat, chat_str_t *message_id);
 

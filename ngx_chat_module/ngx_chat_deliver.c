@@ -150,9 +150,8 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
 
         if (s != NULL && s->state == NGX_CHAT_OPEN
             && rec->message_id.data != NULL
-            && ngx_chat_flight_find(s, ngx_chat_flight_hash(rec->chat,
-                                                        &rec->message_id))
-               == NGX_CHAT_FLIGHT_WAITING)
+            && ngx_chat_flight_owed(s, ngx_chat_flight_hash(rec->chat,
+                                                        &rec->message_id)))
         {
             ngx_chat_deliver_live(s, rec, &frame, 0);
         }
@@ -209,9 +208,8 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
 
         /* seen; but the sender may still wait for its answer */
         if (rec->device == s->device && rec->message_id.data != NULL
-            && ngx_chat_flight_take(s, ngx_chat_flight_hash(rec->chat,
-                                                        &rec->message_id))
-               == NGX_CHAT_FLIGHT_WAITING)
+            && ngx_chat_flight_answer(s, ngx_chat_flight_hash(rec->chat,
+                                                          &rec->message_id)))
         {
             (void) ngx_chat_deliver_ack(s, rec);
         }
@@ -247,22 +245,20 @@ ngx_int_t
 ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
     ngx_chat_frame_t **frame, ngx_uint_t hidden)
 {
+    uint64_t           hash;
     ngx_int_t          rc;
     ngx_chat_frame_t  *f;
 
     if (rec->device == s->device && rec->message_id.data != NULL) {
 
-        switch (ngx_chat_flight_take(s, ngx_chat_flight_hash(rec->chat,
-                                                         &rec->message_id)))
-        {
-        case NGX_CHAT_FLIGHT_WAITING:
-            return ngx_chat_deliver_ack(s, rec);
+        hash = ngx_chat_flight_hash(rec->chat, &rec->message_id);
 
-        case NGX_CHAT_FLIGHT_ACKED:
+        if (ngx_chat_flight_stood(s, hash)) {
             return NGX_OK;
+        }
 
-        case NGX_CHAT_FLIGHT_NONE:
-            break;
+        if (ngx_chat_flight_answer(s, hash)) {
+            return ngx_chat_deliver_ack(s, rec);
         }
     }
 
@@ -332,13 +328,14 @@ ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
 }
 
 
-/* The answer to a repeat. It is owed at once; should catch-up still bring the
- * entry itself, the ack has stood for it. */
+/* The answer to a repeat, unless the entry that was published beside it has
+ * been one. It is owed at once, also out of its place. */
 
 static void
 ngx_chat_deliver_repeat(chat_rec_t *rec)
 {
     uint64_t             hash;
+    ngx_uint_t           owed;
     ngx_chat_known_t    *k;
     ngx_chat_session_t  *s;
 
@@ -349,23 +346,19 @@ ngx_chat_deliver_repeat(chat_rec_t *rec)
     }
 
     hash = ngx_chat_flight_hash(rec->chat, &rec->message_id);
-
-    /* the entry came again before this (REDO), and has been the answer */
-    if (ngx_chat_flight_find(s, hash) == NGX_CHAT_FLIGHT_NONE) {
-        return;
-    }
-
     k = ngx_chat_table_find(&s->table, rec->chat);
 
     if (k != NULL && !(k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS))
         && rec->seq <= k->last)
     {
-        (void) ngx_chat_flight_take(s, hash);
+        owed = ngx_chat_flight_answer(s, hash);
     } else {
-        ngx_chat_flight_acked(s, hash);
+        owed = ngx_chat_flight_answer_early(s, hash);
     }
 
-    (void) ngx_chat_deliver_ack(s, rec);
+    if (owed) {
+        (void) ngx_chat_deliver_ack(s, rec);
+    }
 }
 
 
@@ -382,8 +375,8 @@ ngx_chat_deliver_frame(chat_rec_t *rec)
     }
 
     if (rec->message_id.data != NULL) {
-        (void) ngx_chat_flight_take(s, ngx_chat_flight_hash(rec->chat,
-                                                        &rec->message_id));
+        (void) ngx_chat_flight_answer(s, ngx_chat_flight_hash(rec->chat,
+                                                          &rec->message_id));
     }
 
     f = ngx_chat_frame_text((u_char *) rec->frame.data, rec->frame.len);

@@ -126,7 +126,7 @@ ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
         return;
     }
 
-    (void) ngx_chat_flight_take(s, hash);
+    (void) ngx_chat_flight_answer(s, hash);
 
 unavailable:
 

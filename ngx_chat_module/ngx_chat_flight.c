@@ -1,9 +1,12 @@
 /*
  * ngx_chat_flight.c: a session's sends that have no answer yet.
  *
- * Called from dispatch (add) and deliver (take). Tells the own entry, which is
- * written as message_ack, from one that the same device sent otherwise. Kept
- * in a pool of its own that exists only while something is in flight.
+ * Called from dispatch (add) and deliver. Tells the own entry, which is written
+ * as message_ack, from one that the same device sent otherwise. A send that is
+ * repeated before its answer came is owed two: a worker may say more often what
+ * became of a message (an ENTRY, and an ACK for the repeat), and each send is
+ * answered once. Kept in a pool of its own that exists only while something is
+ * in flight.
  */
 
 #include "ngx_chat.h"
@@ -11,6 +14,7 @@
 
 #define NGX_CHAT_FLIGHT_OLD  60000      /* ms: the client has sent it again
                                            several times, or is gone        */
+#define NGX_CHAT_FLIGHT_REPEATS  1024   /* answers owed for one messageId   */
 
 
 uint64_t
@@ -27,6 +31,41 @@ ngx_chat_flight_hash(const u_char *chat, chat_str_t *message_id)
 }
 
 
+static ngx_chat_flight_t *
+ngx_chat_flight_find(ngx_chat_session_t *s, uint64_t hash)
+{
+    uint32_t  i;
+
+    for (i = 0; i < s->nflight; i++) {
+        if (s->flight[i].hash == hash) {
+            return &s->flight[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Nothing is owed for it any more, and it will not come. */
+
+static void
+ngx_chat_flight_drop(ngx_chat_session_t *s, ngx_chat_flight_t *flight)
+{
+    if (flight->owed || flight->acked) {
+        return;
+    }
+
+    *flight = s->flight[--s->nflight];
+
+    if (s->nflight == 0) {
+        ngx_destroy_pool(s->flight_pool);
+        s->flight_pool = NULL;
+        s->flight = NULL;
+        s->flight_cap = 0;
+    }
+}
+
+
 /* NGX_DECLINED when too many are in flight. */
 
 ngx_int_t
@@ -36,12 +75,16 @@ ngx_chat_flight_add(ngx_chat_session_t *s, uint64_t hash)
     ngx_pool_t         *pool;
     ngx_chat_flight_t  *flight;
 
-    for (i = 0; i < s->nflight; i++) {
-        if (s->flight[i].hash == hash) {
-            s->flight[i].since = (uint32_t) ngx_current_msec;
-            s->flight[i].acked = 0;
-            return NGX_OK;
+    flight = ngx_chat_flight_find(s, hash);
+
+    if (flight != NULL) {
+        if (flight->owed == NGX_CHAT_FLIGHT_REPEATS) {
+            return NGX_DECLINED;
         }
+
+        flight->since = (uint32_t) ngx_current_msec;
+        flight->owed++;
+        return NGX_OK;
     }
 
     if (s->nflight == NGX_CHAT_FLIGHT_MAX) {
@@ -89,75 +132,87 @@ ngx_chat_flight_add(ngx_chat_session_t *s, uint64_t hash)
         s->flight_cap = cap;
     }
 
-    s->flight[s->nflight].hash = hash;
-    s->flight[s->nflight].since = (uint32_t) ngx_current_msec;
-    s->flight[s->nflight].acked = 0;
-    s->nflight++;
+    flight = &s->flight[s->nflight++];
+    flight->hash = hash;
+    flight->since = (uint32_t) ngx_current_msec;
+    flight->owed = 1;
+    flight->acked = 0;
 
     return NGX_OK;
 }
 
 
-ngx_chat_flight_e
-ngx_chat_flight_find(ngx_chat_session_t *s, uint64_t hash)
+/* 1 when a send waits for its answer. */
+
+ngx_uint_t
+ngx_chat_flight_owed(ngx_chat_session_t *s, uint64_t hash)
 {
-    uint32_t  i;
+    ngx_chat_flight_t  *flight;
 
-    for (i = 0; i < s->nflight; i++) {
-        if (s->flight[i].hash == hash) {
-            return s->flight[i].acked ? NGX_CHAT_FLIGHT_ACKED
-                                      : NGX_CHAT_FLIGHT_WAITING;
-        }
-    }
+    flight = ngx_chat_flight_find(s, hash);
 
-    return NGX_CHAT_FLIGHT_NONE;
+    return flight != NULL && flight->owed;
 }
 
 
-/* What it was; it is in flight no longer. */
+/* 1 when a send waited for the answer that the caller now writes. */
 
-ngx_chat_flight_e
-ngx_chat_flight_take(ngx_chat_session_t *s, uint64_t hash)
+ngx_uint_t
+ngx_chat_flight_answer(ngx_chat_session_t *s, uint64_t hash)
 {
-    uint32_t           i;
-    ngx_chat_flight_e  was;
+    ngx_chat_flight_t  *flight;
 
-    for (i = 0; i < s->nflight; i++) {
+    flight = ngx_chat_flight_find(s, hash);
 
-        if (s->flight[i].hash != hash) {
-            continue;
-        }
-
-        was = s->flight[i].acked ? NGX_CHAT_FLIGHT_ACKED
-                                 : NGX_CHAT_FLIGHT_WAITING;
-
-        s->flight[i] = s->flight[--s->nflight];
-
-        if (s->nflight == 0) {
-            ngx_destroy_pool(s->flight_pool);
-            s->flight_pool = NULL;
-            s->flight = NULL;
-            s->flight_cap = 0;
-        }
-
-        return was;
+    if (flight == NULL || flight->owed == 0) {
+        return 0;
     }
 
-    return NGX_CHAT_FLIGHT_NONE;
+    flight->owed--;
+    ngx_chat_flight_drop(s, flight);
+
+    return 1;
 }
 
 
-void
-ngx_chat_flight_acked(ngx_chat_session_t *s, uint64_t hash)
-{
-    uint32_t  i;
+/* As above, for an answer that comes out of its place: should a page bring the
+ * entry itself, the ack has stood for it. */
 
-    for (i = 0; i < s->nflight; i++) {
-        if (s->flight[i].hash == hash) {
-            s->flight[i].acked = 1;
-            return;
-        }
+ngx_uint_t
+ngx_chat_flight_answer_early(ngx_chat_session_t *s, uint64_t hash)
+{
+    ngx_chat_flight_t  *flight;
+
+    flight = ngx_chat_flight_find(s, hash);
+
+    if (flight == NULL || flight->owed == 0) {
+        return 0;
     }
+
+    flight->owed--;
+    flight->acked = 1;
+
+    return 1;
+}
+
+
+/* 1 when the entry that has its place now was acknowledged before. */
+
+ngx_uint_t
+ngx_chat_flight_stood(ngx_chat_session_t *s, uint64_t hash)
+{
+    ngx_chat_flight_t  *flight;
+
+    flight = ngx_chat_flight_find(s, hash);
+
+    if (flight == NULL || !flight->acked) {
+        return 0;
+    }
+
+    flight->acked = 0;
+    ngx_chat_flight_drop(s, flight);
+
+    return 1;
 }
 
 
@@ -170,7 +225,7 @@ ngx_chat_flight_waiting(ngx_chat_session_t *s)
     ngx_uint_t  n;
 
     for (i = 0, n = 0; i < s->nflight; i++) {
-        n += !s->flight[i].acked;
+        n += (s->flight[i].owed != 0);
     }
 
     return n;

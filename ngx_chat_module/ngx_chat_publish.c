@@ -181,7 +181,7 @@ ngx_chat_publish_reply(redisAsyncContext *ac, void *reply, void *data)
 
     s = ngx_chat_session_find(pending->session);
 
-    if (s != NULL && ngx_chat_flight_take(s, pending->hash)) {
+    if (s != NULL && ngx_chat_flight_answer(s, pending->hash)) {
         message_id.data = (char *) pending->message_id;
         message_id.len = pending->message_id_len;
         chat_id_print(pending->chat, text);
