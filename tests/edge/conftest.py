@@ -6,11 +6,13 @@ import pathlib
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-for path in (HERE, HERE.parent, HERE.parent / "contract"):
+for path in (HERE, HERE.parent, HERE.parent / "contract",
+             HERE.parent / "workers"):
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
 
 from edge import Edge  # noqa: E402
+from played import Played  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +27,8 @@ def ws(edge):
     with edge.connect() as socket:
         assert socket.message()["type"] == "welcome"
         yield socket
+
+
+@pytest.fixture
+def w(edge):
+    return Played(edge)

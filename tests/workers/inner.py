@@ -14,6 +14,8 @@ EVENTS = {"SEND": 1, "EDIT": 2, "DELETE": 3, "REACT": 4, "MARKS": 5,
           "MEMBERS_ADD": 10, "MEMBER_CHANGE": 11, "MEMBER_REMOVE": 12,
           "SYNC_LIST": 32, "SYNC_PAGE": 33}
 
+EVENT_OF = {number: name for name, number in EVENTS.items()}
+
 F_REST = 1
 ABSENT = 0xffffffff
 NO_CHAT = uuid.UUID(int=0)
@@ -38,6 +40,36 @@ def event(kind, flags=0, edge=1, session=1, user=0, device=0, received=None,
     return out + b"".join(v or b"" for v in values)
 
 
+def parse(data):
+    """One event, as a worker reads it. `body` of marks and wants is a list of
+    tuples."""
+    (version, kind, flags, _, edge, session, user, device, received, chat,
+     seq, reply_to, expires_in) = struct.unpack_from("<BBBBQQQQq16sQQQ", data)
+    assert version == 1
+    ev = types.SimpleNamespace(
+        type=EVENT_OF[kind], flags=flags, edge=edge, session=session,
+        user=user, device=device, received=received,
+        chat=uuid.UUID(bytes=chat), seq=seq, reply_to=reply_to,
+        expires_in=expires_in)
+    pos = struct.calcsize("<BBBBQQQQq16sQQQ")
+    lengths = struct.unpack_from("<6I", data, pos)
+    pos += 24
+    for name, n in zip(STRINGS, lengths):
+        value = None
+        if n != ABSENT:
+            value, pos = data[pos:pos + n], pos + n
+        setattr(ev, name, value.decode() if value is not None
+                and name != "body" else value)
+    if ev.type in ("SYNC_LIST", "SYNC_PAGE"):
+        ev.body = [(uuid.UUID(bytes=chat), after, to) for chat, after, to
+                   in struct.iter_unpack("<16sQQ", ev.body or b"")]
+    elif ev.type == "MARKS":
+        ev.body = [(session, user, device, uuid.UUID(bytes=chat), *marks)
+                   for session, user, device, chat, *marks
+                   in struct.iter_unpack("<QQQ16sQQ", ev.body)]
+    return ev
+
+
 def wants(*items):
     """(chat, after, to) each."""
     return b"".join(chat.bytes + struct.pack("<QQ", after, to)
@@ -52,7 +84,10 @@ def mark(session, user, device, chat, delivered=0, read=0):
 RECORDS = {1: "ENTRY", 2: "ACK", 3: "FRAME", 4: "HTTP", 5: "NOTICE",
            6: "KICK", 7: "REVOKE", 8: "SYNC_LIST", 9: "SYNC_PAGE"}
 
-REDO, MORE, ASKED, FAILED = 1, 2, 4, 8
+NUMBER_OF = {name: number for number, name in RECORDS.items()}
+
+REDO, MORE, ASKED, FAILED = 1, 2, 4, 8      # of a record
+HIDDEN, CHECK = 1, 2                        # of a target
 
 # name of a field and its form, in the order of the bytes; a record has those
 # of its type
@@ -71,6 +106,33 @@ OF_TYPE = {
     "SYNC_LIST": "session",
     "SYNC_PAGE": "seq session",
 }
+
+
+def put(kind, flags=0, items=(), **fields):
+    """One record as a worker publishes it. items: (user, flags) of targets,
+    (chat, delivered, last) of a list, records of a page."""
+    out = struct.pack("<BB", NUMBER_OF[kind], flags)
+    for name, form in FIELDS:
+        if name not in OF_TYPE[kind].split():
+            continue
+        value = fields.pop(name, None)
+        if form == "str":
+            value = value.encode() if isinstance(value, str) else value
+            out += struct.pack("<I", ABSENT if value is None else len(value))
+            out += value or b""
+        elif name == "chat":
+            out += (value or NO_CHAT).bytes
+        else:
+            out += struct.pack("<" + form, value or 0)
+    assert not fields, fields
+
+    if kind in ("ENTRY", "NOTICE"):
+        out += b"".join(struct.pack("<QB", *item) for item in items)
+    elif kind == "SYNC_LIST":
+        out += wants(*items)
+    elif kind == "SYNC_PAGE":
+        out += b"".join(items)
+    return struct.pack("<I", len(out)) + out
 
 
 def batch(data):

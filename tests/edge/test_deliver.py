@@ -1,0 +1,324 @@
+"""What a worker publishes reaches the sockets it is for: in order, once, as
+the ack on the connection that sent it and as new_message everywhere else."""
+
+import itertools
+import json
+
+import pytest
+from inner import CHECK, HIDDEN, REDO, put
+from played import EPOCH, TIMESTAMP, frame, new_chat, quiet, seqs
+
+import schema
+
+numbers = itertools.count(1000)
+
+
+@pytest.fixture
+def live(w):
+    """Makes live connections: of a new user, or a device of this one."""
+    made = []
+
+    def make(user=None, device=None):
+        user = user or next(numbers)
+        sock, session = w.synced(user, device or next(numbers))
+        sock.user, sock.session = user, session
+        made.append(sock)
+        return sock
+
+    yield make
+    for sock in made:
+        sock.close()
+
+
+def send(sock, chat, message_id, content="x"):
+    sock.text({"type": "send_message", "chatId": str(chat),
+               "messageId": message_id, "content": content})
+
+
+# ---------------------------------------------------------------- one entry
+
+def test_one_entry_reaches_every_device_of_its_targets_and_nobody_else(
+        w, live):
+    ann, bob, eve = live(), live(), live()
+    ann2 = live(ann.user)
+    chat = new_chat()
+    w.publish(w.entry(chat, 7, [ann.user, bob.user], sender=9, device=99))
+    for sock in (ann, ann2, bob):
+        got = schema.validate_frame(sock.message())
+        assert got == frame(chat, 7, messageId="m-7", senderId="9",
+                            senderDeviceId="99", content="text 7",
+                            contentType="text", timestamp=TIMESTAMP)
+    for sock in (ann, ann2, bob, eve):
+        quiet(sock)
+
+
+def test_the_ack_stands_for_the_entry_on_the_connection_that_sent_it(w, live):
+    ann = live()
+    ann2, bob = live(ann.user), live()
+    chat = new_chat()
+    send(ann, chat, "a\"\\1", "hello")
+    ev = w.wait("SEND")
+    assert (ev.chat, ev.message_id, ev.content, ev.session, ev.user) == \
+        (chat, "a\"\\1", "hello", ann.session, ann.user)
+    w.publish(w.entry(chat, 1, [ann.user, bob.user], of=ev))
+    assert schema.validate_frame(ann.message()) == {
+        "type": "message_ack", "messageId": "a\"\\1", "chatId": str(chat),
+        "seq": 1, "timestamp": TIMESTAMP}
+    assert seqs(ann2, 1) == seqs(bob, 1) == [("new_message", 1)]
+    # and its place is taken: the next one follows, the same one is dropped
+    w.publish(w.entry(chat, 1, [ann.user], of=ev),
+              w.entry(chat, 2, [ann.user]))
+    assert seqs(ann, 1) == [("new_message", 2)]
+
+
+def test_who_sent_by_rest_gets_the_entry_as_everybody_does(w, live):
+    ann = live()
+    chat = new_chat()
+    w.publish(put("ENTRY", items=[(ann.user, 0)], chat=chat, seq=1, epoch=EPOCH,
+                  session=12345, device=0, message_id="r-1",
+                  frame=json.dumps(frame(chat, 1))))
+    assert seqs(ann, 1) == [("new_message", 1)]
+
+
+def test_the_sender_is_answered_also_when_it_is_no_target(w, live):
+    """Its device has connected elsewhere since."""
+    ann = live()
+    chat = new_chat()
+    send(ann, chat, "a-1")
+    w.publish(w.entry(chat, 1, of=w.wait("SEND")))
+    assert seqs(ann, 1) == [("message_ack", 1)]
+
+
+def test_a_batch_keeps_its_order(w, live):
+    ann = live()
+    chats = [new_chat() for _ in range(5)]
+    w.publish(*(w.entry(chats[seq % 5], seq // 5 + 1, [ann.user])
+                for seq in range(2000)))
+    got = [ann.message() for _ in range(2000)]
+    assert [(f["chatId"], f["seq"]) for f in got] == \
+        [(str(chats[seq % 5]), seq // 5 + 1) for seq in range(2000)]
+
+
+# -------------------------------------------------------- repeats and holes
+
+def test_an_entry_that_was_seen_is_dropped(w, live):
+    ann = live()
+    chat = new_chat()
+    for batch in ([5], [5, 4], [1, 5, 6], [6, 7]):
+        w.publish(*(w.entry(chat, seq, [ann.user], flags=REDO if seq < 5
+                            else 0) for seq in batch))
+    assert seqs(ann, 3) == [("new_message", seq) for seq in (5, 6, 7)]
+    w.nothing("SYNC_PAGE", of=ann)
+
+
+def test_a_hole_is_fetched_before_what_came_after_it(w, live):
+    ann = live()
+    chat, other = new_chat(), new_chat()
+    w.publish(w.entry(chat, 3, [ann.user]), w.entry(chat, 7, [ann.user]),
+              w.entry(other, 1, [ann.user]))
+    assert seqs(ann, 2) == [("new_message", 3), ("new_message", 1)]
+    ev = w.wait("SYNC_PAGE")
+    assert ev.session == ann.session and ev.body == [(chat, 3, 7)]
+    # what comes meanwhile waits its turn
+    w.publish(w.entry(chat, 8, [ann.user]))
+    w.publish(w.pages(ev))
+    w.publish(w.pages(w.wait("SYNC_PAGE")))
+    assert seqs(ann, 5) == [("new_message", seq) for seq in range(4, 9)]
+    w.publish(w.entry(chat, 9, [ann.user]))
+    assert seqs(ann, 1) == [("new_message", 9)]
+    w.nothing("SYNC_PAGE", "SYNC_LIST", of=ann)
+
+
+def test_an_own_send_behind_a_hole_is_acknowledged_in_its_place(w, live):
+    ann = live()
+    chat = new_chat()
+    w.publish(w.entry(chat, 1, [ann.user]))
+    send(ann, chat, "a-1")
+    own = w.wait("SEND")
+    w.publish(w.entry(chat, 3, [ann.user], of=own))
+    ev = w.wait("SYNC_PAGE")
+    assert ev.body == [(chat, 1, 3)]
+    w.publish(w.page(ev, w.entry(chat, 2), w.entry(chat, 3, of=own)))
+    assert seqs(ann, 3) == [("new_message", 1), ("new_message", 2),
+                            ("message_ack", 3)]
+
+
+def test_a_redone_entry_of_an_unknown_chat_asks_for_its_marks_first(w, live):
+    """Was it seen before this connection? Only the marks can tell."""
+    ann = live()
+    seen, unseen = new_chat(), new_chat()
+    w.publish(w.entry(seen, 5, [ann.user], flags=REDO),
+              w.entry(unseen, 5, [ann.user], flags=REDO))
+    for _ in range(2):
+        ev = w.wait("SYNC_LIST")
+        w.publish(w.list(ev, *((chat, 3 if chat == unseen else 6, 6)
+                               for chat, _, _ in ev.body)))
+    ev = w.wait("SYNC_PAGE")
+    assert ev.body == [(unseen, 3, 6)]
+    w.publish(w.pages(ev))
+    assert [(f["chatId"], f["seq"]) for f in
+            (ann.message() for _ in range(3))] == [
+                (str(unseen), seq) for seq in (4, 5, 6)]
+    w.publish(w.entry(seen, 6, [ann.user], flags=REDO),
+              w.entry(seen, 7, [ann.user]))
+    assert seqs(ann, 1) == [("new_message", 7)]
+
+
+def test_a_member_who_came_back_is_caught_up_from_the_own_mark(w, live):
+    ann = live()
+    chat = new_chat()
+    w.publish(w.entry(chat, 9, [(ann.user, CHECK)]))
+    ev = w.wait("SYNC_LIST")
+    assert [item[0] for item in ev.body] == [chat]
+    w.publish(w.list(ev, (chat, 2, 9)))
+    ev = w.wait("SYNC_PAGE")
+    assert ev.body == [(chat, 2, 9)]
+    w.publish(w.pages(ev))
+    assert seqs(ann, 7) == [("new_message", seq) for seq in range(3, 10)]
+
+
+def test_who_is_no_member_any_more_gets_nothing_of_a_checked_chat(w, live):
+    ann = live()
+    chat = new_chat()
+    w.publish(w.entry(chat, 9, [(ann.user, CHECK)]))
+    w.publish(w.list(w.wait("SYNC_LIST")))
+    w.nothing("SYNC_PAGE", "SYNC_LIST", of=ann)
+
+
+def test_a_worker_that_lost_its_shard_is_not_heard(w, live):
+    ann = live()
+    chat = new_chat()
+    w.publish(w.entry(chat, 1, [ann.user]),
+              w.entry(chat, 2, [ann.user], epoch=EPOCH - 1, text="stale"),
+              w.entry(chat, 2, [ann.user], text="the owner's"))
+    assert seqs(ann, 1) == [("new_message", 1)]
+    assert ann.message()["content"] == "the owner's"
+    w.nothing("SYNC_PAGE", of=ann)
+
+
+@pytest.mark.parametrize("seq", [1, 2 ** 53 + 1, 2 ** 63 - 2])
+def test_seqs_to_the_edge_of_63_bits(w, live, seq):
+    ann = live()
+    chat = new_chat()
+    w.publish(w.entry(chat, seq, [ann.user]),
+              w.entry(chat, seq + 1, [ann.user]),
+              w.entry(chat, seq, [ann.user]))
+    assert seqs(ann, 2) == [("new_message", seq), ("new_message", seq + 1)]
+    w.nothing("SYNC_PAGE", of=ann)
+
+
+# --------------------------------------------------------- acks and refusals
+
+def test_a_repeat_is_answered_at_once_with_the_first_seq(w, live):
+    ann = live()
+    chat = new_chat()
+    send(ann, chat, "a-1")
+    ev = w.wait("SEND")
+    w.publish(w.entry(chat, 4, [ann.user], of=ev))
+    assert seqs(ann, 1) == [("message_ack", 4)]
+    for _ in range(2):
+        send(ann, chat, "a-1")
+        ev = w.wait("SEND")
+        w.publish(w.entry(chat, 4, [ann.user], of=ev, flags=REDO),
+                  put("ACK", chat=chat, seq=4, session=ev.session,
+                      message_id="a-1"))
+        assert seqs(ann, 1) == [("message_ack", 4)]
+    quiet(ann)
+
+
+def test_each_send_is_answered_once_also_when_two_are_on_their_way(w, live):
+    ann = live()
+    chat = new_chat()
+    for _ in range(3):
+        send(ann, chat, "a-1")
+    first, second, third = (w.wait("SEND") for _ in range(3))
+    w.publish(w.entry(chat, 1, [ann.user], of=first))
+    for ev in (second, third):
+        w.publish(w.entry(chat, 1, [ann.user], of=ev, flags=REDO),
+                  put("ACK", chat=chat, seq=1, session=ev.session,
+                      message_id="a-1"))
+    assert seqs(ann, 3) == [("message_ack", 1)] * 3
+    quiet(ann)
+
+
+def test_a_repeat_of_an_earlier_connection_is_acknowledged_once(w, live):
+    """The ack is owed at once; the entry itself, should it come with its
+    marks' pages, is not written beside it."""
+    ann = live()
+    chat = new_chat()
+    send(ann, chat, "a-1")
+    ev = w.wait("SEND")
+    w.publish(w.entry(chat, 2, [ann.user], of=ev, flags=REDO),
+              put("ACK", chat=chat, seq=2, session=ev.session,
+                  message_id="a-1"))
+    assert seqs(ann, 1) == [("message_ack", 2)]
+    w.publish(w.list(w.wait("SYNC_LIST"), (chat, 0, 3)))
+    page = w.wait("SYNC_PAGE")
+    w.publish(w.page(page, w.entry(chat, 1), w.entry(chat, 2, of=ev),
+                     w.entry(chat, 3)))
+    assert seqs(ann, 2) == [("new_message", 1), ("new_message", 3)]
+    quiet(ann)
+
+
+def test_a_refusal_reaches_the_sender_alone_and_ends_the_flight(w, live):
+    ann = live()
+    ann2 = live(ann.user)
+    chat = new_chat()
+    send(ann, chat, "a-1")
+    ev = w.wait("SEND")
+    refusal = {"type": "error", "code": "not_member", "message": "No.",
+               "messageId": "a-1", "chatId": str(chat)}
+    w.publish(put("FRAME", chat=chat, session=ev.session, message_id="a-1",
+                  frame=json.dumps(refusal)))
+    assert ann.message() == refusal
+    # forgotten: what another connection of the device sent under that id
+    # later is no answer to this one
+    w.publish(w.entry(chat, 1, [ann.user], message_id="a-1",
+                      device=ev.device, sender=ann.user))
+    assert seqs(ann, 1) == seqs(ann2, 1) == [("new_message", 1)]
+
+
+def test_an_answer_for_a_session_that_has_gone_is_dropped(w, live):
+    ann = live()
+    chat = new_chat()
+    w.publish(put("ACK", chat=chat, seq=4, session=2 ** 64 - 1,
+                  message_id="a-1"),
+              put("FRAME", session=2 ** 63, frame="{}"),
+              put("HTTP", session=2 ** 62, status=200, frame="{}"),
+              put("SYNC_LIST", session=2 ** 62),
+              put("SYNC_PAGE", session=2 ** 62, seq=1),
+              w.entry(chat, 1, [2 ** 63 - 1]),
+              w.entry(chat, 1, [ann.user]))
+    assert seqs(ann, 1) == [("new_message", 1)]
+
+
+def test_a_record_of_a_later_version_is_skipped(w, live):
+    ann = live()
+    chat = new_chat()
+    later = bytes([3, 0, 0, 0, 200, 0, 7])
+    w.publish(later, w.entry(chat, 1, [ann.user]), later)
+    assert seqs(ann, 1) == [("new_message", 1)]
+
+
+# ------------------------------------------------------------------ notices
+
+def test_a_notice_skips_the_device_that_is_left_out(w, live):
+    ann, bob = live(), live()
+    device = next(numbers)
+    ann2 = live(ann.user, device)
+    receipt = {"type": "receipt", "chatId": str(new_chat()),
+               "userId": str(ann.user), "read": 3, "delivered": 3}
+    w.publish(put("NOTICE", items=[(ann.user, 0), (bob.user, 0)],
+                  device=device, frame=json.dumps(receipt)))
+    assert ann.message() == bob.message() == receipt
+    quiet(ann2)
+
+
+def test_who_may_not_see_an_entry_gets_its_number_alone(w, live):
+    ann, bob = live(), live()
+    chat = new_chat()
+    w.publish(w.entry(chat, 1, [(ann.user, HIDDEN), bob.user]))
+    assert schema.validate_frame(ann.message()) == frame(chat, 1, "hidden")
+    assert bob.message()["content"] == "text 1"
+    w.publish(w.entry(chat, 2, [ann.user, bob.user]))
+    assert seqs(ann, 1) == seqs(bob, 1) == [("new_message", 2)]
