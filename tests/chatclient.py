@@ -214,9 +214,8 @@ class Phone:
 
     def drop(self):
         """The network goes away without a word."""
-        conn, self._conn = self._conn, None
-        if conn:
-            conn.ws.transport.abort()
+        if self._conn:
+            self._conn.ws.transport.abort()
 
     @property
     def connected(self):
@@ -298,6 +297,13 @@ class Phone:
             await self._put(sent)
         try:
             return await asyncio.wait_for(asyncio.shield(sent.answer), wait)
+        except asyncio.TimeoutError:
+            raise AssertionError(
+                f"{self.name} (user {self.user}, device {self.device}): no "
+                f"answer to {key} within {wait} s, sent {sent.tries} times, "
+                f"connected {self.connected}, synced {self.synced}, closed "
+                f"{self.closed[-3:]}, last frames {self.frames[-3:]}"
+            ) from None
         finally:
             self._pending.pop(key, None)
 
@@ -379,19 +385,23 @@ class Phone:
     def _entry(self, conn, chat, seq, entry, ack=False):
         mine = self.log.setdefault(chat, {})
         expected = conn.next.get(chat)
+        what = "an ack" if ack else "an entry"
         if expected is None:
             # the first of this chat here: not above the mark
             mark = self._marked.get(chat)
             if mark is not None and seq > mark + 1:
                 self.violations.append(
-                    f"{self.name}: {chat} begins at {seq}, mark is {mark}")
+                    f"{self.name}: {chat} begins with {what} {seq}, mark is "
+                    f"{mark}, connection {self.connections}")
         elif seq > expected:
             self.violations.append(
-                f"{self.name}: {chat} has {seq} where {expected} was due")
+                f"{self.name}: {chat} has {what} {seq} where {expected} "
+                f"was due, connection {self.connections}")
         elif seq < expected:
             if not ack:
                 self.violations.append(
-                    f"{self.name}: {chat} has {seq} again, {expected} was due")
+                    f"{self.name}: {chat} has {what} {seq} again, {expected} "
+                    f"was due")
             return
         conn.next[chat] = seq + 1
         mine[seq] = entry

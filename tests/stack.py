@@ -109,9 +109,10 @@ class Stack:
         return "\n".join(found)
 
     def ready(self):
+        """The edge says so, and the API worker answers (404)."""
         try:
-            return requests.get(self.url + "/readyz",
-                                timeout=2).status_code == 200
+            return [requests.get(self.url + path, timeout=2).status_code
+                    for path in ("/readyz", "/api/v1/auth/")] == [200, 404]
         except requests.RequestException:
             return False
 

@@ -116,7 +116,13 @@ reach() {
     [ "$listen" = 0.0.0.0 ] && echo 127.0.0.1 || echo "$listen"
 }
 
+http_status() {
+    curl -s -o /dev/null -m 2 -w '%{http_code}' "http://$(reach):$http_port$1"
+}
+
+# The edge answers for Redis and the message workers; that the API worker is
+# there shows a route of its own, which there is not: 404.
 ready() {
-    [ "$(curl -s -o /dev/null -m 2 -w '%{http_code}' \
-        "http://$(reach):$http_port/readyz")" = 200 ]
+    [ "$(http_status /readyz)" = 200 ] &&
+        [ "$(http_status /api/v1/auth/)" = 404 ]
 }
