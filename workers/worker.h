@@ -52,6 +52,8 @@ typedef struct {
     int        api_threads;         /* database connections of the API      */
     int        batch_max;           /* entries a message worker takes       */
     int        block_ms;            /* longest wait for new entries         */
+    int        gather_us;           /* shortest time between two reads while
+                                       entries come without a pause         */
     /* how many processes of each role the pool runs */
     int        n_message, n_api, n_sync, n_push, n_presence;
 } worker_conf_t;
@@ -91,9 +93,9 @@ typedef struct {
 extern const worker_role_t  worker_role_message;    /* message/ */
 extern const worker_role_t  worker_role_api;        /* api/     */
 extern const worker_role_t  worker_role_sync;       /* sync/    */
+extern const worker_role_t  worker_role_presence;   /* presence/ */
 
 /* Every role this program knows, NULL behind the last; and how
-extern const worker_role_t  worker_role_presence;   /* presence/ */
  * many processes of it the configuration asks for. */
 extern const worker_role_t *const  worker_roles[];
 int worker_role_count(const worker_role_t *role, const worker_conf_t *conf);

@@ -92,6 +92,9 @@ struct message_s {
     int64_t               take_at;  /* next look for free shards            */
     int64_t               stray_at; /* next look for what others left       */
     int64_t               turn_at;  /* last turn of the loop                */
+    int64_t               read_us;  /* last read that brought something,
+                                       monotonic                            */
+    unsigned              flow;     /* such reads without a pause           */
     unsigned              alive;    /* workers with a heartbeat, we too     */
     int64_t               away_at;  /* database lost; 0: it is there        */
     int64_t               connect_at; /* next try to reach it               */
