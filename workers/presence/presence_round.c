@@ -21,7 +21,9 @@ static void presence_note(presence_t *p, const presence_note_t *note,
     int64_t now);
 static store_e presence_pairs(presence_t *p);
 static void presence_want(presence_t *p);
+static void presence_here(presence_t *p, uint64_t edge, uint64_t user);
 static store_e presence_still_here(presence_t *p);
+static void presence_untold(presence_t *p);
 static store_e presence_leaving(presence_t *p);
 
 
@@ -192,7 +194,7 @@ presence_pairs(presence_t *p)
 
 
 /* What an event changes in Redis. The users of an edge are kept so that they
- * can be found when it dies. */
+ * are found when it dies. */
 
 static void
 presence_note(presence_t *p, const presence_note_t *note, int64_t now)
@@ -202,9 +204,7 @@ presence_note(presence_t *p, const presence_note_t *note, int64_t now)
     switch (note->type) {
 
     case CHAT_EV_ONLINE:
-        presence_queue(p, "SADD " CHAT_KEY_EDGE_USERS " %" PRIu64,
-                       note->edge, note->user);
-        presence_queue(p, "SADD " CHAT_KEY_EDGES " %016" PRIx64, note->edge);
+        presence_here(p, note->edge, note->user);
         return;
 
     case CHAT_EV_OFFLINE:
@@ -222,6 +222,14 @@ presence_note(presence_t *p, const presence_note_t *note, int64_t now)
         presence_watch_remove(p, note);
         return;
     }
+}
+
+
+static void
+presence_here(presence_t *p, uint64_t edge, uint64_t user)
+{
+    presence_queue(p, "SADD " CHAT_KEY_EDGE_USERS " %" PRIu64, edge, user);
+    presence_queue(p, "SADD " CHAT_KEY_EDGES " %016" PRIx64, edge);
 }
 
 
@@ -271,8 +279,7 @@ presence_still_here(presence_t *p)
             u = presence_user(p, note->user);
 
             if (presence_route_on(p, u, note->edge)) {
-                presence_queue(p, "SADD " CHAT_KEY_EDGE_USERS " %" PRIu64,
-                               note->edge, note->user);
+                presence_here(p, note->edge, note->user);
             }
 
             break;
@@ -283,7 +290,35 @@ presence_still_here(presence_t *p)
         }
     }
 
+    presence_untold(p);
+
     return presence_drain(p);
+}
+
+
+/* An edge that dies within 200 ms of a connect has not told of it. Whoever is
+ * shown as online because of the route must be found all the same. */
+
+static void
+presence_untold(presence_t *p)
+{
+    size_t            i, k;
+    presence_user_t  *u;
+
+    for (i = 0; i < p->npairs; i++) {
+
+        if (!p->shared[i] || p->pairs[i].asker == p->pairs[i].user) {
+            continue;
+        }
+
+        u = presence_user(p, p->pairs[i].user);
+
+        for (k = u->routes; k < u->routes + u->nroutes; k++) {
+            if (presence_edge(p, p->routes[k].edge)->alive) {
+                presence_here(p, p->routes[k].edge, u->user);
+            }
+        }
+    }
 }
 
 
