@@ -104,6 +104,7 @@ class Phone:
 
         self._conn = None
         self._pending = {}          # (chat, messageId) -> _Sent
+        self._wrote = {}            # (chat, messageId) -> frame, for ever
         self._marked = {}           # chat -> mark sent
         self._got = {}              # chat -> highest seq recorded
         self._unmarked = {}         # chat -> entries since the last mark
@@ -294,6 +295,7 @@ class Phone:
         sent = self._pending.get(key)
         if sent is None:
             sent = self._pending[key] = _Sent(frame)
+            self._wrote[key] = frame
             await self._put(sent)
         try:
             return await asyncio.wait_for(asyncio.shield(sent.answer), wait)
@@ -366,10 +368,12 @@ class Phone:
         elif kind == "new_message":
             self._entry(conn, frame["chatId"], frame["seq"], frame)
         elif kind == "message_ack":
-            sent = self._answer(frame)
-            entry = dict(frame)
-            if sent:
-                entry.update(sent.frame)
+            self._answer(frame)
+            # the ack stands for the entry, a second one (sent on two
+            # connections) too
+            entry = dict(self._wrote.get((frame["chatId"],
+                                          frame["messageId"]), {}))
+            entry.update(frame)
             self._entry(conn, frame["chatId"], frame["seq"], entry, ack=True)
         elif kind == "error":
             self._answer(frame)
