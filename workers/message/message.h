@@ -89,6 +89,7 @@ struct message_s {
     message_shard_t       shards[CHAT_SHARDS];
     unsigned              owned;
     int64_t               beat_at;  /* next heartbeat, monotonic ms         */
+    int64_t               look_at;  /* next look at those of the others     */
     int64_t               take_at;  /* next look for free shards            */
     int64_t               stray_at; /* next look for what others left       */
     int64_t               turn_at;  /* last turn of the loop                */

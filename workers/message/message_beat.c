@@ -56,6 +56,10 @@ message_beat(message_t *m, int look)
         return 0;
     }
 
+    /* a time of its own: under load it is message_beat_again() that beats,
+     * and who has died would be counted for ever */
+    m->look_at = m->beat_at;
+
     reply = redisCommand(m->redis, "ZREMRANGEBYSCORE " MESSAGE_WORKERS
                          " -inf (%lld", (long long) now - MESSAGE_FORGET_MS);
     freeReplyObject(reply);

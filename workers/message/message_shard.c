@@ -46,7 +46,9 @@ message_shard_tick(message_t *m)
 
     m->turn_at = now;
 
-    if (now < m->beat_at && now < m->take_at && now < m->stray_at) {
+    if (now < m->beat_at && now < m->look_at && now < m->take_at
+        && now < m->stray_at)
+    {
         return 0;
     }
 
@@ -58,7 +60,7 @@ message_shard_tick(message_t *m)
         return message_redis_lost(m, "EVAL");
     }
 
-    if (now >= m->beat_at && message_beat(m, 1) != 0) {
+    if ((now >= m->beat_at || now >= m->look_at) && message_beat(m, 1) != 0) {
         return -1;
     }
 
