@@ -12,11 +12,12 @@ import uuid
 EVENTS = {"SEND": 1, "EDIT": 2, "DELETE": 3, "REACT": 4, "MARKS": 5,
           "TYPING": 6, "CHAT_CREATE": 7, "CHAT_CHANGE": 8, "CHAT_LEAVE": 9,
           "MEMBERS_ADD": 10, "MEMBER_CHANGE": 11, "MEMBER_REMOVE": 12,
-          "SYNC_LIST": 32, "SYNC_PAGE": 33}
+          "SYNC_LIST": 32, "SYNC_PAGE": 33,
+          "ONLINE": 48, "OFFLINE": 49, "WATCH": 50, "UNWATCH": 51, "LOOK": 52}
 
 EVENT_OF = {number: name for name, number in EVENTS.items()}
 
-F_REST = 1
+F_REST, F_ASKED = 1, 2
 ABSENT = 0xffffffff
 NO_CHAT = uuid.UUID(int=0)
 
@@ -67,6 +68,8 @@ def parse(data):
         ev.body = [(session, user, device, uuid.UUID(bytes=chat), *marks)
                    for session, user, device, chat, *marks
                    in struct.iter_unpack("<QQQ16sQQ", ev.body)]
+    elif kind >= EVENTS["ONLINE"]:
+        ev.body = [user for user, in struct.iter_unpack("<Q", ev.body)]
     return ev
 
 
@@ -76,18 +79,25 @@ def wants(*items):
                     for chat, after, to in items)
 
 
+def users(*ids):
+    """The body of ONLINE and its like."""
+    return struct.pack("<%dQ" % len(ids), *ids)
+
+
 def mark(session, user, device, chat, delivered=0, read=0):
     return struct.pack("<QQQ16sQQ", session, user, device, chat.bytes,
                        delivered, read)
 
 
 RECORDS = {1: "ENTRY", 2: "ACK", 3: "FRAME", 4: "HTTP", 5: "NOTICE",
-           6: "KICK", 7: "REVOKE", 8: "SYNC_LIST", 9: "SYNC_PAGE"}
+           6: "KICK", 7: "REVOKE", 8: "SYNC_LIST", 9: "SYNC_PAGE",
+           10: "PRESENCE"}
 
 NUMBER_OF = {name: number for number, name in RECORDS.items()}
 
 REDO, MORE, ASKED, FAILED = 1, 2, 4, 8      # of a record
 HIDDEN, CHECK = 1, 2                        # of a target
+ONLINE, SHOWN = 1, 2                        # of a presence
 
 # name of a field and its form, in the order of the bytes; a record has those
 # of its type
@@ -105,12 +115,14 @@ OF_TYPE = {
     "REVOKE": "user device expires",
     "SYNC_LIST": "session",
     "SYNC_PAGE": "seq session",
+    "PRESENCE": "timestamp session",
 }
 
 
 def put(kind, flags=0, items=(), **fields):
     """One record as a worker publishes it. items: (user, flags) of targets,
-    (chat, delivered, last) of a list, records of a page."""
+    (chat, delivered, last) of a list, (user, flags, last seen) of presences,
+    records of a page."""
     out = struct.pack("<BB", NUMBER_OF[kind], flags)
     for name, form in FIELDS:
         if name not in OF_TYPE[kind].split():
@@ -130,6 +142,8 @@ def put(kind, flags=0, items=(), **fields):
         out += b"".join(struct.pack("<QB", *item) for item in items)
     elif kind == "SYNC_LIST":
         out += wants(*items)
+    elif kind == "PRESENCE":
+        out += b"".join(struct.pack("<QBq", *item) for item in items)
     elif kind == "SYNC_PAGE":
         out += b"".join(items)
     return struct.pack("<I", len(out)) + out
@@ -177,6 +191,8 @@ def record(data):
         rec.items = [(uuid.UUID(bytes=rest[i:i + 16]),
                       *struct.unpack_from("<QQ", rest, i + 16))
                      for i in range(0, len(rest), 32)]
+    elif rec.type == "PRESENCE":
+        rec.items = list(struct.iter_unpack("<QBq", rest))
     elif rec.type == "SYNC_PAGE":
         rec.items = records(rest)
     return rec

@@ -1,0 +1,538 @@
+"""The presence worker: asked and told as an edge does, on real stores."""
+
+import itertools
+import signal
+import time
+import uuid
+
+import pytest
+from inner import ASKED, F_ASKED, ONLINE, SHOWN, batch, event, users
+from stores import wait_for
+
+STREAM = "user.presence"
+DELAY = 3               # s until gone is offline
+EDGE_TTL = 15
+NOBODY = 2 ** 62        # no user's id
+
+
+def now():
+    return int(time.time() * 1000)
+
+
+class Edge:
+    """Has routes, tells, hears on its channel."""
+
+    ids = itertools.count(0xe0)
+
+    def __init__(self, stores):
+        self.id = next(Edge.ids)
+        self.hex = f"{self.id:016x}"
+        self.redis = stores.redis()
+        self.sub = self.redis.pubsub(ignore_subscribe_messages=True)
+        self.sub.subscribe("edge." + self.hex)
+        self.sub.get_message(timeout=1)
+        self.sessions = itertools.count(1)
+        self.alive()
+
+    def alive(self):
+        self.redis.set("edge:" + self.hex, 1)
+
+    def dies(self):
+        self.redis.delete("edge:" + self.hex)
+
+    def tell(self, kind, *who, **kw):
+        self.redis.xadd(STREAM, {"e": event(kind, edge=self.id,
+                                            body=users(*who), **kw)})
+
+    def connect(self, user, device=1, tell=True):
+        self.redis.hset("route:{%d}" % user, device,
+                        f"{self.hex}:{next(self.sessions)}")
+        if tell:
+            self.tell("ONLINE", user)
+
+    def leave(self, user, device=1, **kw):
+        self.redis.hdel("route:{%d}" % user, device)
+        self.tell("OFFLINE", user, **kw)
+
+    def hear(self, timeout=5):
+        """The next batch."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            message = self.sub.get_message(timeout=0.1)
+            if message:
+                return batch(message["data"])
+        raise AssertionError("nothing was published")
+
+    def watch(self, user, *who, flags=F_ASKED, **kw):
+        """Asks for a session; {user: (flags, last seen)}."""
+        session = next(self.sessions)
+        self.tell("WATCH", *who, user=user, session=session, flags=flags,
+                  **kw)
+        while True:
+            for rec in self.hear():
+                if rec.session == session:
+                    assert rec.type == "PRESENCE"
+                    assert rec.flags == (ASKED if flags else 0)
+                    assert [u for u, _, _ in rec.items] == list(who)
+                    self.as_of = rec.timestamp
+                    return {u: (f, seen) for u, f, seen in rec.items}
+
+    def news(self, timeout=5):
+        [rec] = self.hear(timeout)
+        assert (rec.type, rec.session, rec.flags) == ("PRESENCE", 0, 0)
+        return {u: (f, seen) for u, f, seen in rec.items}
+
+    def silence(self, seconds=0.7):
+        assert self.sub.get_message(timeout=seconds) is None
+
+
+class World:
+    def __init__(self, stores):
+        self.sql = stores.sql
+
+    def user(self, status="available", last_seen=None, privacy=None):
+        return self.sql("INSERT INTO users (status, last_seen, privacy)"
+                        " VALUES (%s, to_timestamp(%s / 1000.0), %s)"
+                        " RETURNING id", status, last_seen,
+                        '{"lastSeen": "%s"}' % privacy if privacy
+                        else "{}")[0][0]
+
+    def chat(self, *members):
+        chat = str(uuid.uuid4())
+        self.sql("INSERT INTO chats (id, type, created_by) VALUES (%s, 2, 1)",
+                 chat)
+        for u in members:
+            self.sql("INSERT INTO chat_members (chat_id, user_id, role,"
+                     " joined_seq) VALUES (%s, %s, 3, 1)", chat, u)
+        return chat
+
+    def friends(self, **kw):
+        ann, bob = self.user(), self.user(**kw)
+        self.chat(ann, bob)
+        return ann, bob
+
+    def last_seen(self, user):
+        [[at]] = self.sql("SELECT (extract(epoch FROM last_seen) * 1000)"
+                          "::bigint FROM users WHERE id = %s", user)
+        return at
+
+
+@pytest.fixture
+def presence(emptied, worker):
+    w = worker(emptied.conf(log_level="debug"), "presence")
+    wait_for(lambda: emptied.redis().exists(STREAM))
+    w.world, w.stores, w.edge = World(emptied), emptied, Edge(emptied)
+    w.redis = emptied.redis()
+    yield w
+    # whatever a test did, nothing stays behind
+    wait_for(lambda: w.redis.xlen(STREAM) == 0, 15, "empty stream")
+    assert w.redis.xpending(STREAM, "presence")["pending"] == 0
+
+
+# ----------------------------------------------------------------- questions
+
+def test_who_shares_a_chat_is_shown_as_it_is(presence):
+    e, w = presence.edge, presence.world
+    ann, bob, eve, kim = (w.user() for _ in range(4))
+    seen = w.user(last_seen=1700000000123)
+    w.chat(ann, bob, seen)
+    w.chat(eve, kim)
+    e.connect(bob)
+    e.connect(eve)
+    assert e.watch(ann, bob, seen, eve, NOBODY, ann) == {
+        bob: (ONLINE | SHOWN, 0), seen: (SHOWN, 1700000000123),
+        eve: (0, 0), NOBODY: (0, 0), ann: (ONLINE | SHOWN, 0)}
+
+
+def test_who_has_left_the_chat_is_not_shown(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends(last_seen=1700000000123)
+    chat = w.chat(ann, bob)
+    other = w.chat(ann, bob)
+    e.connect(bob)
+    w.sql("UPDATE chat_members SET left_seq = 1 WHERE user_id = %s"
+          " AND chat_id <> %s", bob, chat)
+    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    w.sql("UPDATE chat_members SET left_seq = 1 WHERE user_id = %s"
+          " AND chat_id = %s", ann, chat)
+    assert e.watch(ann, bob) == {bob: (0, 0)}
+    assert other
+
+
+def test_watches_are_those_of_who_may_know(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    eve = w.user()
+    began = now()
+    e.watch(ann, ann, bob, eve)
+    field = presence.redis.hgetall("watch:{%d}" % bob)
+    assert list(field) == [e.hex.encode()]
+    assert began <= int(field[e.hex.encode()]) <= now()
+    assert 800 < presence.redis.ttl("watch:{%d}" % bob) <= 900
+    assert not presence.redis.exists("watch:{%d}" % ann, "watch:{%d}" % eve)
+
+
+def test_an_edge_that_asks_by_itself_is_told_so(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    assert e.watch(ann, bob, flags=0) == {bob: (SHOWN, 0)}
+
+
+@pytest.mark.parametrize("privacy,shown", [("everyone", 1), ("contacts", 1),
+                                           ("nobody", 0)])
+def test_last_seen_is_shown_to_whom_its_user_allows(presence, privacy, shown):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends(last_seen=1700000000123, privacy=privacy)
+    assert e.watch(ann, bob) == {bob: (SHOWN, shown * 1700000000123)}
+
+
+def test_an_erased_user_is_offline(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.connect(bob)
+    w.sql("UPDATE users SET erased_at = now() WHERE id = %s", bob)
+    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+
+
+def test_answers_carry_the_time_of_redis(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    before = presence.redis.time()
+    e.watch(ann, bob)
+    after = presence.redis.time()
+    assert before <= divmod(e.as_of, 10 ** 6) <= after
+
+
+def test_an_old_question_is_not_answered(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.tell("WATCH", bob, user=ann, session=7, received=now() - 11000)
+    e.silence()
+
+
+def test_what_is_no_event_is_dropped(presence):
+    r = presence.redis
+    r.xadd(STREAM, {"e": b"\x01garbage"})
+    r.xadd(STREAM, {"x": b"y"})
+    r.xadd(STREAM, {"e": event("SEND", body=users(1))})
+    r.xadd(STREAM, {"e": event("ONLINE", body=b"1234567")})
+    r.xadd(STREAM, {"e": event("ONLINE", body=users(*range(1, 1026)))})
+    r.xadd(STREAM, {"e": event("ONLINE")})
+    wait_for(lambda: presence.redis.xlen(STREAM) == 0)
+    assert presence.log().count("none of ours") == 5
+    assert presence.process.poll() is None
+
+
+# ---------------------------------------------------------------------- news
+
+def test_coming_is_told_to_edges_that_watch(presence):
+    e, w = presence.edge, presence.world
+    other = Edge(presence.stores)
+    ann, bob = w.friends()
+    kim = w.user()
+    w.chat(ann, kim)
+    e.watch(ann, bob, kim)
+    presence.redis.hset("route:{%d}" % bob, 1, other.hex + ":1")
+    presence.redis.hset("route:{%d}" % kim, 1, other.hex + ":2")
+    other.tell("ONLINE", bob, kim)
+    assert e.news() == {bob: (ONLINE, 0), kim: (ONLINE, 0)}
+    other.silence()
+
+
+def test_gone_is_offline_after_three_seconds_with_last_seen(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.connect(bob)
+    e.watch(ann, bob)
+    left = now()
+    e.leave(bob, received=left)
+    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    e.silence(DELAY - 0.5 - (now() - left) / 1000)
+    assert w.last_seen(bob) is None
+    assert e.news() == {bob: (0, left)}
+    assert w.last_seen(bob) == left
+    assert e.watch(ann, bob) == {bob: (SHOWN, left)}
+    assert presence.redis.zcard("presence.leaving") == 0
+
+
+def test_back_in_time_was_never_offline(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.connect(bob)
+    e.watch(ann, bob)
+    e.leave(bob)
+    time.sleep(1.5)
+    e.connect(bob, device=2)
+    assert e.news() == {bob: (ONLINE, 0)}
+    e.silence(DELAY)
+    assert w.last_seen(bob) is None
+    assert presence.redis.zcard("presence.leaving") == 0
+
+
+def test_going_again_begins_the_wait_anew(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.connect(bob)
+    e.watch(ann, bob)
+    e.leave(bob)
+    time.sleep(2)
+    e.connect(bob)
+    e.news()
+    e.leave(bob)
+    left = time.monotonic()
+    assert e.news()[bob][0] == 0
+    assert time.monotonic() - left > DELAY - 0.3
+
+
+def test_last_seen_never_moves_back(presence):
+    e, w = presence.edge, presence.world
+    future = now() + 60000
+    ann, bob = w.friends(last_seen=future)
+    e.watch(ann, bob)
+    e.leave(bob)
+    assert e.news() == {bob: (0, future)}
+    assert w.last_seen(bob) == future
+
+
+def test_nobody_hides_when_one_was_seen_but_it_is_kept(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends(privacy="nobody")
+    e.watch(ann, bob)
+    e.leave(bob)
+    assert e.news() == {bob: (0, 0)}
+    assert w.last_seen(bob) > now() - 10000
+
+
+def test_an_invisible_user_is_offline_and_leaves_no_trace(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends(last_seen=1700000000123)
+    e.connect(bob)
+    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    w.sql("UPDATE users SET status = 'invisible' WHERE id = %s", bob)
+    e.tell("LOOK", bob)
+    assert e.news() == {bob: (0, 1700000000123)}
+    assert e.watch(ann, bob) == {bob: (SHOWN, 1700000000123)}
+    e.connect(bob, device=2)
+    assert e.news() == {bob: (0, 1700000000123)}
+    e.leave(bob)
+    e.leave(bob, device=2)
+    assert e.news() == {bob: (0, 1700000000123)}
+    assert w.last_seen(bob) == 1700000000123
+
+
+def test_unwatch_ends_it(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.watch(ann, bob)
+    time.sleep(0.01)
+    e.tell("UNWATCH", bob, NOBODY)
+    e.connect(bob)
+    e.silence()
+    assert not presence.redis.exists("watch:{%d}" % bob)
+
+
+def test_unwatch_from_before_the_last_watch_is_none(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.watch(ann, bob)
+    e.tell("UNWATCH", bob, received=now() - 5000)
+    e.connect(bob)
+    assert e.news() == {bob: (ONLINE, 0)}
+
+
+# --------------------------------------------------------------------- edges
+
+def test_a_route_of_a_dead_edge_counts_for_nothing_and_goes(presence):
+    e, w = presence.edge, presence.world
+    gone = Edge(presence.stores)
+    gone.dies()
+    ann, bob = w.friends()
+    gone.connect(bob, tell=False)
+    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+    assert not presence.redis.exists("route:{%d}" % bob)
+
+
+def test_users_of_a_dead_edge_go_offline(presence):
+    e, w = presence.edge, presence.world
+    dying = Edge(presence.stores)
+    ann, bob = w.friends()
+    kim, eve = w.user(), w.user()
+    w.chat(ann, kim, eve)
+    dying.connect(bob)
+    dying.connect(kim)
+    e.connect(kim, device=2)        # has another device elsewhere
+    dying.connect(eve)
+    dying.leave(eve)                # and one has gone before
+    e.watch(ann, bob, kim)
+    wait_for(lambda: presence.redis.smembers("presence.edge:" + dying.hex)
+             == {str(u).encode() for u in (bob, kim)})
+    died = now()
+    dying.dies()
+    e.alive()
+    news = e.news()
+    assert set(news) == {bob} and news[bob][0] == 0
+    assert abs(news[bob][1] - (died - EDGE_TTL * 1000)) < 3000
+    assert w.last_seen(bob) == news[bob][1]
+    assert w.last_seen(kim) is None
+    wait_for(lambda: not presence.redis.exists("presence.edge:" + dying.hex)
+             and dying.hex.encode()
+             not in presence.redis.smembers("presence.edges"))
+    assert not presence.redis.exists("route:{%d}" % bob)
+
+
+def test_an_edge_that_died_before_it_told(presence):
+    """Its user was shown as online because of the route: it is found."""
+    e, w = presence.edge, presence.world
+    dying = Edge(presence.stores)
+    ann, bob = w.friends()
+    dying.connect(bob, tell=False)
+    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    time.sleep(1.1)
+    dying.dies()
+    assert e.news()[bob][0] == 0
+
+
+def test_many_users_of_a_dead_edge(presence):
+    e, w = presence.edge, presence.world
+    dying = Edge(presence.stores)
+    ann = w.user()
+    [[first]] = w.sql("WITH u AS (INSERT INTO users (status) SELECT"
+                      " 'available' FROM generate_series(1, 1300)"
+                      " RETURNING id) SELECT min(id) FROM u")
+    many = range(first, first + 1300)
+    chat = w.chat(ann)
+    w.sql("INSERT INTO chat_members (chat_id, user_id, role, joined_seq)"
+          " SELECT %s, id, 3, 1 FROM users WHERE id >= %s", chat, first)
+    pipe = presence.redis.pipeline()
+    for u in many:
+        pipe.hset("route:{%d}" % u, 1, f"{dying.hex}:{u}")
+    pipe.execute()
+    for i in range(0, 1300, 200):
+        dying.tell("ONLINE", *many[i:i + 200])
+        e.watch(ann, *many[i:i + 200])
+    time.sleep(1.1)
+    dying.dies()
+    offline = {}
+    while len(offline) < 1300:
+        offline.update(e.news(15))
+    assert set(offline) == set(many)
+    assert not any(flags for flags, _ in offline.values())
+    [[n]] = w.sql("SELECT count(*) FROM users WHERE last_seen IS NOT NULL")
+    assert n == 1300
+
+
+def test_a_device_less_on_an_edge_that_has_another(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.connect(bob)
+    e.connect(bob, device=2)
+    e.watch(ann, bob)
+    e.leave(bob)
+    e.silence(DELAY + 1)
+    assert presence.redis.smembers("presence.edge:" + e.hex) \
+        == {str(bob).encode()}
+
+
+def test_a_watch_of_a_dead_edge_goes(presence):
+    e, w = presence.edge, presence.world
+    gone = Edge(presence.stores)
+    ann, bob = w.friends()
+    e.watch(ann, bob)
+    gone.watch(ann, bob)
+    time.sleep(1.1)
+    gone.dies()
+    e.connect(bob)
+    assert e.news() == {bob: (ONLINE, 0)}
+    assert list(presence.redis.hgetall("watch:{%d}" % bob)) \
+        == [e.hex.encode()]
+
+
+def test_a_watch_that_is_too_old_goes(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.watch(ann, bob)
+    presence.redis.hset("watch:{%d}" % bob, e.hex, now() - 901000)
+    e.connect(bob)
+    e.silence()
+    assert not presence.redis.exists("watch:{%d}" % bob)
+
+
+# -------------------------------------------------------------------- faults
+
+def test_what_a_dead_worker_had_read_is_done_by_the_next(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    e.watch(ann, bob)
+    presence.signal(signal.SIGSTOP)
+    e.connect(bob)
+    r = presence.redis
+    [[_, [(at, _)]]] = r.xreadgroup("presence", "presence", {STREAM: ">"})
+    r.xclaim(STREAM, "presence", "presence", 0, [at], idle=20000)
+    presence.signal(signal.SIGCONT)
+    assert e.news() == {bob: (ONLINE, 0)}
+
+
+def test_redis_emptied_makes_the_group_anew(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    presence.redis.flushall()
+    e.alive()
+    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+
+
+def test_redis_away_and_back(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    presence.stores.stop_redis()
+    time.sleep(0.5)
+    presence.stores.start_redis()
+    e = Edge(presence.stores)
+    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+    assert presence.process.poll() is None
+
+
+def test_without_the_database_everything_waits(presence):
+    e, w = presence.edge, presence.world
+    ann, bob = w.friends()
+    kim = w.user()
+    w.chat(ann, kim)
+    e.connect(bob)
+    e.watch(ann, bob, kim)
+    presence.stores.stop_pg()
+    try:
+        left = now()
+        e.leave(bob, received=left)
+        e.connect(kim)
+        e.silence(DELAY + 1.5)
+    finally:
+        presence.stores.start_pg()
+    news = {}
+    while len(news) < 2:
+        news.update(e.news(20))
+    assert news == {bob: (0, left), kim: (ONLINE, 0)}
+    assert w.last_seen(bob) == left
+
+
+def test_two_workers_share_the_stream(presence, worker):
+    e, w = presence.edge, presence.world
+    worker(presence.stores.conf(), "presence")
+    ann = w.user()
+    friends = [w.user() for _ in range(40)]
+    w.chat(ann, *friends)
+    e.watch(ann, *friends)
+    for f in friends:
+        e.connect(f)
+    online = {}
+    while len(online) < 40:
+        online.update(e.news())
+    for f in friends:
+        e.leave(f)
+    offline = {}
+    while len(offline) < 40:
+        offline.update({u: s for u, s in e.news().items() if not s[0] & 1})
+    assert set(offline) == set(friends)
+
+
+def test_it_ends_when_told(presence):
+    presence.signal(signal.SIGTERM)
+    assert presence.process.wait(5) == 0
