@@ -1,0 +1,253 @@
+"""faults.py: one function a fault.
+
+Each is a generator: what stands before `yield` breaks something, the number
+it yields is how long it stays broken, what stands behind heals it. Where
+nothing stands behind, the system heals itself and the clock of the recovery
+starts with the blow. They run in a thread beside the swarm; `run.swarm` is
+touched through `run.ask`, in the swarm's own loop.
+
+Called from run.py and the tests; hands to stack.py.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+from stack import alive, wait_for
+
+FAULTS = []
+
+
+class Fault:
+    def __init__(self, name, act, **marks):
+        self.name = name
+        self.act = act
+        self.quiet = marks.get("quiet", False)      # nothing acknowledged
+                                                    # while it is broken
+        self.told = marks.get("told", False)        # sends get `unavailable`
+        self.needs = marks.get("needs")             # a stack of its own
+        self.short = marks.get("short", False)      # in `make test` too
+
+
+def fault(name, **marks):
+    def keep(act):
+        FAULTS.append(Fault(name, act, **marks))
+        return act
+    return keep
+
+
+# ------------------------------------------------------------------ workers
+
+@fault("message worker, kill -9", short=True)
+def message_worker_killed(run):
+    run.stack.kill("message", count=1)
+    yield 0
+
+
+@fault("both message workers, kill -9")
+def message_workers_killed(run):
+    run.stack.kill("message")
+    yield 0
+
+
+@fault("message worker, stopped for 10 s", short=True)
+def message_worker_stopped(run):
+    """Another takes its shards; then it wakes with a batch in hand."""
+    pids = run.stack.stop("message", count=1)
+    yield 10
+    run.stack.cont(pids)
+
+
+@fault("API worker, kill -9")
+def api_worker_killed(run):
+    run.stack.kill("api")
+    yield 0
+
+
+@fault("sync worker, kill -9")
+def sync_worker_killed(run):
+    """While clients come back and need it."""
+    run.ask(run.cut, 3)
+    run.stack.kill("sync")
+    yield 0
+
+
+@fault("push and presence workers, kill -9")
+def other_workers_killed(run):
+    for role in ("push", "presence"):
+        if run.stack.workers(role):
+            run.stack.kill(role)
+    yield 0
+
+
+@fault("the pool and all its workers, kill -9")
+def pool_killed(run):
+    run.stack.kill("pool")
+    yield 2
+    run.stack.heal()
+
+
+# -------------------------------------------------------------------- nginx
+
+@fault("an nginx worker, kill -9", short=True)
+def nginx_worker_killed(run):
+    run.stack.kill("nginx worker", count=1)
+    yield 0
+
+
+@fault("nginx as a whole, kill -9")
+def nginx_killed(run):
+    pids = [run.stack.pid("nginx")] + run.stack.nginx_workers()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    yield 2
+    run.stack.heal()
+
+
+# -------------------------------------------------------------------- Redis
+
+@fault("Redis, kill -9")
+def redis_killed(run):
+    run.stack.kill("redis")
+    yield 2
+    run.stack.heal()
+
+
+@fault("Redis emptied, FLUSHALL", short=True)
+def redis_flushed(run):
+    run.stack.redis().flushall()
+    yield 0
+
+
+@fault("Redis, kill -9, its file lost")
+def redis_lost(run):
+    pids = run.stack.kill("redis")
+    wait_for(lambda: not any(alive(p) for p in pids), 5, "end of Redis")
+    for path in (run.stack.home / "redis").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix in (".rdb", ".aof"):
+            path.unlink()
+    yield 2
+    run.stack.heal()
+
+
+@fault("Redis at maxmemory", told=True, quiet=True)
+def redis_full(run):
+    r = run.stack.redis()
+    r.config_set("maxmemory", "1mb")
+    yield 5
+    r.config_set("maxmemory", "0")
+
+
+# --------------------------------------------------------------- PostgreSQL
+
+@fault("PostgreSQL, kill -9", short=True)
+def postgres_killed(run):
+    run.stack.kill("postgres")
+    yield 2
+    run.stack.heal()
+
+
+@fault("PostgreSQL, restarted")
+def postgres_restarted(run):
+    pids = run.stack.kill("postgres", signal.SIGINT)
+    wait_for(lambda: not any(alive(p) for p in pids), 10, "end of PostgreSQL")
+    yield 0
+    run.stack.heal()
+
+
+@fault("PostgreSQL, stopped for 20 s", quiet=True, told=True)
+def postgres_stopped(run):
+    pids = run.stack.kill("postgres", signal.SIGINT)
+    wait_for(lambda: not any(alive(p) for p in pids), 10, "end of PostgreSQL")
+    yield 20
+    run.stack.heal()
+
+
+@fault("disk full for PostgreSQL", quiet=True, told=True, needs="disk")
+def disk_full(run):
+    filler = run.stack.home / "pg" / "filler"
+    fill(filler)
+    # the server itself says when its disk is full: after that nothing
+    # can be stored
+    wait_for(lambda: "No space left" in run.stack.log("postgres.log"), 30,
+             "full disk")
+    fill(filler)
+    time.sleep(1)
+    run.log_at = len(run.stack.log("postgres.log"))
+    yield 6
+    filler.unlink()
+    run.stack.heal()
+
+
+def fill(path):
+    with open(path, "ab", buffering=0) as f:
+        for size in (1 << 20, 4096, 512, 1):
+            try:
+                while True:
+                    f.write(bytes(size))
+            except OSError:
+                pass
+
+
+# ------------------------------------------------------------------ clients
+
+@fault("clients' sockets cut without FIN", short=True)
+def clients_cut(run):
+    run.ask(run.cut, 2)
+    yield 0
+
+
+@fault("clients' sockets half open", needs="root")
+def clients_half_open(run):
+    """Their addresses are not heard any more, and they come back from
+    others; the edge still writes to the old sockets."""
+    run.ask(run.half_open, 3)
+    yield 4
+    run.ask(run.hear_again)
+
+
+# -------------------------------------------------------------------- clock
+
+@fault("clock set back by a minute", needs="clock")
+def clock_back(run):
+    run.stack.set_clock(-60)
+    yield 6
+    run.stack.set_clock(0)
+
+
+# ---------------------------------------------------------- what they stand on
+
+class Mounted:
+    """A small file system of its own below a directory of the stack, so that
+    it can be full."""
+
+    def __init__(self, path, size):
+        self.path = pathlib.Path(path)
+        self.path.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs",
+                        str(self.path)], check=True)
+
+    def remove(self):
+        subprocess.run(["umount", "-l", str(self.path)], check=False)
+
+
+LIBFAKETIME = sorted(pathlib.Path("/usr/lib").glob(
+    "*/faketime/libfaketime.so.1"))
+
+
+def clock_environment(home):
+    """What a stack is started with so that its clock can be set; monotonic
+    clocks go on as they do when a host's clock is set."""
+    path = pathlib.Path(home) / "clock"
+    path.write_text("+0\n")
+    path.chmod(0o644)
+    return path, {"LD_PRELOAD": str(LIBFAKETIME[0]),
+                  "FAKETIME_TIMESTAMP_FILE": str(path),
+                  "FAKETIME_CACHE_DURATION": "1",
+                  "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                  "DONT_FAKE_MONOTONIC": "1"}
