@@ -115,8 +115,10 @@ chat_field_text(chat_frame_t *frame, const char *key, size_t min, size_t max,
     }
 
     if (len > max) {
-        /* the one error a frame within its own limit can have of this kind */
-        return chat_refuse(frame, CHAT_E_TOO_LARGE, key, "is too long");
+        /* a text that fits into a frame may still be larger than a message */
+        return chat_refuse(frame, max == CHAT_CONTENT_MAX ? CHAT_E_TOO_LARGE
+                                                          : CHAT_E_BAD_FIELD,
+                           key, "is too long");
     }
 
     s_r->data = json_string_value(v);

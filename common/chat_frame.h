@@ -48,7 +48,7 @@ typedef struct {
  *   not an object with a string `type`, duplicate keys, nesting above 16,
  *   not JSON                                        CHAT_E_BAD_FRAME
  *   a type that is not in CHAT_CLIENT_FRAMES        CHAT_E_UNKNOWN_TYPE
- *   content or emoji longer than its limit          CHAT_E_TOO_LARGE
+ *   content above its limit                          CHAT_E_TOO_LARGE
  *   a field missing, of the wrong type or outside its limits, a number that
  *   no 64 bits hold, NUL, a lone surrogate          CHAT_E_BAD_FIELD
  *   chatId that is no UUID, one of userIds that is

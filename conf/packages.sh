@@ -19,7 +19,7 @@ RUN="gcc make pkg-config nginx nginx-dev libnginx-mod-nchan redis-server
      python3-websockets"
 TEST="clang libclang-rt-14-dev libcmocka-dev python3-pytest
       python3-websockets python3-redis python3-psycopg2 python3-requests
-      python3-jwt python3-nacl python3-yaml python3-jsonschema
+      python3-jwt python3-cryptography python3-nacl python3-yaml python3-jsonschema
       python3-venv strace"
 BENCH="ejabberd erlang-p1-pgsql mosquitto gnuplot-nox linux-perf valgrind
        python3-redis python3-psycopg2 python3-requests"

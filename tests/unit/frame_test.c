@@ -242,12 +242,12 @@ static void
 content_is_counted_in_bytes_of_utf8(void **state)
 {
     assert_int_equal(parse_content("\xd0\xb9", 16384), CHAT_OK);
-    assert_int_equal(parse_content("\xd0\xb9", 16385), CHAT_E_BAD_FIELD);
+    assert_int_equal(parse_content("\xd0\xb9", 16385), CHAT_E_TOO_LARGE);
     assert_int_equal(parse_content("\\u0439", 16384), CHAT_OK);
-    assert_int_equal(parse_content("\\u0439", 16385), CHAT_E_BAD_FIELD);
+    assert_int_equal(parse_content("\\u0439", 16385), CHAT_E_TOO_LARGE);
     assert_int_equal(parse_content("\\ud83d\\ude00", 8192), CHAT_OK);
     assert_int_equal(parse_content("\\ud83d\\ude00", 8193),
-                     CHAT_E_BAD_FIELD);
+                     CHAT_E_TOO_LARGE);
 }
 
 
