@@ -19,6 +19,7 @@
  *   ngx_chat_redis.c     two connections to Redis: commands, subscription
  *   ngx_chat_route.c     who is connected here, told to Redis
  *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
+ *   ngx_chat_repeat.c    answers to repeats, in their place
  *   ngx_chat_sync.c      catch-up: lists, pages, gaps
  *   ngx_chat_table.c     a session's chats: what it has been sent
  *   ngx_chat_presence.c  a client follows users, and is told how they are
@@ -54,6 +55,7 @@
 
 typedef struct ngx_chat_session_s  ngx_chat_session_t;
 typedef struct ngx_chat_rest_s     ngx_chat_rest_t;
+typedef struct ngx_chat_held_s     ngx_chat_held_t;
 typedef struct ngx_chat_route_s    ngx_chat_route_t;
 
 extern ngx_module_t  ngx_http_chat_module;
@@ -251,6 +253,7 @@ struct ngx_chat_session_s {
     ngx_chat_table_t    table;
     ngx_chat_flight_t  *flight;         /* sends without an answer          */
     ngx_pool_t         *flight_pool;
+    ngx_chat_held_t    *held;           /* answers that wait for their place */
     uint32_t            nflight;
     uint32_t            flight_cap;
 
@@ -518,6 +521,13 @@ void ngx_chat_route_all(void);
 void ngx_chat_deliver_batch(u_char *data, size_t len);
 ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
     ngx_chat_frame_t **frame, ngx_uint_t hidden);
+
+ngx_int_t ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec);
+
+/* repeat */
+void ngx_chat_repeat(chat_rec_t *rec);
+void ngx_chat_repeat_again(ngx_chat_session_t *s, ngx_uint_t all);
+void ngx_chat_repeat_free(ngx_chat_session_t *s);
 
 /* sync */
 void ngx_chat_sync_start(ngx_chat_session_t *s);

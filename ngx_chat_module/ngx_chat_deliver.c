@@ -14,11 +14,8 @@
 static void ngx_chat_deliver_entry(chat_rec_t *rec);
 static void ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
     ngx_chat_frame_t **frame, ngx_uint_t target);
-static void ngx_chat_deliver_repeat(chat_rec_t *rec);
 static void ngx_chat_deliver_frame(chat_rec_t *rec);
 static void ngx_chat_deliver_notice(chat_rec_t *rec);
-static ngx_int_t ngx_chat_deliver_ack(ngx_chat_session_t *s,
-    chat_rec_t *rec);
 static ngx_chat_frame_t *ngx_chat_deliver_hidden(chat_rec_t *rec);
 
 
@@ -48,7 +45,7 @@ ngx_chat_deliver_batch(u_char *data, size_t len)
             break;
 
         case CHAT_REC_ACK:
-            ngx_chat_deliver_repeat(&rec);
+            ngx_chat_repeat(&rec);
             break;
 
         case CHAT_REC_FRAME:
@@ -291,7 +288,7 @@ ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
 {
     u_char             text[1024], *p;
@@ -325,40 +322,6 @@ ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
     }
 
     return s->state == NGX_CHAT_OPEN ? NGX_OK : NGX_ERROR;
-}
-
-
-/* The answer to a repeat, unless the entry that was published beside it has
- * been one. It is owed at once, also out of its place. */
-
-static void
-ngx_chat_deliver_repeat(chat_rec_t *rec)
-{
-    uint64_t             hash;
-    ngx_uint_t           owed;
-    ngx_chat_known_t    *k;
-    ngx_chat_session_t  *s;
-
-    s = ngx_chat_session_find(rec->session);
-
-    if (s == NULL || s->state != NGX_CHAT_OPEN) {
-        return;
-    }
-
-    hash = ngx_chat_flight_hash(rec->chat, &rec->message_id);
-    k = ngx_chat_table_find(&s->table, rec->chat);
-
-    if (k != NULL && !(k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS))
-        && rec->seq <= k->last)
-    {
-        owed = ngx_chat_flight_answer(s, hash);
-    } else {
-        owed = ngx_chat_flight_answer_early(s, hash);
-    }
-
-    if (owed) {
-        (void) ngx_chat_deliver_ack(s, rec);
-    }
 }
 
 

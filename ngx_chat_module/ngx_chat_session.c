@@ -281,6 +281,7 @@ void
 ngx_chat_session_free(ngx_chat_session_t *s)
 {
     ngx_chat_table_free(&s->table);
+    ngx_chat_repeat_free(s);
 
     if (s->flight_pool) {
         ngx_destroy_pool(s->flight_pool);

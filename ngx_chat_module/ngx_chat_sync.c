@@ -23,6 +23,7 @@ static ngx_uint_t ngx_chat_sync_ask_checks(ngx_chat_session_t *s);
 static ngx_uint_t ngx_chat_sync_ask_page(ngx_chat_session_t *s);
 static void ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type,
     u_char *body, size_t len);
+static void ngx_chat_sync_held(ngx_chat_session_t *s);
 static void ngx_chat_sync_done(ngx_chat_session_t *s);
 static void ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec);
 
@@ -408,7 +409,20 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
 
     s->sync_pos = 0;
     s->sync_at = ngx_current_msec;
+
+    ngx_chat_sync_held(s);
     ngx_chat_sync_more(s);
+}
+
+
+/* Repeats whose answer waits: now their place may be known, or passed. */
+
+static void
+ngx_chat_sync_held(ngx_chat_session_t *s)
+{
+    if (s->held != NULL) {
+        ngx_chat_repeat_again(s, 0);
+    }
 }
 
 
@@ -474,6 +488,7 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
         return;
     }
 
+    ngx_chat_sync_held(s);
     ngx_chat_sync_more(s);
 }
 
@@ -560,6 +575,10 @@ ngx_chat_sync_done(ngx_chat_session_t *s)
     s->repair = 0;
     s->sync_pos = 0;
     s->unacked = 0;
+
+    if (s->held != NULL) {
+        ngx_chat_repeat_again(s, 1);
+    }
 
     if (s->synced) {
         return;

@@ -241,9 +241,9 @@ def test_each_send_is_answered_once_also_when_two_are_on_their_way(w, live):
     quiet(ann)
 
 
-def test_a_repeat_of_an_earlier_connection_is_acknowledged_once(w, live):
-    """The ack is owed at once; the entry itself, should it come with its
-    marks' pages, is not written beside it."""
+def test_a_repeat_of_an_earlier_connection_is_acknowledged_in_its_place(
+        w, live):
+    """Where the entry itself would stand among what is fetched."""
     ann = live()
     chat = new_chat()
     send(ann, chat, "a-1")
@@ -251,12 +251,42 @@ def test_a_repeat_of_an_earlier_connection_is_acknowledged_once(w, live):
     w.publish(w.entry(chat, 2, [ann.user], of=ev, flags=REDO),
               put("ACK", chat=chat, seq=2, session=ev.session,
                   message_id="a-1"))
-    assert seqs(ann, 1) == [("message_ack", 2)]
     w.publish(w.list(w.wait("SYNC_LIST"), (chat, 0, 3)))
     page = w.wait("SYNC_PAGE")
     w.publish(w.page(page, w.entry(chat, 1), w.entry(chat, 2, of=ev),
                      w.entry(chat, 3)))
-    assert seqs(ann, 2) == [("new_message", 1), ("new_message", 3)]
+    assert seqs(ann, 3) == [("new_message", 1), ("message_ack", 2),
+                            ("new_message", 3)]
+    quiet(ann)
+
+
+def test_a_repeat_below_the_mark_is_acknowledged_when_the_mark_is_known(
+        w, live):
+    ann = live()
+    chat = new_chat()
+    send(ann, chat, "a-1")
+    ev = w.wait("SEND")
+    w.publish(w.entry(chat, 2, [ann.user], of=ev, flags=REDO),
+              put("ACK", chat=chat, seq=2, session=ev.session,
+                  message_id="a-1"))
+    w.publish(w.list(w.wait("SYNC_LIST"), (chat, 2, 3)))
+    w.publish(w.page(w.wait("SYNC_PAGE"), w.entry(chat, 3)))
+    assert seqs(ann, 2) == [("message_ack", 2), ("new_message", 3)]
+    quiet(ann)
+
+
+def test_a_repeat_ahead_of_a_known_chat_waits_for_the_page(w, live):
+    ann = live()
+    chat = new_chat()
+    w.publish(w.entry(chat, 1, [ann.user]))
+    assert seqs(ann, 1) == [("new_message", 1)]
+    send(ann, chat, "a-1")
+    ev = w.wait("SEND")
+    w.publish(put("ACK", chat=chat, seq=3, session=ev.session,
+                  message_id="a-1"))
+    page = w.wait("SYNC_PAGE")
+    w.publish(w.page(page, w.entry(chat, 2), w.entry(chat, 3, of=ev)))
+    assert seqs(ann, 2) == [("new_message", 2), ("message_ack", 3)]
     quiet(ann)
 
 
