@@ -31,7 +31,7 @@
 #define CHAT_KEY_EDGES      "presence.edges"
 #define CHAT_KEY_EDGE_USERS "presence.edge:%016" PRIx64
 
-/* an edge looks again at who its sessions follow; without it a watch ends (s) */
+/* s: an edge looks again at who its sessions follow, or the watch ends */
 #define CHAT_WATCH_AGAIN    300
 #define CHAT_WATCH_TTL      900
 

@@ -22,8 +22,9 @@
  *   ngx_chat_repeat.c    answers to repeats, in their place
  *   ngx_chat_sync.c      catch-up: lists, pages, gaps
  *   ngx_chat_table.c     a session's chats: what it has been sent
- *   ngx_chat_presence.c  a client follows users, and is told how they are
+ *   ngx_chat_presence.c  a client follows users: questions, answers
  *   ngx_chat_follow.c    which session follows whom
+ *   ngx_chat_news.c      what it is told of them
  *   ngx_chat_tell.c      what the presence workers must know
  *   ngx_chat_write.c     frames out, bounded
  *   ngx_chat_drain.c     reload: reconnect, 1012, within chat_drain
@@ -569,6 +570,13 @@ ngx_chat_follow_t *ngx_chat_follow_find(ngx_chat_session_t *s,
 ngx_chat_follow_t *ngx_chat_follow_add(ngx_chat_session_t *s, uint64_t user);
 void ngx_chat_follow_remove(ngx_chat_follow_t *f);
 void ngx_chat_follow_drop(ngx_chat_session_t *s);
+
+/* news */
+void ngx_chat_news_set(ngx_chat_follow_t *f, chat_presence_t *presence,
+    int64_t as_of);
+void ngx_chat_news_flush(void);
+void ngx_chat_news_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
+    ngx_uint_t n);
 
 /* tell */
 void ngx_chat_tell(ngx_uint_t type, uint64_t user);

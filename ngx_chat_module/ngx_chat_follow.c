@@ -1,11 +1,11 @@
 /*
  * ngx_chat_follow.c: which session follows whose presence.
  *
- * Called from presence; hands to tell. Two ways to one ngx_chat_follow_t: a
- * session's own list, sorted by user, and, for each user that anybody here
- * follows, the queue of its followers. The last follower to go takes the user
- * out, and the workers are told that this edge wants no more news of it. A
- * session that follows nobody has no memory here.
+ * Called from presence and session; hands to tell. Two ways lead to one
+ * ngx_chat_follow_t: a session's own list, sorted by user, and, for each user
+ * that anybody here follows, the queue of its followers. The last follower to
+ * go takes the user out, and the workers are told that this edge wants no more
+ * news of it. A session that follows nobody has no memory here.
  */
 
 #include "ngx_chat.h"

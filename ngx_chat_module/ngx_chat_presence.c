@@ -1,16 +1,14 @@
 /*
- * ngx_chat_presence.c: a client follows users, and is told how they are.
+ * ngx_chat_presence.c: a client follows users: its questions, the answers.
  *
  * Called from dispatch (presence_subscribe, presence_unsubscribe), deliver (a
- * worker's record), session (it ends) and the tick; hands to follow, tell and
- * write. Every question goes to the presence worker, also when others here
- * follow the same user: who may see whom is for each session to be decided.
+ * worker's record) and the tick; hands to follow, tell and news. Every
+ * question goes to the presence worker, also when others here follow the same
+ * user: who may see whom is for each session to be decided.
  *
- * What a session was told is kept beside what is true. Changes wait up to
- * 200 ms for each other, longer when its socket is behind, and go as one frame;
- * what has changed back meanwhile is not told. Every two minutes, and when
- * news may have been lost, the edge asks again by itself and the client hears
- * of the differences alone.
+ * A question of the client is put again after three seconds, and unavailable
+ * after ten. Every five minutes, and when news may have been lost, the edge
+ * asks again by itself; then the client hears of the differences alone.
  */
 
 #include "ngx_chat.h"
@@ -19,8 +17,6 @@
 #define NGX_CHAT_PRESENCE_WAIT   3000   /* ms until a question is put again */
 #define NGX_CHAT_PRESENCE_LIMIT  10000  /* ms until it is unavailable       */
 #define NGX_CHAT_PRESENCE_ASKS   16     /* questions without an answer      */
-#define NGX_CHAT_PRESENCE_STEP   60000000   /* us, see ngx_chat_presence_set() */
-#define NGX_CHAT_PRESENCE_TEXT   96     /* bytes of one user in a frame     */
 
 
 static ngx_uint_t ngx_chat_presence_ids(chat_frame_t *frame, uint64_t *ids);
@@ -28,17 +24,10 @@ static int ngx_libc_cdecl ngx_chat_presence_compare(const void *a,
     const void *b);
 static void ngx_chat_presence_answer(chat_rec_t *rec);
 static void ngx_chat_presence_news(chat_rec_t *rec);
-static void ngx_chat_presence_set(ngx_chat_follow_t *f,
-    chat_presence_t *presence, int64_t as_of);
-static ngx_uint_t ngx_chat_presence_untold(ngx_chat_follow_t *f);
-static void ngx_chat_presence_flush(void);
 static void ngx_chat_presence_unanswered(ngx_chat_follows_t *fs);
 static void ngx_chat_presence_unavailable(ngx_chat_follows_t *fs);
 static ngx_uint_t ngx_chat_presence_ask(ngx_chat_follows_t *fs,
     ngx_uint_t asked);
-static void ngx_chat_presence_write(ngx_chat_session_t *s,
-    ngx_chat_follow_t **list, ngx_uint_t n);
-static u_char *ngx_chat_presence_text(u_char *p, ngx_chat_follow_t *f);
 
 
 void
@@ -133,7 +122,7 @@ ngx_chat_presence_unsubscribe(ngx_chat_session_t *s, chat_frame_t *frame)
         }
     }
 
-    ngx_chat_presence_write(s, NULL, 0);
+    ngx_chat_news_write(s, NULL, 0);
 }
 
 
@@ -198,7 +187,7 @@ ngx_chat_presence_tick(void)
         return;
     }
 
-    ngx_chat_presence_flush();
+    ngx_chat_news_flush();
     ngx_chat_tell_flush();
 
     if (edge->ticks % 10 || !ngx_chat_redis_ready()) {
@@ -303,7 +292,7 @@ ngx_chat_presence_answer(chat_rec_t *rec)
             f->asked = 0;
         }
 
-        ngx_chat_presence_set(f, &presence, rec->timestamp);
+        ngx_chat_news_set(f, &presence, rec->timestamp);
     }
 
     if (asked) {
@@ -313,7 +302,7 @@ ngx_chat_presence_answer(chat_rec_t *rec)
             s->follows->progress_at = ngx_current_msec;
         }
 
-        ngx_chat_presence_write(s, list, n);
+        ngx_chat_news_write(s, list, n);
     }
 
     ngx_free(list);
@@ -348,95 +337,8 @@ ngx_chat_presence_news(chat_rec_t *rec)
 
             /* oneself: always online, also when others see it otherwise */
             if (f->session->user != presence.user) {
-                ngx_chat_presence_set(f, &presence, rec->timestamp);
+                ngx_chat_news_set(f, &presence, rec->timestamp);
             }
-        }
-    }
-}
-
-
-/* Two workers may tell about one user in the wrong order: what is older than
- * what is known is dropped. A clock that was set back by more than a minute
- * is believed. */
-
-static void
-ngx_chat_presence_set(ngx_chat_follow_t *f, chat_presence_t *presence,
-    int64_t as_of)
-{
-    ngx_chat_follows_t  *fs;
-
-    if (as_of >= f->as_of || f->as_of - as_of > NGX_CHAT_PRESENCE_STEP) {
-        f->as_of = as_of;
-        f->online = (presence->flags & CHAT_PRESENCE_ONLINE) != 0;
-        f->last_seen = presence->last_seen;
-    }
-
-    fs = f->session->follows;
-
-    if (!fs->in_news && ngx_chat_presence_untold(f)) {
-        fs->in_news = 1;
-        ngx_queue_insert_tail(&ngx_chat_edge->news, &fs->news);
-    }
-}
-
-
-/* Before the answer nothing is told: that brings it. */
-
-static ngx_uint_t
-ngx_chat_presence_untold(ngx_chat_follow_t *f)
-{
-    ngx_uint_t  online;
-
-    if (!f->told) {
-        return 0;
-    }
-
-    online = f->shown && f->online;
-
-    return f->told_online != online
-           || (!online
-               && f->told_seen != (f->shown ? f->last_seen : 0));
-}
-
-
-/* Every 200 ms. */
-
-static void
-ngx_chat_presence_flush(void)
-{
-    ngx_uint_t           i, n;
-    ngx_queue_t         *q, *next;
-    ngx_chat_edge_t     *edge;
-    ngx_chat_follow_t   *list[CHAT_PRESENCE_FOLLOWED];
-    ngx_chat_session_t  *s;
-    ngx_chat_follows_t  *fs;
-
-    edge = ngx_chat_edge;
-
-    for (q = ngx_queue_head(&edge->news);
-         q != ngx_queue_sentinel(&edge->news);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        fs = ngx_queue_data(q, ngx_chat_follows_t, news);
-        s = fs->session;
-
-        /* its socket is behind: the last state will do */
-        if (s->out_bytes > s->conf->send_buffer / 2) {
-            continue;
-        }
-
-        ngx_queue_remove(q);
-        fs->in_news = 0;
-
-        for (i = 0, n = 0; i < fs->n; i++) {
-            if (ngx_chat_presence_untold(fs->list[i])) {
-                list[n++] = fs->list[i];
-            }
-        }
-
-        if (n) {
-            ngx_chat_presence_write(s, list, n);
         }
     }
 }
@@ -518,79 +420,4 @@ ngx_chat_presence_ask(ngx_chat_follows_t *fs, ngx_uint_t asked)
     }
 
     return asks;
-}
-
-
-static void
-ngx_chat_presence_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
-    ngx_uint_t n)
-{
-    u_char            *text, *p;
-    ngx_uint_t         i;
-    ngx_chat_frame_t  *f;
-
-    f = NULL;
-
-    text = ngx_alloc(64 + n * NGX_CHAT_PRESENCE_TEXT, s->connection->log);
-
-    if (text != NULL) {
-        p = ngx_cpymem(text, "{\"type\":\"presence\",\"users\":[",
-                       sizeof("{\"type\":\"presence\",\"users\":[") - 1);
-
-        for (i = 0; i < n; i++) {
-            if (i) {
-                *p++ = ',';
-            }
-
-            p = ngx_chat_presence_text(p, list[i]);
-        }
-
-        *p++ = ']';
-        *p++ = '}';
-
-        f = ngx_chat_frame_text(text, p - text);
-        ngx_free(text);
-    }
-
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-    }
-
-    if (f != NULL) {
-        ngx_chat_frame_free(f);
-        ngx_chat_edge->counters.presence++;
-    }
-}
-
-
-/* At most NGX_CHAT_PRESENCE_TEXT bytes; what is written is told. */
-
-static u_char *
-ngx_chat_presence_text(u_char *p, ngx_chat_follow_t *f)
-{
-    f->told = 1;
-    f->told_online = f->shown && f->online;
-    f->told_seen = f->shown ? f->last_seen : 0;
-
-    p = ngx_cpymem(p, "{\"userId\":\"", sizeof("{\"userId\":\"") - 1);
-    p = chat_json_u64(p, f->followed->user);
-
-    if (f->told_online) {
-        return ngx_cpymem(p, "\",\"status\":\"online\"}",
-                          sizeof("\",\"status\":\"online\"}") - 1);
-    }
-
-    p = ngx_cpymem(p, "\",\"status\":\"offline\"",
-                   sizeof("\",\"status\":\"offline\"") - 1);
-
-    if (f->told_seen) {
-        p = ngx_cpymem(p, ",\"lastSeen\":\"",
-                       sizeof(",\"lastSeen\":\"") - 1);
-        p = chat_json_time(p, f->told_seen);
-        *p++ = '"';
-    }
-
-    *p++ = '}';
-
-    return p;
 }

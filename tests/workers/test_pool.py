@@ -17,7 +17,8 @@ def pool(emptied, worker):
     """A pool of two sync workers, from a program of its own. Gives a function
     that starts it; its result has .roles()."""
     def start(program=None, **keys):
-        keys = {"n_message": 0, "n_api": 0, "n_sync": 2, **keys}
+        keys = {"n_message": 0, "n_api": 0, "n_presence": 0, "n_sync": 2,
+                **keys}
         conf = emptied.conf(**keys)
         if program is None:
             program = conf.parent / "chat-worker"

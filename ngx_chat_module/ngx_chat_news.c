@@ -1,0 +1,182 @@
+/*
+ * ngx_chat_news.c: what a session is told of those whom it follows.
+ *
+ * Called from presence; hands to write. What a session was told is kept beside
+ * what is true. Changes wait up to 200 ms for each other, longer while its
+ * socket is behind, and go as one frame; what has changed back by then is not
+ * told.
+ */
+
+#include "ngx_chat.h"
+
+
+#define NGX_CHAT_NEWS_STEP  60000000    /* us, see ngx_chat_news_set()      */
+#define NGX_CHAT_NEWS_TEXT  96          /* bytes of one user in a frame     */
+
+
+static ngx_uint_t ngx_chat_news_untold(ngx_chat_follow_t *f);
+static u_char *ngx_chat_news_text(u_char *p, ngx_chat_follow_t *f);
+
+
+/* Two workers may tell about one user in the wrong order: what is older than
+ * what is known is dropped. A clock that was set back by more than a minute
+ * is believed. */
+
+void
+ngx_chat_news_set(ngx_chat_follow_t *f, chat_presence_t *presence,
+    int64_t as_of)
+{
+    ngx_chat_follows_t  *fs;
+
+    if (as_of >= f->as_of || f->as_of - as_of > NGX_CHAT_NEWS_STEP) {
+        f->as_of = as_of;
+        f->online = (presence->flags & CHAT_PRESENCE_ONLINE) != 0;
+        f->last_seen = presence->last_seen;
+    }
+
+    fs = f->session->follows;
+
+    if (!fs->in_news && ngx_chat_news_untold(f)) {
+        fs->in_news = 1;
+        ngx_queue_insert_tail(&ngx_chat_edge->news, &fs->news);
+    }
+}
+
+
+/* Before the answer nothing is told: that brings it. */
+
+static ngx_uint_t
+ngx_chat_news_untold(ngx_chat_follow_t *f)
+{
+    ngx_uint_t  online;
+
+    if (!f->told) {
+        return 0;
+    }
+
+    online = f->shown && f->online;
+
+    return f->told_online != online
+           || (!online
+               && f->told_seen != (f->shown ? f->last_seen : 0));
+}
+
+
+/* Every 200 ms. */
+
+void
+ngx_chat_news_flush(void)
+{
+    ngx_uint_t           i, n;
+    ngx_queue_t         *q, *next;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_follow_t   *list[CHAT_PRESENCE_FOLLOWED];
+    ngx_chat_session_t  *s;
+    ngx_chat_follows_t  *fs;
+
+    edge = ngx_chat_edge;
+
+    for (q = ngx_queue_head(&edge->news);
+         q != ngx_queue_sentinel(&edge->news);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        fs = ngx_queue_data(q, ngx_chat_follows_t, news);
+        s = fs->session;
+
+        /* its socket is behind: the last state will do */
+        if (s->out_bytes > s->conf->send_buffer / 2) {
+            continue;
+        }
+
+        ngx_queue_remove(q);
+        fs->in_news = 0;
+
+        for (i = 0, n = 0; i < fs->n; i++) {
+            if (ngx_chat_news_untold(fs->list[i])) {
+                list[n++] = fs->list[i];
+            }
+        }
+
+        if (n) {
+            ngx_chat_news_write(s, list, n);
+        }
+    }
+}
+
+
+/* One frame, of these or of nobody. */
+
+void
+ngx_chat_news_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
+    ngx_uint_t n)
+{
+    u_char            *text, *p;
+    ngx_uint_t         i;
+    ngx_chat_frame_t  *f;
+
+    f = NULL;
+
+    text = ngx_alloc(64 + n * NGX_CHAT_NEWS_TEXT, s->connection->log);
+
+    if (text != NULL) {
+        p = ngx_cpymem(text, "{\"type\":\"presence\",\"users\":[",
+                       sizeof("{\"type\":\"presence\",\"users\":[") - 1);
+
+        for (i = 0; i < n; i++) {
+            if (i) {
+                *p++ = ',';
+            }
+
+            p = ngx_chat_news_text(p, list[i]);
+        }
+
+        *p++ = ']';
+        *p++ = '}';
+
+        f = ngx_chat_frame_text(text, p - text);
+        ngx_free(text);
+    }
+
+    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+    }
+
+    if (f != NULL) {
+        ngx_chat_frame_free(f);
+        ngx_chat_edge->counters.presence++;
+    }
+}
+
+
+/* At most NGX_CHAT_NEWS_TEXT bytes; what is written is told. */
+
+static u_char *
+ngx_chat_news_text(u_char *p, ngx_chat_follow_t *f)
+{
+    f->told = 1;
+    f->told_online = f->shown && f->online;
+    f->told_seen = f->shown ? f->last_seen : 0;
+
+    p = ngx_cpymem(p, "{\"userId\":\"", sizeof("{\"userId\":\"") - 1);
+    p = chat_json_u64(p, f->followed->user);
+
+    if (f->told_online) {
+        return ngx_cpymem(p, "\",\"status\":\"online\"}",
+                          sizeof("\",\"status\":\"online\"}") - 1);
+    }
+
+    p = ngx_cpymem(p, "\",\"status\":\"offline\"",
+                   sizeof("\",\"status\":\"offline\"") - 1);
+
+    if (f->told_seen) {
+        p = ngx_cpymem(p, ",\"lastSeen\":\"",
+                       sizeof(",\"lastSeen\":\"") - 1);
+        p = chat_json_time(p, f->told_seen);
+        *p++ = '"';
+    }
+
+    *p++ = '}';
+
+    return p;
+}
