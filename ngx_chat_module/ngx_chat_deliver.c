@@ -201,7 +201,9 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
         }
     }
 
-    if (rec->seq <= k->last) {
+    /* while a chat waits for its marks its `last` is a guess */
+
+    if (rec->seq <= k->last && !(k->flags & NGX_CHAT_WAITS)) {
 
         /* seen; but the sender may still wait for its answer */
         if (rec->device == s->device && rec->message_id.data != NULL

@@ -373,12 +373,13 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
             k->flags |= NGX_CHAT_UNSEEN;
         }
 
+        /* else the client's marks on this connection count: the stored one
+         * may be ahead of what was written here */
         if (k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS)) {
             k->last = item.delivered;
-            k->acked = item.delivered;  /* it was a guess as well */
+            k->acked = item.delivered;
         }
 
-        k->acked = ngx_max(k->acked, item.delivered);
         k->target = ngx_max(k->target, item.last);
         k->flags &= ~(NGX_CHAT_UNSEEN | NGX_CHAT_WAITS | NGX_CHAT_ASKED);
     }
