@@ -1,0 +1,470 @@
+"""Whatever a worker, Redis and the clients do at once: on each connection
+every chat's entries come dense, in order, each once, with the ack in place of
+the own entry; and in the end everybody has everything.
+
+A seeded generator plays clients, message workers that die between commit and
+publish, a sync worker whose answers are late, and a Redis that drops the
+subscription. What each connection reads is checked frame by frame.
+CHAT_SEEDS=n runs that many.
+"""
+
+import json
+import os
+import random
+import select
+import socket
+import time
+import uuid
+
+import pytest
+from edge import Edge
+from inner import ASKED, CHECK, FAILED, HIDDEN, REDO, put
+from played import Played, frame
+from wire import CLOSE, Closed
+
+SEEDS = int(os.environ.get("CHAT_SEEDS", 6))
+STEPS = 700
+
+
+class Entry:
+    def __init__(self, seq, user, device, message_id, hidden):
+        self.seq, self.user, self.device = seq, user, device
+        self.message_id, self.hidden = message_id, hidden
+
+
+class Conn:
+    """One connection and what it may read next."""
+
+    def __init__(self, world, user, device):
+        self.world, self.user, self.device = world, user, device
+        self.base = {c: world.stored(device, c) for c in world.chats}
+        self.sock = world.w.edge.connect(user, device)
+        self.welcomed = self.synced = self.over = False
+        self.last, self.early = {}, {c: set() for c in world.chats}
+        self.marked = {}
+        self.sent, self.again, self.acks = {}, set(), {}
+        self.read = 0
+
+    def pump(self):
+        while not self.over and (self.sock.data or select.select(
+                [self.sock.sock], [], [], 0)[0]):
+            try:
+                got = self.sock.frame()
+            except (Closed, ConnectionError):
+                self.over = True
+                return
+            if got.op == CLOSE:
+                assert got.payload[:2] == b"\x11\x39", got      # 4409
+                self.over = True
+                return
+            self.frame(json.loads(got.payload))
+
+    def frame(self, f):
+        assert self.welcomed or f["type"] == "welcome", f
+        getattr(self, "on_" + f["type"])(f)
+
+    def on_welcome(self, f):
+        assert not self.welcomed
+        self.welcomed = True
+
+    def on_sync_complete(self, f):
+        assert not self.synced
+        self.synced = True
+        for chat in self.world.chats:       # what was missed is here
+            if self.base[chat] < self.missed.get(chat, 0):
+                assert self.reached(chat) >= self.missed[chat], chat
+
+    missed = {}
+
+    def on_error(self, f):
+        assert f["code"] in ("unavailable", "not_member"), f
+        self.sent[f["messageId"]] -= 1
+
+    def on_new_message(self, f):
+        chat = self.world.by_id[f["chatId"]]
+        entry = self.world.entries[chat][f["seq"] - 1]
+        if self.user in entry.hidden:
+            assert f == frame(chat, f["seq"], "hidden")
+        else:
+            assert f["messageId"] == entry.message_id
+            assert entry.device != self.device \
+                or not self.sent.get(entry.message_id) \
+                or entry.message_id in self.again, \
+                f"new_message for what was sent here: {f}"
+        self.take(chat, f["seq"])
+        self.read += 1
+
+    def on_message_ack(self, f):
+        chat = self.world.by_id[f["chatId"]]
+        mid, seq = f["messageId"], f["seq"]
+        entry = self.world.entries[chat][seq - 1]
+        assert (entry.message_id, entry.device) == (mid, self.device)
+        self.acks[mid] = self.acks.get(mid, 0) + 1
+        assert self.acks[mid] <= self.sent.get(mid, 0), f"not asked: {f}"
+        if mid in self.again and seq != self.reached(chat) + 1:
+            # owed at once, before or after its place
+            if seq > self.reached(chat):
+                self.early[chat].add(seq)
+            return
+        self.take(chat, seq)
+
+    def reached(self, chat):
+        """The last seq up to which nothing is missing."""
+        if chat not in self.last:
+            return -1
+        while self.last[chat] + 1 in self.early[chat]:
+            self.last[chat] += 1
+        return self.last[chat]
+
+    def take(self, chat, seq):
+        if chat not in self.last:
+            first = seq - 1
+            marked = self.world.marked.get((self.device, chat), 0)
+            while first > marked and first in self.early[chat]:
+                first -= 1
+            # nothing is left out that the device has not marked, and nothing
+            # is sent that it had marked before
+            assert self.base[chat] <= first <= marked, (chat, seq, marked)
+            self.last[chat] = seq - 1
+        assert seq == self.reached(chat) + 1, \
+            f"{seq} after {self.last[chat]} in {chat}"
+        self.last[chat] = seq
+
+    def complete(self):
+        if self.over:
+            return True
+        for chat, entries in self.world.entries.items():
+            at = self.reached(chat)
+            if at < 0:
+                at = self.world.stored(self.device, chat)
+            if at < len(entries):
+                return False
+        return self.synced
+
+
+    def answered(self):
+        """Every send has its answer, except refusals and acks of repeats
+        that were lost with the subscription."""
+        return self.over or all(
+            n == 0 or mid in self.again or self.acks.get(mid) == 1
+            or mid in self.world.unheard for mid, n in self.sent.items())
+
+
+class World:
+
+    def __init__(self, w, seed):
+        self.w, self.rng = w, random.Random(seed)
+        rng = self.rng
+        base = rng.randrange(10 ** 6) * 100
+        self.devices = [(base + u, base + u * 10 + d)
+                        for u in (1, 2, 3) for d in (1, 2)]
+        self.users = sorted({u for u, _ in self.devices})
+        self.chats = [uuid.UUID(int=rng.getrandbits(128), version=4)
+                      for _ in range(rng.choice((1, 3, 12)))]
+        self.by_id = {str(c): c for c in self.chats}
+        self.entries = {c: [] for c in self.chats}
+        self.active = {c: 0 for c in self.chats}
+        self.epochs = {c: 1000 * (seed + 1) for c in self.chats}
+        self.shard = {c: c.bytes[15] & 63 for c in self.chats}
+        self.unpublished = {c: [] for c in self.chats}
+        self.marks, self.marked = {}, {}
+        self.answers, self.clock, self.mids = [], 0, 0
+        self.unheard = set()
+        for c in self.chats:
+            for _ in range(rng.choice((0, 0, 3, 40, 300))):
+                self.commit(c, 0, 0, self.mid())
+            for _, d in self.devices:
+                if rng.random() < 0.7:
+                    mark = rng.randint(0, len(self.entries[c]))
+                    self.marks[d, c] = self.marked[d, c] = mark
+        self.conns = [Conn(self, u, d) for u, d in self.devices]
+
+    # ------------------------------------------------------------ the store
+
+    def mid(self):
+        self.mids += 1
+        return f"m{self.mids}"
+
+    def stored(self, device, chat):
+        return self.marks.get((device, chat), 0)
+
+    def commit(self, chat, user, device, mid):
+        """A new entry, or the one that a repeat finds."""
+        if device:
+            for e in self.entries[chat]:
+                if (e.device, e.message_id) == (device, mid):
+                    return e, False
+        hidden = {u for u in self.users
+                  if u != user and self.rng.random() < 0.05}
+        e = Entry(len(self.entries[chat]) + 1, user, device, mid, hidden)
+        self.entries[chat].append(e)
+        self.clock += 1
+        self.active[chat] = self.clock
+        return e, True
+
+    # ---------------------------------------------------- the message worker
+
+    def record(self, chat, e, flags=0, session=0, epoch=None):
+        targets = [(u, (HIDDEN if u in e.hidden else 0)
+                    | (CHECK if self.rng.random() < 0.03 else 0))
+                   for u in self.users]
+        self.rng.shuffle(targets)
+        return put("ENTRY", flags, targets, chat=chat, seq=e.seq,
+                   epoch=epoch or self.epochs[chat], timestamp=1,
+                   session=session, device=e.device, message_id=e.message_id,
+                   frame=json.dumps(frame(chat, e.seq,
+                                          messageId=e.message_id)))
+
+    def owner(self, chat):
+        """Who owns the chat finishes what its dead owner left."""
+        for c in self.chats:
+            if self.shard[c] == self.shard[chat] and self.unpublished[c]:
+                left, self.unpublished[c] = self.unpublished[c], []
+                first = max(0, left[0].seq - 1 - self.rng.randrange(3))
+                self.w.publish(*(self.record(c, e, REDO) for e in
+                                 self.entries[c][first:left[-1].seq]))
+
+    def append(self, chat, user, device, mid, ev=None):
+        self.owner(chat)
+        if ev is not None and self.rng.random() < 0.03 and not any(
+                (e.device, e.message_id) == (device, mid)
+                for e in self.entries[chat]):
+            if not self.w.publish(put(
+                    "FRAME", chat=chat, session=ev.session, message_id=mid,
+                    frame=json.dumps({"type": "error", "code": "not_member",
+                                      "messageId": mid}))):
+                self.unheard.add(mid)
+            return
+        e, fresh = self.commit(chat, user, device, mid)
+        session = ev.session if ev is not None else 0
+        if fresh and self.rng.random() < 0.05:
+            self.unpublished[chat].append(e)        # and dies
+            for c in self.chats:
+                if self.shard[c] == self.shard[chat]:
+                    self.epochs[c] += 1
+        elif fresh:
+            self.w.publish(self.record(chat, e, session=session))
+        else:
+            recs = [put("ACK", chat=chat, seq=e.seq, session=session,
+                        message_id=mid)]
+            if self.rng.random() < 0.5:
+                recs.insert(0, self.record(chat, e, REDO, session))
+            self.w.publish(*recs)
+
+    def step_work(self):
+        for ev in self.w.take("SEND", "MARKS"):
+            if ev.type == "SEND":
+                self.append(ev.chat, ev.user, ev.device, ev.message_id, ev)
+                continue
+            for _, _, device, chat, *marks in ev.body:
+                if chat not in self.entries:    # of the seed before
+                    continue
+                mark = min(max(marks), len(self.entries[chat]))
+                self.marks[device, chat] = max(self.stored(device, chat),
+                                               mark)
+
+    def step_other(self):
+        """Somebody else writes, or a device by REST."""
+        for _ in range(self.rng.choice((1, 1, 5))):
+            _, device = self.rng.choice(self.devices)
+            self.append(self.rng.choice(self.chats), 0,
+                        self.rng.choice((0, device)), self.mid())
+
+    def step_stale(self):
+        """A worker that lost its shard wakes up."""
+        chat = self.rng.choice(self.chats)
+        entries = self.entries[chat]
+        if entries and self.epochs[chat] % 1000 and self.seen(chat):
+            self.w.publish(self.record(
+                chat, self.rng.choice(entries[-3:]),
+                epoch=self.epochs[chat] - 1))
+
+    def seen(self, chat):
+        """The edge has heard of the owner's epoch: it does with this."""
+        self.owner(chat)
+        if self.unpublished[chat]:
+            return False
+        return self.w.publish(self.record(chat, self.entries[chat][-1],
+                                          REDO)) > 0
+
+    def step_redo(self):
+        chat = self.rng.choice(self.chats)
+        entries = self.entries[chat]
+        self.owner(chat)
+        if entries:
+            at = self.rng.randrange(len(entries))
+            self.w.publish(*(self.record(chat, e, REDO)
+                             for e in entries[at:at + 3]))
+
+    # ------------------------------------------------------- the sync worker
+
+    def step_sync_read(self):
+        for ev in self.w.take("SYNC_LIST", "SYNC_PAGE",
+                              where=lambda ev: ev.user in self.users):
+            self.answers.append(self.answer(ev))
+
+    def answer(self, ev):
+        failed = self.rng.random() < 0.02
+        if ev.type == "SYNC_LIST":
+            asked = [c for c, _, _ in ev.body]
+            chats = asked or [c for c in sorted(
+                self.chats, key=self.active.get, reverse=True)
+                if self.stored(ev.device, c) < len(self.entries[c])]
+            items = [(c, self.stored(ev.device, c), len(self.entries[c]))
+                     for c in chats]
+            return put("SYNC_LIST", (ASKED if asked else 0)
+                       | (FAILED if failed else 0), [] if failed else items,
+                       session=ev.session)
+        out, room = [], self.rng.choice((128, 128, 7))
+        for chat, after, to in ev.body:
+            assert to <= len(self.entries[chat])
+            for e in self.entries[chat][after:to][:room]:
+                out.append(put(
+                    "ENTRY", chat=chat, seq=e.seq, epoch=1, timestamp=1,
+                    device=e.device, message_id=e.message_id,
+                    frame=json.dumps(
+                        frame(chat, e.seq, "hidden") if ev.user in e.hidden
+                        else frame(chat, e.seq, messageId=e.message_id))))
+                room -= 1
+        return put("SYNC_PAGE", FAILED if failed else 0, [] if failed else
+                   out, session=ev.session, seq=ev.seq)
+
+    def step_sync_publish(self):
+        self.rng.shuffle(self.answers)
+        for _ in range(self.rng.randint(0, len(self.answers))):
+            self.w.publish(self.answers.pop())
+
+    # ------------------------------------------------------------ the clients
+
+    def step_send(self):
+        conn, chat = self.rng.choice(self.conns), self.rng.choice(self.chats)
+        for _ in range(self.rng.choice((1, 1, 4))):
+            self.send(conn, chat, self.mid())
+
+    def step_resend(self):
+        conn, chat = self.rng.choice(self.conns), self.rng.choice(self.chats)
+        own = [e.message_id for e in self.entries[chat]
+               if e.device == conn.device]
+        if own:
+            mid = self.rng.choice(own[-5:])
+            conn.again.add(mid)
+            self.send(conn, chat, mid)
+
+    def send(self, conn, chat, mid):
+        if not conn.over and conn.welcomed:
+            conn.sent[mid] = conn.sent.get(mid, 0) + 1
+            self.tell(conn, {"type": "send_message", "chatId": str(chat),
+                             "messageId": mid, "content": "x"})
+
+    def step_mark(self):
+        conn, chat = self.rng.choice(self.conns), self.rng.choice(self.chats)
+        self.mark(conn, chat)
+
+    def mark(self, conn, chat):
+        # only what it has read itself
+        at = conn.last.get(chat, 0)
+        if at and not conn.over:
+            key = conn.device, chat
+            self.marked[key] = max(self.marked.get(key, 0), at)
+            conn.marked[chat] = at
+            self.tell(conn, {"type": self.rng.choice(("delivered", "read")),
+                             "chatId": str(chat), "seq": at})
+
+    def tell(self, conn, message):
+        try:
+            conn.sock.text(message)
+        except OSError:
+            conn.over = True
+
+    def step_pump(self):
+        for conn in self.conns:
+            if self.rng.random() < 0.6:
+                conn.pump()
+
+    def step_reconnect(self):
+        at = self.rng.randrange(len(self.conns))
+        old = self.conns[at]
+        if self.rng.random() < 0.7:
+            old.sock.close()
+            old.over = True
+        self.w.ready()          # the subscription may be on its way back
+        new = self.conns[at] = Conn(self, old.user, old.device)
+        if not old.over:
+            self.settle(lambda: old.pump() or old.over)     # 4409
+            old.sock.close()
+        return new
+
+    def step_subscription_lost(self):
+        self.w.redis.client_kill_filter(_type="pubsub")
+        for _ in range(self.rng.randrange(3)):
+            self.step_other()               # heard by nobody
+
+    # --------------------------------------------------------------- the run
+
+    STEPS = (("send", 20), ("resend", 5), ("work", 25), ("other", 12),
+             ("stale", 3), ("redo", 3), ("sync_read", 20),
+             ("sync_publish", 20), ("mark", 12), ("pump", 20),
+             ("reconnect", 2), ("subscription_lost", 0.7))
+
+    def run(self):
+        names, weights = zip(*self.STEPS)
+        for name in self.rng.choices(names, weights, k=STEPS):
+            getattr(self, "step_" + name)()
+        for chat in self.chats:
+            self.owner(chat)
+        self.settle(lambda: all(c.complete() and c.answered()
+                                for c in self.conns))
+        for conn in self.conns:
+            conn.pump()
+            assert conn.over or conn.sock.alive()
+
+    def settle(self, done, seconds=30):
+        """Everything works now, until this is true."""
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end, self.state()
+            for chat in self.chats:
+                self.owner(chat)
+            self.step_work()
+            self.step_sync_read()
+            while self.answers:
+                self.w.publish(self.answers.pop(0))
+            for conn in self.conns:
+                conn.pump()
+                for chat in self.chats:
+                    self.mark_all(conn, chat)
+            time.sleep(0.002)
+
+    def mark_all(self, conn, chat):
+        # also what was marked on an earlier connection and is sent again
+        if conn.last.get(chat, 0) > conn.marked.get(chat, 0):
+            self.mark(conn, chat)
+
+    def state(self):
+        """What is missing, and where."""
+        return [f"{c.device}: synced {c.synced}, {str(k)[:8]} at "
+                f"{c.reached(k)}, marked {self.stored(c.device, k)}, "
+                f"{len(self.entries[k])} there"
+                for c in self.conns for k in self.chats
+                if not c.synced or c.reached(k) < len(self.entries[k])] + [
+            f"{c.device}: {c.sent} answered {c.acks}" for c in self.conns
+            if not c.answered()]
+
+    def close(self):
+        for conn in self.conns:
+            conn.sock.close()
+
+
+@pytest.fixture(scope="module")
+def edge():
+    with Edge() as e:
+        yield e
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_every_connection_sees_each_entry_once_and_in_order(edge, seed):
+    world = World(Played(edge), seed)
+    try:
+        world.run()
+    finally:
+        world.close()
