@@ -281,6 +281,22 @@ async def test_an_invisible_user_looks_offline(phone):
     await becomes(ann, bob, "online")
 
 
+async def test_a_reload_is_no_going(stack, phone):
+    ann, bob = phone("ann"), phone("bob")
+    ann.auto_reconnect = bob.auto_reconnect = True
+    await ann.connect()
+    await bob.connect()
+    await ann.direct(bob)
+    await subscribe(ann, bob)
+    stack.reload_nginx()
+    for p in (bob, ann):
+        await p.until(lambda: p.connections > 1 and p.connected, 60 * SLOW,
+                      "a new connection")
+    await subscribe(ann, bob)
+    await asyncio.sleep(4)
+    assert {u["status"] for u in told(ann, bob)} == {"online"}
+
+
 async def test_redis_emptied_the_watches_are_written_anew(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()

@@ -51,6 +51,12 @@ presence_run(worker_t *w)
             continue;
         }
 
+        /* nothing can be answered: what is told meanwhile waits unread */
+        if (presence_store(&p) == NULL) {
+            worker_sleep(p.conf->block_ms);
+            continue;
+        }
+
         presence_read(&p);
 
         if (p.redis != NULL) {
@@ -176,7 +182,7 @@ presence_claim(presence_t *p)
 }
 
 
-/* What time brings. Without the database nobody goes offline: that waits. */
+/* What time brings. */
 
 static void
 presence_between(presence_t *p)
@@ -186,12 +192,6 @@ presence_between(presence_t *p)
     store_e  rc;
 
     do {
-        n = 0;
-
-        if (presence_store(p) == NULL) {
-            break;
-        }
-
         rc = presence_gone(p, &n);
 
         if (p->redis == NULL) {
