@@ -17,6 +17,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -93,19 +94,29 @@ class Keys:
 class Edge:
 
     def __init__(self, http="", server="", websocket="", main="",
-                 modules=None, log_level="info"):
+                 modules=None, log_level="info", tls=False, beside=None):
+        """beside: another Edge, whose Redis is this one's too."""
         self.build = build_dir()
         self.module = self.build / "ngx_http_chat_module.so"
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="chat-edge-"))
         self.keys = Keys(self.home)
         self.port = free_port()
-        self.redis_socket = self.home / "redis.sock"
+        self.beside = beside
+        self.redis_socket = (beside or self).home / "redis.sock"
         self.conf = self.home / "nginx.conf"
         self.error_log = self.home / "error.log"
         self.access_log = self.home / "access.log"
         self.processes = []
 
         server = server.replace("@PORT@", str(self.port))
+        if tls:
+            self.tls_port = free_port()
+            self.certificate()
+            server += f"""
+                listen 127.0.0.1:{self.tls_port} ssl http2;
+                ssl_certificate {self.home}/tls.pem;
+                ssl_certificate_key {self.home}/tls.pem;
+            """
         load = "\n".join(f"load_module {m};"
                          for m in (modules or [self.module]))
         self.conf.write_text(f"""
@@ -142,7 +153,10 @@ class Edge:
 
     def __enter__(self):
         try:
-            self.start_redis()
+            if self.beside is None:
+                self.start_redis()
+            else:
+                self.redis = self.beside.redis
             self.start_nginx()
         except BaseException:
             self.close()
@@ -221,8 +235,41 @@ class Edge:
                 ("Host", f"127.0.0.1:{self.port}"), *headers,
                 ("Connection", "close")], body)
 
-    def open(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=15)
+    def open(self, tls=False, window=None):
+        """window: bytes of the receive buffer, to be slow with."""
+        sock = socket.socket()
+        if window:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        sock.settimeout(15)
+        sock.connect(("127.0.0.1", self.tls_port if tls else self.port))
+        if not tls:
+            return sock
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(sock)
+
+    def certificate(self):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", "/CN=edge", "-keyout", self.home / "key.pem",
+             "-out", self.home / "cert.pem"], check=True,
+            stderr=subprocess.DEVNULL)
+        (self.home / "tls.pem").write_bytes(
+            (self.home / "key.pem").read_bytes()
+            + (self.home / "cert.pem").read_bytes())
+
+    def workers(self):
+        """pids of nginx's worker processes."""
+        children = pathlib.Path(f"/proc/{self.nginx.pid}/task"
+                                f"/{self.nginx.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def metric(self, name):
+        """Of the one worker; needs metrics at /metrics."""
+        text = self.http("GET", "/metrics").body.decode()
+        return int(re.search(rf"^{name}\{{.*\}} (\d+)$", text, re.M)[1])
 
     def upgrade(self, headers=None, path="/ws", method="GET", sock=None,
                 **replaced):
