@@ -138,9 +138,10 @@ class Played:
 
     # ------------------------------------------------------------- sessions
 
-    def asked(self, user=1, device=11, **kw):
-        """A connection whose welcome is read and whose SYNC_LIST came."""
-        sock = self.edge.connect(user, device, **kw)
+    def asked(self, user=1, device=11, edge=None, **kw):
+        """A connection whose welcome is read and whose SYNC_LIST came.
+        edge: another one beside ours."""
+        sock = (edge or self.edge).connect(user, device, **kw)
         assert sock.message()["type"] == "welcome"
         return sock, self.wait("SYNC_LIST",
                                where=lambda ev: ev.device == device)

@@ -1,0 +1,226 @@
+"""How sessions end, and what an end leaves behind: one device one session,
+over all edges; revocation; expiry; marks flushed; routes deleted."""
+
+import itertools
+import json
+import time
+
+import pytest
+from edge import Edge, wait_for
+from inner import put
+from played import Played, new_chat, quiet, seqs
+from wire import CLOSE, TEXT, Socket, close_payload, frame
+
+import schema
+
+numbers = itertools.count(9000)
+
+
+@pytest.fixture
+def me():
+    return next(numbers), next(numbers)
+
+
+def route(w, user, device):
+    value = w.redis.hget("route:{%d}" % user, device)
+    return value and value.decode()
+
+
+def gone(w, user, device):
+    wait_for(lambda: route(w, user, device) is None, "the route is deleted")
+
+
+# ------------------------------------------------------- one device, one edge
+
+@pytest.fixture(scope="module")
+def pair():
+    """Two nginx, one Redis."""
+    with Edge() as one, Edge(beside=one) as two:
+        yield one, two
+
+
+def test_a_device_that_connects_elsewhere_is_closed_with_4409(pair, me):
+    one, two = pair
+    w = Played(one)
+    old, ev = w.asked(*me)
+    w.publish(w.list(ev), edge=ev.edge)
+    old.message("sync_complete")
+    other, _ = w.asked(me[0], next(numbers))        # another device: stays
+    new, ev2 = w.asked(*me, edge=two)
+    assert ev2.edge != ev.edge
+    assert old.closed_with() == 4409
+    # the end of the old one leaves the new one's route alone
+    assert route(w, *me) == f"{ev2.edge:016x}:{ev2.session}"
+    quiet(new)
+    quiet(other)
+    # and back again
+    again, ev3 = w.asked(*me)
+    assert new.closed_with() == 4409
+    assert route(w, *me) == f"{ev.edge:016x}:{ev3.session}"
+    again.close()
+    gone(w, *me)
+    for sock in (old, other, new):
+        sock.close()
+
+
+def test_a_kick_for_a_session_that_has_gone_hits_nobody_else(pair, me):
+    w = Played(pair[0])
+    sock, ev = w.asked(*me)
+    w.publish(put("KICK", user=me[0], device=me[1], status=4409,
+                  session=ev.session + 1000),
+              put("KICK", user=me[0], device=me[1] + 100000, status=4409),
+              put("KICK", user=me[0] + 100000, device=me[1], status=4409),
+              edge=ev.edge)
+    quiet(sock)
+    w.publish(put("KICK", user=me[0], device=me[1], status=4403),
+              edge=ev.edge)
+    assert sock.closed_with() == 4403
+
+
+# ------------------------------------------------------------- one edge alone
+
+API = """
+    location /api/ {
+        chat_auth on;
+        proxy_pass http://127.0.0.1:@PORT@/worker;
+    }
+    location /worker { return 204; }
+"""
+
+
+@pytest.fixture(scope="module")
+def edge():
+    with Edge(server=API) as e:
+        yield e
+
+
+def test_a_revoked_device_is_closed_and_its_token_refused_at_once(w, me):
+    user, device = me
+    one, _ = w.synced(user, device)
+    other, _ = w.synced(user, next(numbers))
+    token = ("Authorization", f"Bearer {w.edge.token(user, device)}")
+    assert w.edge.http("GET", "/api/v1/users/me", [token]).status == 204
+    w.everywhere(put("REVOKE", user=user, device=device,
+                     expires=int(time.time()) + 900))
+    assert one.closed_with() == 4403
+    got = w.edge.http("GET", "/api/v1/users/me", [token])
+    assert schema.validate_problem(got.status, got.headers,
+                                   got.body)["code"] == "device_revoked"
+    response = w.edge.refused(headers=dict([token]))
+    assert (response.status, response.json()["code"]) == (401,
+                                                          "device_revoked")
+    gone(w, user, device)
+    quiet(other)
+    other.close()
+
+
+def test_a_session_ends_with_its_token(w, me):
+    user, device = me
+    now = int(time.time())
+    token = w.edge.keys.token(user, device, iat=now - 10, exp=now + 2)
+    response, sock = w.edge.upgrade(Authorization=f"Bearer {token}")
+    assert response.status == 101
+    sock = Socket(sock, response.rest)
+    w.publish(w.list(w.wait("SYNC_LIST")))
+    assert seqs(sock, 2)[1] == ("sync_complete", None)
+    assert sock.closed_with() == 4401
+    assert time.time() >= now + 2
+    gone(w, user, device)
+
+
+def test_the_answer_to_a_close_frame_ends_the_connection(w, me):
+    sock, _ = w.synced(*me)
+    sock.send(CLOSE, close_payload(1000, "bye"))
+    assert sock.closed_with() == 1000
+    gone(w, *me)
+
+
+def test_a_client_that_breaks_off_leaves_no_route(w, me):
+    sock, _ = w.synced(*me)
+    assert route(w, *me)
+    sock.close()
+    gone(w, *me)
+
+
+def test_frames_behind_a_close_frame_are_not_heard(w, me):
+    sock, _ = w.synced(*me)
+    sock.raw(frame(CLOSE, close_payload(1000))
+             + frame(TEXT, json.dumps({
+                 "type": "send_message", "chatId": str(new_chat()),
+                 "messageId": "late", "content": "x"})))
+    assert sock.closed_with() == 1000
+    w.nothing("SEND")
+
+
+# ---------------------------------------------------------------------- marks
+
+def mark(sock, chat, seq, kind="delivered"):
+    sock.text({"type": kind, "chatId": str(chat), "seq": seq})
+
+
+def marks(w, device, *chats):
+    """The marks of a device until each of these chats had one: highest and
+    how often."""
+    got, times = {}, {}
+    while not set(chats) <= set(got):
+        ev = w.wait("MARKS")
+        for _, _, of, chat, delivered, read in ev.body:
+            if of == device:
+                old = got.get(chat, (0, 0))
+                got[chat] = (max(old[0], delivered), max(old[1], read))
+                times[chat] = times.get(chat, 0) + 1
+    return got, times
+
+
+def test_marks_are_coalesced_and_the_highest_wins(w, me):
+    sock, session = w.synced(*me)
+    a, b = new_chat(), new_chat()
+    w.publish(w.entry(a, 500, [me[0]]))
+    sock.message()
+    for seq in [*range(1, 401), 17, 500, 3]:
+        mark(sock, a, seq)
+    mark(sock, a, 450, "read")
+    mark(sock, b, 7, "read")
+    quiet(sock)
+    got, times = marks(w, me[1], a, b)
+    # sent within one turn or two of the edge's clock
+    while got[a] != (500, 450):
+        more, again = marks(w, me[1], a)
+        got[a] = tuple(max(pair) for pair in zip(got[a], more[a]))
+        times[a] += again[a]
+    assert got[b] == (0, 7)
+    assert times[a] <= 5 and times[b] == 1
+    sock.close()
+
+
+@pytest.mark.parametrize("how", ["close", "break"])
+def test_marks_are_flushed_when_the_connection_ends(w, me, how):
+    sock, session = w.synced(*me)
+    chats = [new_chat() for _ in range(70)]
+    for chat in chats:
+        mark(sock, chat, 9)
+    if how == "close":
+        sock.send(CLOSE, close_payload(1001))
+        assert sock.closed_with() == 1001
+    else:
+        sock.close()
+    got, _ = marks(w, me[1], *chats)
+    assert set(got.values()) == {(9, 0)}
+
+
+def test_marks_of_many_sessions_go_as_one_event_a_shard(w):
+    chat = new_chat()
+    mine = [(next(numbers), next(numbers)) for _ in range(20)]
+    socks = [w.synced(*me)[0] for me in mine]
+    for sock in socks:
+        mark(sock, chat, 3)
+    found, events = set(), 0
+    while len(found) < len(mine):
+        ev = w.wait("MARKS")
+        assert ev.flags == 0
+        found |= {(user, device) for _, user, device, of, _, _ in ev.body
+                  if of == chat}
+        events += 1
+    assert found == set(mine) and events < 10
+    for sock in socks:
+        sock.close()
