@@ -108,7 +108,8 @@ class Edge:
         self.access_log = self.home / "access.log"
         self.processes = []
 
-        server = server.replace("@PORT@", str(self.port))
+        server = server.replace("@PORT@", str(self.port)).replace(
+            "@HOME@", str(self.home))
         if tls:
             self.tls_port = free_port()
             self.certificate()
