@@ -134,9 +134,12 @@ def test_children_end_with_the_pool(pool):
     # what it left behind does not hinder the next one
     q = subprocess.Popen([BUILD / "chat-worker", "-c", p.conf, "pool"],
                          env=clean_env(), stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(children(q.pid)) == 2)
-    q.terminate()
-    assert q.wait(10) == 0
+    try:
+        wait_for(lambda: len(children(q.pid)) == 2)
+    finally:
+        q.terminate()
+        code = q.wait(15)
+    assert code == 0
 
 
 def test_a_second_pool_is_refused(pool):
