@@ -22,6 +22,9 @@ class Stack:
     durable = True
 
     def __init__(self, home, workers=2, **keys):
+        # on two cores one message worker is enough for all the database can
+        # commit, and its batches are twice as large
+        keys.setdefault("n_message", 1)
         self.home = pathlib.Path(home)
         self.port = free_port()
         self.tls_port = free_port()
