@@ -14,9 +14,11 @@
 #include "chat_keys.h"
 #include "fanout_private.h"
 
-/* fields of a route, deleted only while they still say what we saw */
+/* fields of a route, deleted only while they still say what we saw, and while
+ * the edge is gone: one that is back has written its routes anew */
 static const char  fanout_bury_script[] =
-    "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
+    "if redis.call('EXISTS', KEYS[2]) == 0 "
+    "and redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
     "return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0";
 
 static int fanout_needs_routes(const fanout_t *f);
@@ -407,10 +409,11 @@ fanout_bury_edge(fanout_t *f, uint64_t id)
         for (i = 0; i < route->n; i++) {
 
             if (route->sessions[i].edge == id) {
-                (void) redisAppendCommand(f->redis, "EVAL %s 1 "
-                                          CHAT_KEY_ROUTE " %" PRIu64
+                (void) redisAppendCommand(f->redis, "EVAL %s 2 "
+                                          CHAT_KEY_ROUTE " " CHAT_KEY_EDGE
+                                          " %" PRIu64
                                           " %016" PRIx64 ":%" PRIu64,
-                                          fanout_bury_script, route->user,
+                                          fanout_bury_script, route->user, id,
                                           route->sessions[i].device, id,
                                           route->sessions[i].session);
                 n++;

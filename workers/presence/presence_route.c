@@ -16,8 +16,13 @@
 #define PRESENCE_EDGE_MS    1000    /* a look at an edge is true so long    */
 #define PRESENCE_EDGE_KEEP  60000
 
+/* In the same step as the look at the edge: a key may be gone for a moment
+ * although its edge lives (Redis emptied, its clock set). The edge writes its
+ * routes anew when it finds that out, so what is deleted before that comes
+ * back, and after that nothing may be. */
 static const char  presence_bury_script[] =
-    "if redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
+    "if redis.call('EXISTS',KEYS[2])==0 "
+    "and redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
     "return redis.call('HDEL',KEYS[1],ARGV[1]) end return 0";
 
 static store_e presence_routes_read(presence_t *p);
@@ -64,10 +69,10 @@ presence_routes_load(presence_t *p)
                 continue;
             }
 
-            presence_queue(p, "EVAL %s 1 " CHAT_KEY_ROUTE " %" PRIu64
-                           " %016" PRIx64 ":%" PRIu64,
-                           presence_bury_script, u->user, route->device,
-                           route->edge, route->session);
+            presence_queue(p, "EVAL %s 2 " CHAT_KEY_ROUTE " " CHAT_KEY_EDGE
+                           " %" PRIu64 " %016" PRIx64 ":%" PRIu64,
+                           presence_bury_script, u->user, route->edge,
+                           route->device, route->edge, route->session);
         }
     }
 
