@@ -141,7 +141,8 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
     }
 
     /* the sending session, when its user is not among the targets here: the
-     * device has connected elsewhere since, but the answer is still owed */
+     * answer is still owed. Its device has connected elsewhere since, or its
+     * route was lost, and then so were entries before this one. */
     if (rec->session) {
         s = ngx_chat_session_find(rec->session);
 
@@ -150,7 +151,7 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
             && ngx_chat_flight_owed(s, ngx_chat_flight_hash(rec->chat,
                                                         &rec->message_id)))
         {
-            ngx_chat_deliver_live(s, rec, &frame, 0);
+            ngx_chat_deliver_live(s, rec, &frame, CHAT_TARGET_CHECK);
         }
     }
 

@@ -81,12 +81,17 @@ def test_who_sent_by_rest_gets_the_entry_as_everybody_does(w, live):
 
 
 def test_the_sender_is_answered_also_when_it_is_no_target(w, live):
-    """Its device has connected elsewhere since."""
+    """Its device has connected elsewhere since, or its route was lost: what
+    it has missed comes first."""
     ann = live()
     chat = new_chat()
     send(ann, chat, "a-1")
-    w.publish(w.entry(chat, 1, of=w.wait("SEND")))
-    assert seqs(ann, 1) == [("message_ack", 1)]
+    ev = w.wait("SEND")
+    w.publish(w.entry(chat, 2, of=ev))
+    w.publish(w.list(w.wait("SYNC_LIST"), (chat, 0, 2)))
+    w.publish(w.page(w.wait("SYNC_PAGE"), w.entry(chat, 1),
+                     w.entry(chat, 2, of=ev)))
+    assert seqs(ann, 2) == [("new_message", 1), ("message_ack", 2)]
 
 
 def test_a_batch_keeps_its_order(w, live):
