@@ -42,15 +42,11 @@ class FaultStack(Stack):
         if needs == "disk":
             self.mounted = faults.Mounted(self.home / "pg", "300m")
         elif needs == "clock":
-            self.clock, more = faults.clock_environment(self.home)
-            self.env.update(more)
+            self.clock = faults.Clock(self.home)
+            self.env.update(self.clock.env)
             # nginx gives its processes no variable that it is not told of
             (self.home / "nginx.d" / "clock.main").write_text(
-                "".join(f"env {name};\n" for name in more))
-
-    def set_clock(self, seconds):
-        self.clock.write_text(f"{seconds:+d}\n")
-        time.sleep(1.2)             # libfaketime looks once a second
+                "".join(f"env {name};\n" for name in self.clock.env))
 
     def remove(self):
         found = super().remove()
@@ -224,8 +220,6 @@ def possible(fault):
     """What is missing for a fault here, or None."""
     if fault.needs and os.geteuid() != 0:
         return "needs root"
-    if fault.needs == "clock" and not faults.LIBFAKETIME:
-        return "needs the package faketime"
     return None
 
 
