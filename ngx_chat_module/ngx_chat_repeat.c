@@ -162,8 +162,19 @@ ngx_chat_repeat_owed(ngx_chat_session_t *s, uint64_t hash,
 static void
 ngx_chat_repeat_hold(ngx_chat_session_t *s, chat_rec_t *rec, uint64_t hash)
 {
+    ngx_uint_t         n;
     ngx_chat_held_t   *held, **link;
     ngx_chat_known_t  *k;
+
+    for (link = &s->held, n = 0; *link != NULL; link = &(*link)->next) {
+        n++;
+    }
+
+    /* no sync worker answers, and the client repeats and repeats: it will once
+     * more */
+    if (n == NGX_CHAT_FLIGHT_MAX) {
+        return;
+    }
 
     held = ngx_alloc(sizeof(ngx_chat_held_t), s->connection->log);
     if (held == NULL) {
@@ -178,8 +189,6 @@ ngx_chat_repeat_hold(ngx_chat_session_t *s, chat_rec_t *rec, uint64_t hash)
     ngx_memcpy(held->chat, rec->chat, 16);
     held->len = ngx_min(rec->message_id.len, CHAT_MESSAGE_ID_MAX);
     ngx_memcpy(held->message_id, rec->message_id.data, held->len);
-
-    for (link = &s->held; *link != NULL; link = &(*link)->next) { /* void */ }
 
     *link = held;
 
