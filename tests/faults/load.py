@@ -35,6 +35,8 @@ MARK_DELAY = 0.2        # s
 TICK = 0.05             # s
 BACKOFF = 0.1, 2.0      # s: the first, the longest
 OPEN_LIMIT = 5          # s for a handshake and its welcome
+LET_GO = 8              # s until a replaced connection, which the edge should
+                        # have closed, is closed from here
 SILENT = 5              # s after which a client asks whether anybody is there
 DEAF = 5                # s without an answer to that: the socket is dead
 
@@ -317,7 +319,7 @@ class Client:
         self.swarm.opened(self)
         if old and not old.over:
             self.old.append(old)
-            loop.call_later(0.5, self.let_go, old)
+            loop.call_later(LET_GO, self.let_go, old)
         for sent in list(self.pending.values()):
             self.put(sent)
 
