@@ -1,0 +1,109 @@
+"""An entry that makes a worker fail five times is set aside with its error,
+and the rest goes on; chatctl shows it, gives it back, drops it."""
+
+import asyncio
+import subprocess
+
+import psycopg2
+import pytest
+
+import checker
+from load import Swarm
+from stack import SLOW
+
+DEAD = "message.sent.dead"
+
+
+@pytest.fixture
+def poisoned(stack):
+    """A table that takes no entry whose content begins with `poison`."""
+    root = psycopg2.connect(stack.dsn().replace("user=chat",
+                                                "user=postgres"))
+    root.autocommit = True
+    cur = root.cursor()
+    cur.execute("""
+        CREATE FUNCTION refuse_poison() RETURNS trigger AS $$
+        BEGIN
+            IF NEW.content LIKE 'poison%' THEN
+                RAISE EXCEPTION 'poison' USING ERRCODE = 'P0001';
+            END IF;
+            RETURN NEW;
+        END $$ LANGUAGE plpgsql""")
+    cur.execute("CREATE TRIGGER refuse_poison BEFORE INSERT ON entries"
+                " FOR EACH ROW EXECUTE FUNCTION refuse_poison()")
+
+    def cure():
+        cur.execute("DROP TRIGGER IF EXISTS refuse_poison ON entries")
+        cur.execute("DROP FUNCTION IF EXISTS refuse_poison()")
+
+    stack.redis().delete(DEAD)
+    yield cure
+    cure()
+    root.close()
+    stack.redis().delete(DEAD)
+
+
+def chatctl(stack, *argv):
+    done = subprocess.run(
+        [stack.home / "bin" / "chatctl", "-c", stack.home / "workers.conf",
+         *argv], text=True, capture_output=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def test_poison_is_set_aside_and_the_rest_goes_on(stack, poisoned):
+    swarm = Swarm(stack)
+    await asyncio.to_thread(swarm.groups, 20, 5)
+    await swarm.start(20 * SLOW)
+    try:
+        swarm.rate = 100
+        await asyncio.sleep(0.5)
+        bad = []
+        for c in swarm.clients[:3]:
+            # no answer but an error, which is not repeated here
+            sent = c.send(c.chats[0], f"poison of {c.device}")
+            bad.append((c, sent))
+        await swarm.until(lambda: swarm.errors["internal"] >= 3, 20 * SLOW,
+                          "errors")
+        for c, sent in bad:
+            del c.pending[sent.chat, sent.id]
+            swarm.record.add(checker.Refused(sent.at, c.device, None,
+                                             sent.chat, sent.id, "internal"))
+        dead = stack.redis().xrange(DEAD)
+        assert len(dead) == 3
+        for _, fields in dead:
+            assert fields[b"error"] == b"P0001"
+            assert fields[b"failures"] == b"5"
+        await asyncio.sleep(0.5)
+        n = len(swarm.latency)
+        await asyncio.sleep(0.5)
+        assert len(swarm.latency) > n       # the rest goes on
+
+        ids = [line.split()[0] for line in
+               chatctl(stack, "dead", "list").splitlines() if "P0001" in line]
+        assert ids == [i.decode() for i, _ in dead]
+        shown = chatctl(stack, "dead", "show", ids[0])
+        assert "P0001" in shown and "poison of" not in shown
+
+        # dropped: gone. Given back while it is still poison: comes again.
+        chatctl(stack, "dead", "drop", ids[0])
+        chatctl(stack, "dead", "retry", ids[1])
+        await swarm.until(
+            lambda: stack.redis().xlen(DEAD) == 2
+            and ids[1].encode() not in
+            [i for i, _ in stack.redis().xrange(DEAD)],
+            20 * SLOW, "the retried one again")
+
+        # cured: it is stored, and everybody gets it
+        await asyncio.to_thread(poisoned)
+        chatctl(stack, "dead", "retry", "--all")
+        await swarm.until(lambda: stack.redis().xlen(DEAD) == 0, 5,
+                          "an empty stream of the dead")
+        await swarm.settle(30 * SLOW)
+    finally:
+        await swarm.stop()
+    verdict = checker.check(swarm.record)
+    assert verdict.clean, str(verdict)
+    stored = [row[4] for row in swarm.record.truth
+              if row[4].startswith("poison")]
+    assert sorted(stored) == sorted(s.content for _, s in bad[1:])
