@@ -4,7 +4,8 @@
  * One nginx worker process is one edge. Files, in the order a message meets
  * them:
  *
- *   ngx_chat_module.c    directives, start and end of the process
+ *   ngx_chat_module.c    directives; their values: ngx_chat_conf.c
+ *   ngx_chat_process.c   start, clock and end of the process
  *   ngx_chat_auth.c      the access phase: token, revocation, variables
  *   ngx_chat_problem.c   refusals as problem+json
  *   ngx_chat_upgrade.c   the handshake; takes the connection over from HTTP
@@ -423,7 +424,9 @@ typedef struct {
 extern ngx_chat_edge_t  *ngx_chat_edge;     /* NULL until the process starts */
 
 
-/* module */
+/* process */
+ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
+void ngx_chat_exit_process(ngx_cycle_t *cycle);
 void *ngx_chat_alloc(size_t size);          /* zeroed; NULL out of memory   */
 
 /* auth */
