@@ -18,6 +18,8 @@
  *   ngx_chat_rest.c      REST writes, by the same way as the socket
  *   ngx_chat_marks.c     delivered and read, coalesced
  *   ngx_chat_redis.c     two connections to Redis: commands, subscription
+ *                        (its events: _redis_event.c; once a second:
+ *                        _redis_watch.c)
  *   ngx_chat_route.c     who is connected here, told to Redis
  *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
  *   ngx_chat_repeat.c    answers to repeats, in their place

@@ -17,4 +17,11 @@
 ngx_int_t ngx_chat_redis_command(redisCallbackFn *fn, void *data, int argc,
     const char **argv, const size_t *lens);
 
+/* Replies of the subscription, also to the SUBSCRIBE that stands for a PING. */
+void ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data);
+
+/* Gives a new connection to nginx's event loop: NGX_OK, or NGX_ERROR when there
+ * is no connection slot left. */
+ngx_int_t ngx_chat_redis_attach(ngx_chat_redis_t *rd);
+
 #endif

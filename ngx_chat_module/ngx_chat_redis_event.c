@@ -1,0 +1,170 @@
+/*
+ * ngx_chat_redis_event.c: hiredis in nginx's event loop.
+ *
+ * Called from ngx_chat_redis.c for a new connection, and by hiredis when it
+ * wants to read, write or close; hands back to hiredis when the descriptor is
+ * ready. Knows nothing of what is said.
+ */
+
+#include "ngx_chat_redis.h"
+
+
+static void ngx_chat_redis_read_event(ngx_event_t *ev);
+static void ngx_chat_redis_write_event(ngx_event_t *ev);
+static void ngx_chat_redis_add_read(void *data);
+static void ngx_chat_redis_del_read(void *data);
+static void ngx_chat_redis_add_write(void *data);
+static void ngx_chat_redis_del_write(void *data);
+static void ngx_chat_redis_cleanup(void *data);
+
+
+ngx_int_t
+ngx_chat_redis_attach(ngx_chat_redis_t *rd)
+{
+    ngx_connection_t   *c;
+    redisAsyncContext  *ac;
+
+    ac = rd->context;
+
+    c = ngx_get_connection(ac->c.fd, ngx_chat_edge->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->data = rd;
+    c->log = ngx_chat_edge->log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->read->handler = ngx_chat_redis_read_event;
+    c->write->handler = ngx_chat_redis_write_event;
+
+    rd->connection = c;
+
+    ac->ev.data = rd;
+    ac->ev.addRead = ngx_chat_redis_add_read;
+    ac->ev.delRead = ngx_chat_redis_del_read;
+    ac->ev.addWrite = ngx_chat_redis_add_write;
+    ac->ev.delWrite = ngx_chat_redis_del_write;
+    ac->ev.cleanup = ngx_chat_redis_cleanup;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_chat_redis_read_event(ngx_event_t *ev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = ev->data;
+    rd = c->data;
+
+    if (rd->context != NULL) {
+        redisAsyncHandleRead(rd->context);
+    }
+}
+
+
+static void
+ngx_chat_redis_write_event(ngx_event_t *ev)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = ev->data;
+    rd = c->data;
+
+    if (rd->context != NULL) {
+        redisAsyncHandleWrite(rd->context);
+    }
+}
+
+
+/* Level-triggered: hiredis reads at most 16 KB a call and does not come back
+ * for the rest by itself. */
+
+static void
+ngx_chat_redis_add_read(void *data)
+{
+    ngx_chat_redis_t  *rd = data;
+
+    if (!rd->connection->read->active) {
+        (void) ngx_add_event(rd->connection->read, NGX_READ_EVENT,
+                             NGX_LEVEL_EVENT);
+    }
+}
+
+
+static void
+ngx_chat_redis_del_read(void *data)
+{
+    ngx_chat_redis_t  *rd = data;
+
+    if (rd->connection->read->active) {
+        (void) ngx_del_event(rd->connection->read, NGX_READ_EVENT, 0);
+    }
+}
+
+
+static void
+ngx_chat_redis_add_write(void *data)
+{
+    ngx_chat_redis_t  *rd = data;
+
+    if (!rd->connection->write->active) {
+        (void) ngx_add_event(rd->connection->write, NGX_WRITE_EVENT,
+                             NGX_LEVEL_EVENT);
+    }
+}
+
+
+static void
+ngx_chat_redis_del_write(void *data)
+{
+    ngx_chat_redis_t  *rd = data;
+
+    if (rd->connection->write->active) {
+        (void) ngx_del_event(rd->connection->write, NGX_WRITE_EVENT, 0);
+    }
+}
+
+
+/* hiredis is about to close the descriptor: leave it to it. */
+
+static void
+ngx_chat_redis_cleanup(void *data)
+{
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd = data;
+
+    c = rd->connection;
+
+    if (c == NULL) {
+        return;
+    }
+
+    rd->connection = NULL;
+
+    if (c->read->active) {
+        (void) ngx_del_event(c->read, NGX_READ_EVENT, 0);
+    }
+
+    if (c->write->active) {
+        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, 0);
+    }
+
+    if (c->read->posted) {
+        ngx_delete_posted_event(c->read);
+    }
+
+    if (c->write->posted) {
+        ngx_delete_posted_event(c->write);
+    }
+
+    c->read->closed = 1;
+    c->write->closed = 1;
+
+    ngx_free_connection(c);
+    c->fd = (ngx_socket_t) -1;
+}
