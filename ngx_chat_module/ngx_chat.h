@@ -8,7 +8,8 @@
  *   ngx_chat_process.c   start, clock and end of the process
  *   ngx_chat_auth.c      the access phase: token, revocation, variables
  *   ngx_chat_problem.c   refusals as problem+json
- *   ngx_chat_upgrade.c   the handshake; takes the connection over from HTTP
+ *   ngx_chat_handshake.c is it one of ours?
+ *   ngx_chat_upgrade.c   the 101; takes the connection over from HTTP
  *   ngx_chat_session.c   a session's life: open, find, close, time out
  *   ngx_chat_hash.c      the table it is found in
  *   ngx_chat_flight.c    its sends that have no answer yet

@@ -8,10 +8,8 @@
  * here beyond what the chat's id needs: the worker checks membership first.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_rest.h"
 
-
-#define NGX_CHAT_REST_BASE  "/api/v1/chats"
 
 #define BY_ID  offsetof(ngx_chat_rest_t, id), offsetof(ngx_chat_rest_t, next)
 
@@ -21,12 +19,6 @@ typedef struct {
     ngx_uint_t   shape;         /* what follows the base */
     ngx_uint_t   event;
 } ngx_chat_rest_route_t;
-
-#define NGX_CHAT_REST_CHATS     1       /* /chats                           */
-#define NGX_CHAT_REST_CHAT      2       /* /chats/{id}                      */
-#define NGX_CHAT_REST_MESSAGES  3       /* /chats/{id}/messages             */
-#define NGX_CHAT_REST_MEMBERS   4       /* /chats/{id}/members              */
-#define NGX_CHAT_REST_MEMBER    5       /* /chats/{id}/members/{user}       */
 
 static ngx_chat_rest_route_t  ngx_chat_rest_routes[] = {
     { NGX_HTTP_POST,   NGX_CHAT_REST_CHATS,    CHAT_EV_CHAT_CREATE },
@@ -39,17 +31,7 @@ static ngx_chat_rest_route_t  ngx_chat_rest_routes[] = {
 };
 
 
-typedef struct {
-    ngx_uint_t   shape;
-    ngx_uint_t   malformed;     /* an id that no chat or user can have */
-    u_char       chat[16];
-    uint64_t     user;
-} ngx_chat_rest_path_t;
-
-
 static ngx_uint_t ngx_chat_rest_is_json(ngx_http_request_t *r);
-static ngx_uint_t ngx_chat_rest_path(ngx_str_t *uri,
-    ngx_chat_rest_path_t *path);
 static void ngx_chat_rest_body(ngx_http_request_t *r);
 static ngx_int_t ngx_chat_rest_collect(ngx_http_request_t *r,
     ngx_str_t *body);
@@ -197,87 +179,6 @@ ngx_chat_rest_is_json(ngx_http_request_t *r)
     c = type->data[sizeof("application/json") - 1];
 
     return c == '\0' || c == ';' || c == ' ' || c == '\t';
-}
-
-
-/* 1 when the URI is one of our shapes, whatever its ids. */
-
-static ngx_uint_t
-ngx_chat_rest_path(ngx_str_t *uri, ngx_chat_rest_path_t *path)
-{
-    u_char      *p, *end, *slash;
-    ngx_str_t    part[3];
-    ngx_uint_t   n;
-
-    ngx_memzero(path, sizeof(ngx_chat_rest_path_t));
-
-    p = uri->data;
-    end = p + uri->len;
-
-    if (uri->len < sizeof(NGX_CHAT_REST_BASE) - 1
-        || ngx_memcmp(p, NGX_CHAT_REST_BASE, sizeof(NGX_CHAT_REST_BASE) - 1)
-           != 0)
-    {
-        return 0;
-    }
-
-    p += sizeof(NGX_CHAT_REST_BASE) - 1;
-    ngx_memzero(part, sizeof(part));
-
-    if (p == end) {
-        path->shape = NGX_CHAT_REST_CHATS;
-        return 1;
-    }
-
-    for (n = 0; p < end; n++) {
-
-        if (*p != '/' || n == 3) {
-            return 0;
-        }
-
-        p++;
-        slash = ngx_strlchr(p, end, '/');
-        part[n].data = p;
-        part[n].len = (slash ? slash : end) - p;
-        p += part[n].len;
-
-        if (part[n].len == 0) {
-            return 0;
-        }
-    }
-
-    path->malformed = chat_id_parse((char *) part[0].data, part[0].len,
-                                    path->chat) != 0;
-
-    if (n == 1) {
-        path->shape = NGX_CHAT_REST_CHAT;
-        return 1;
-    }
-
-    if (n == 2 && part[1].len == 8
-        && ngx_memcmp(part[1].data, "messages", 8) == 0)
-    {
-        path->shape = NGX_CHAT_REST_MESSAGES;
-        return 1;
-    }
-
-    if (part[1].len != 7 || ngx_memcmp(part[1].data, "members", 7) != 0) {
-        return 0;
-    }
-
-    if (n == 2) {
-        path->shape = NGX_CHAT_REST_MEMBERS;
-        return 1;
-    }
-
-    path->shape = NGX_CHAT_REST_MEMBER;
-
-    if (chat_num_parse((char *) part[2].data, part[2].len, &path->user) != 0)
-    {
-        path->malformed = 1;
-    }
-
-    return 1;
 }
 
 
