@@ -6,6 +6,7 @@
 # make test       packages, build and all tests (build-test/)
 # make asan       the same tests under AddressSanitizer and UBSan (build-asan/)
 # make unit       the C unit tests alone
+# make faults     breaks one thing at a time under load, counts what is lost
 # make fuzz       each parser of common/ for FUZZ_SECONDS (20), clang
 # make bench      ours and the peers under load, ratios: under 20 minutes
 # make bench-quick    ours alone, 2 minutes
@@ -51,7 +52,7 @@ CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
 .PHONY: help build common workers module unit clean rooms packages \
-        run up down status test asan check bench bench-quick flame lint programs fuzz FORCE
+        run up down status test asan faults check bench bench-quick flame lint programs fuzz FORCE
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -206,6 +207,12 @@ asan:
 	@conf/packages.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) B=build-asan CHAT_TEST=1 SAN=1 build programs
 	@$(MAKE) --no-print-directory B=build-asan CHAT_TEST=1 SAN=1 check
+
+# F="word ..." runs the faults and suites that have the word in their name
+faults:
+	@conf/packages.sh faults
+	@$(MAKE) --no-print-directory -j$(JOBS) B=build-test CHAT_TEST=1 build
+	@CHAT_BUILD=$(CURDIR)/build-test $(PYTHON) tests/faults/run.py $(F)
 
 # both, whatever the first one finds
 check: programs

@@ -23,7 +23,7 @@ TEST="clang libclang-rt-14-dev libcmocka-dev python3-pytest
       python3-venv strace"
 BENCH="ejabberd erlang-p1-pgsql mosquitto gnuplot-nox linux-perf valgrind
        python3-redis python3-psycopg2 python3-requests"
-FAULTS="$TEST strace faketime iproute2 iptables"
+FAULTS="$TEST iptables"
 LINT="clang codespell"
 
 usage() {

@@ -6,7 +6,6 @@ import time
 
 import psycopg2
 import psycopg2.extras
-import pytest
 
 import load
 from load import Swarm

@@ -1,0 +1,208 @@
+"""A client that never reads costs its buffer, is closed with 4008, and costs
+nobody else anything."""
+
+import asyncio
+import base64
+import os
+import resource
+import socket
+import time
+
+import load
+from load import Swarm
+from stack import SLOW
+from suite import percentile, rss_bytes, say, size
+
+BUFFER = 1 << 20                # chat_send_buffer
+TEXT = "x" * 32000              # a message is nearly as large as may be
+ENOUGH = 2 * BUFFER // len(TEXT)
+
+
+def connect_deaf(stack, signer, people):
+    """Sockets of clients that read the 101 and then nothing more. Their
+    segments are small, so that the kernel takes little of what is sent."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    found = []
+    for n in range(0, len(people), 100):
+        some = []
+        for k, (user, (device,)) in enumerate(people[n:n + 100]):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
+            # an address has not ports enough for all
+            s.bind((f"127.0.0.{2 + n // 5000}", 0))
+            s.connect(("127.0.0.1", stack.port))
+            key = base64.b64encode(os.urandom(16)).decode()
+            s.sendall((
+                "GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                f"Sec-WebSocket-Key: {key}\r\n"
+                "Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer "
+                f"{signer.token(user, device)}\r\n\r\n").encode())
+            some.append(s)
+        for s in some:
+            s.settimeout(20 * SLOW)
+            assert s.recv(12) == b"HTTP/1.1 101"
+        found += some
+    return found
+
+
+def memory(stack):
+    return sum(rss_bytes(p) for p in stack.nginx_workers())
+
+
+def sessions(stack):
+    """How many routes there are: who is let go has none."""
+    return sum(1 for _ in stack.redis().scan_iter("route:*", count=5000))
+
+
+class Live:
+    """Pairs that write to each other, and how long that takes."""
+
+    def __init__(self, swarm):
+        self.swarm = swarm
+        self.n = 0
+
+    async def start(self):
+        await asyncio.to_thread(self.swarm.groups, 10, 2)
+        self.clients = self.swarm.clients[-10:]
+        for c in self.clients:
+            c.start()
+        await self.swarm.until(lambda: all(c.up for c in self.clients),
+                               20 * SLOW, "clients")
+
+    async def talk(self, until):
+        at = len(self.swarm.latency)
+        while not until():
+            c = self.clients[self.n % 10]
+            c.send(c.chats[0])
+            self.n += 1
+            await asyncio.sleep(0.02)
+        await self.swarm.until(
+            lambda: not any(c.pending for c in self.clients), 20 * SLOW,
+            "answers")
+        return [s for _, s in self.swarm.latency[at:]]
+
+
+async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
+    """Each has a chat of its own, so no frame is shared."""
+    n = size(50, 10)
+    swarm = Swarm(stack, comes_back=False)
+    ticks = asyncio.ensure_future(swarm._ticks())
+    people = await asyncio.to_thread(load.make_users, stack, n)
+    (writer, (device,)), = await asyncio.to_thread(load.make_users, stack, 1)
+    chats = await asyncio.to_thread(
+        load.make_chats, stack, [[writer, user] for user, _ in people])
+    sender = swarm.add(writer, device, chats)
+    # one of them is looked at: it reads again in time for the close frame
+    (user, (theirs,)) = people[0]
+    seen = swarm.add(user, theirs, chats[:1])
+    deaf = []
+    try:
+        for c in (sender, seen):
+            c.start()
+        await swarm.until(lambda: sender.up and seen.up, 20 * SLOW, "clients")
+        deaf = await asyncio.to_thread(connect_deaf, stack, swarm.signer,
+                                       people[1:])
+        seen.conn.transport.pause_reading()
+        await asyncio.sleep(1)
+        before = peak = memory(stack)
+        for i in range(ENOUGH):
+            for chat in chats:
+                sender.send(chat, TEXT)
+            await swarm.until(lambda: not sender.pending, 30 * SLOW,
+                              "answers")
+            peak = max(peak, memory(stack))
+        # the kernel takes some megabytes of the one with large segments;
+        # who is let go has no route
+        conn, r = seen.conn, stack.redis()
+        for i in range(500):
+            sender.send(chats[0], TEXT)
+            await swarm.until(lambda: not sender.pending, 30 * SLOW, "answer")
+            if not r.exists(f"route:{{{user}}}"):
+                break
+        conn.transport.resume_reading()
+        await swarm.until(lambda: conn.over, 10 * SLOW, "close")
+        assert conn.code == 4008
+        await swarm.until(lambda: sessions(stack) <= len(swarm.clients) + 20,
+                          10, "end of all deaf sessions")
+        rise = peak - before
+        say(f"{n} that never read, {ENOUGH * len(TEXT) >> 10} KiB each, "
+            f"nothing shared: the edges rise by {rise / n / 1024:.0f} KiB "
+            "for each")
+        assert rise <= n * BUFFER * 1.2 + (16 << 20)
+    finally:
+        ticks.cancel()
+        for s in deaf:
+            s.close()
+        await swarm.stop()
+
+
+async def test_thousands_that_never_read_cost_the_others_nothing(stack):
+    n = size(9999, 300)
+    swarm = Swarm(stack, comes_back=False)
+    ticks = asyncio.ensure_future(swarm._ticks())
+    live = Live(swarm)
+    deaf = []
+    try:
+        people = await asyncio.to_thread(load.make_users, stack, n + 1)
+        chat, = await asyncio.to_thread(load.make_chats, stack,
+                                        [[user for user, _ in people]])
+        writer = swarm.add(people[0][0], people[0][1][0], [chat])
+        writer.start()
+        await live.start()
+        began = time.monotonic()
+        deaf = await asyncio.to_thread(connect_deaf, stack, swarm.signer,
+                                       people[1:])
+        say(f"{n} connected in {time.monotonic() - began:.1f} s")
+        await asyncio.sleep(2)
+        end = time.monotonic() + 2
+        before = memory(stack)
+        alone = await live.talk(lambda: time.monotonic() > end)
+
+        peak = [before]
+
+        # until the kernel, which works for every reader and non-reader
+        # alike, will take no more of them
+        filling = time.monotonic()
+        for _ in range(5):
+            writer.send(chat, TEXT)
+            await swarm.until(lambda: not writer.pending, 60 * SLOW,
+                              "answer")
+        filling = time.monotonic() - filling
+        await asyncio.sleep(1)
+
+        async def flood():
+            for _ in range(ENOUGH):
+                writer.send(chat, TEXT)
+                await swarm.until(lambda: not writer.pending, 30 * SLOW,
+                                  "answer")
+                peak[0] = max(peak[0], memory(stack))
+                await asyncio.sleep(size(0.2, 0.05))
+
+        job = asyncio.ensure_future(flood())
+        beside = await live.talk(job.done)
+        await job
+        left = await asyncio.to_thread(sessions, stack)
+        rise = peak[0] - before
+        say(f"{n} that never read: the edges rise by {rise >> 20} MiB, "
+            f"{rise / n / 1024:.1f} KiB for each (five messages to fill "
+            f"their kernel buffers took {filling:.1f} s); others, p50 / p95 / worst: "
+            f"alone {1000 * percentile(alone, .5):.0f} / "
+            f"{1000 * percentile(alone, .95):.0f} / {1000 * max(alone):.0f}, "
+            f"beside {1000 * percentile(beside, .5):.0f} / "
+            f"{1000 * percentile(beside, .95):.0f} / "
+            f"{1000 * max(beside):.0f} ms")
+        assert rise <= n * BUFFER
+        # all of them have been let go
+        assert left < n / 10 + 50
+        assert percentile(beside, .5) < percentile(alone, .5) + 0.05 * SLOW
+        assert percentile(beside, .95) < percentile(alone, .95) + 0.3 * SLOW
+    finally:
+        ticks.cancel()
+        for s in deaf:
+            s.close()
+        await swarm.stop()
