@@ -64,7 +64,7 @@ static const chat_rec_form_t  chat_rec_forms[] = {
         CHAT_F_USER | CHAT_F_DEVICE | CHAT_F_EXPIRES, 0
     },
     [CHAT_REC_SYNC_LIST] = {
-        CHAT_F_SESSION, CHAT_LIST_ITEM_SIZE
+        CHAT_F_SEQ | CHAT_F_SESSION, CHAT_LIST_ITEM_SIZE
     },
     [CHAT_REC_SYNC_PAGE] = {
         CHAT_F_SEQ | CHAT_F_SESSION, 1

@@ -63,7 +63,7 @@ typedef struct {
     uint8_t      flags;         /* CHAT_REC_F_*                             */
     uint8_t      chat[16];      /* ENTRY ACK; FRAME: of the message that is
                                    refused, zero when it answers none       */
-    uint64_t     seq;           /* ENTRY ACK; SYNC_PAGE: the page's number  */
+    uint64_t     seq;           /* ENTRY ACK; SYNC_*: the question's number */
     uint64_t     epoch;         /* ENTRY: of the shard's owner; an edge that
                                    has seen a higher one drops the record   */
     int64_t      timestamp;     /* ENTRY ACK: ms since 1970, the commit's;

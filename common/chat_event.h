@@ -41,8 +41,9 @@ typedef enum {
     CHAT_EV_SYNC_LIST = 32,     /* body is chat_want_t[]: empty asks for all
                                    chats that are behind, else for these
                                    whether behind or not                    */
-    CHAT_EV_SYNC_PAGE,          /* body is chat_want_t[]; seq is the page's
-                                   number, given back in the answer         */
+    CHAT_EV_SYNC_PAGE,          /* body is chat_want_t[]; of both, seq is the
+                                   question's number, given back in the
+                                   answer                                   */
     /* to user.presence; body is users, CHAT_USER_SIZE bytes each */
     CHAT_EV_ONLINE = 48,        /* have a new session on this edge          */
     CHAT_EV_OFFLINE,            /* have one less                            */

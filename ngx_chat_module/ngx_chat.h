@@ -275,6 +275,7 @@ struct ngx_chat_session_s {
     unsigned            state:2;        /* ngx_chat_state_e                 */
     unsigned            sync:2;         /* ngx_chat_sync_e                  */
     unsigned            sync_asked:1;   /* a list or page is under way      */
+    unsigned            sync_tries:2;   /* without an answer                */
     unsigned            sync_rest:1;    /* the list had more                */
     unsigned            sync_full:1;    /* a page did not fit into the queue:
                                            wait until that is empty         */

@@ -13,6 +13,7 @@
 
 
 #define NGX_CHAT_SYNC_WAIT    3000      /* ms until a request is asked again */
+#define NGX_CHAT_SYNC_TRIES   3         /* that often the wait doubles       */
 #define NGX_CHAT_SYNC_FAILED  500       /* ms after the worker could not     */
 #define NGX_CHAT_SYNC_SILENT  60000     /* ms a client may leave unmarked    */
 #define NGX_CHAT_SYNC_STUCK   8         /* pages without any progress        */
@@ -343,11 +344,14 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
 
     asked = rec->flags & CHAT_REC_F_ASKED;
 
-    if (!s->sync_asked || (!asked && s->sync != NGX_CHAT_SYNC_LIST)) {
+    /* asked again since: what an older answer does not know was perhaps
+     * published while nobody listened */
+    if (!s->sync_asked || rec->seq != s->sync_page) {
         return;
     }
 
     s->sync_asked = 0;
+    s->sync_tries = 0;
 
     if (rec->flags & CHAT_REC_F_FAILED) {
         s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
@@ -440,6 +444,7 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
     }
 
     s->sync_asked = 0;
+    s->sync_tries = 0;
     s->sync_at = ngx_current_msec;
     ngx_chat_edge->counters.pages++;
 
@@ -625,9 +630,12 @@ ngx_chat_sync_tick(void)
         }
 
         if (s->sync_asked
-            && ngx_current_msec - s->sync_at > NGX_CHAT_SYNC_WAIT)
+            && ngx_current_msec - s->sync_at
+               > ((ngx_msec_t) NGX_CHAT_SYNC_WAIT << s->sync_tries))
         {
+            /* workers that are behind are not asked ever faster */
             s->sync_asked = 0;
+            s->sync_tries = ngx_min(s->sync_tries + 1, NGX_CHAT_SYNC_TRIES);
 
             for (i = 0; i < s->table.n; i++) {
                 s->table.known[i].flags &= ~NGX_CHAT_ASKED;

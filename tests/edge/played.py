@@ -123,7 +123,8 @@ class Played:
         """The answer to a SYNC_LIST: (chat, delivered, last) each."""
         if flags is None:
             flags = ASKED if of.body else 0
-        return put("SYNC_LIST", flags, items, session=of.session)
+        return put("SYNC_LIST", flags, items, session=of.session,
+                   seq=of.seq)
 
     @staticmethod
     def page(of, *entries, flags=0):

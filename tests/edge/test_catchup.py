@@ -126,6 +126,19 @@ def test_what_failed_or_was_not_answered_is_asked_again(w):
         sock.close()
 
 
+def test_a_list_from_before_the_subscription_was_lost_is_not_taken(w, me):
+    """It does not know what was published to nobody."""
+    sock, old = w.asked(*me)
+    w.redis.client_kill_filter(_type="pubsub")
+    new = w.wait("SYNC_LIST", where=lambda ev: ev.session == old.session)
+    chat = new_chat()
+    w.publish(w.list(old), w.list(new, (chat, 0, 1)))
+    answer(w, w.wait("SYNC_PAGE"))
+    assert entries(sock, 1) == run_of(chat, 1, 1)
+    assert sock.message()["type"] == "sync_complete"
+    sock.close()
+
+
 # ------------------------------------------------------------------ the pages
 
 def test_the_newest_chat_comes_first_and_pages_are_filled(w, me):

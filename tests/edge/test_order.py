@@ -20,10 +20,22 @@ import pytest
 from edge import Edge
 from inner import ASKED, CHECK, FAILED, HIDDEN, REDO, put
 from played import Played, frame
-from wire import CLOSE, Closed
+from wire import CLOSE, Closed, Socket
 
 SEEDS = int(os.environ.get("CHAT_SEEDS", 6))
 STEPS = 700
+
+
+def connect(edge, user, device):
+    """The subscription may be on its way back: 503 means once more."""
+    while True:
+        response, sock = edge.upgrade(
+            Authorization=f"Bearer {edge.token(user, device)}")
+        if response.status == 101:
+            return Socket(sock, response.rest)
+        assert response.status == 503, response
+        sock.close()
+        time.sleep(0.02)
 
 
 class Entry:
@@ -38,10 +50,9 @@ class Conn:
     def __init__(self, world, user, device):
         self.world, self.user, self.device = world, user, device
         self.base = {c: world.stored(device, c) for c in world.chats}
-        self.sock = world.w.edge.connect(user, device)
+        self.sock = connect(world.w.edge, user, device)
         self.welcomed = self.synced = self.over = False
-        self.last, self.early = {}, {c: set() for c in world.chats}
-        self.marked = {}
+        self.last, self.marked = {}, {}
         self.sent, self.again, self.acks = {}, set(), {}
         self.read = 0
 
@@ -101,32 +112,27 @@ class Conn:
         assert (entry.message_id, entry.device) == (mid, self.device)
         self.acks[mid] = self.acks.get(mid, 0) + 1
         assert self.acks[mid] <= self.sent.get(mid, 0), f"not asked: {f}"
-        if mid in self.again and seq != self.reached(chat) + 1:
-            # owed at once, before or after its place
-            if seq > self.reached(chat):
-                self.early[chat].add(seq)
-            return
+        passed = seq <= max(self.reached(chat), self.mark(chat))
+        if mid in self.again and passed and seq != self.reached(chat) + 1:
+            return          # a repeat whose place was passed, or is marked
         self.take(chat, seq)
 
     def reached(self, chat):
-        """The last seq up to which nothing is missing."""
-        if chat not in self.last:
-            return -1
-        while self.last[chat] + 1 in self.early[chat]:
-            self.last[chat] += 1
-        return self.last[chat]
+        """The last seq that was written here."""
+        return self.last.get(chat, -1)
+
+    def mark(self, chat):
+        """The highest mark that this device has sent."""
+        return self.world.marked.get((self.device, chat), 0)
 
     def take(self, chat, seq):
         if chat not in self.last:
-            first = seq - 1
-            marked = self.world.marked.get((self.device, chat), 0)
-            while first > marked and first in self.early[chat]:
-                first -= 1
             # nothing is left out that the device has not marked, and nothing
             # is sent that it had marked before
-            assert self.base[chat] <= first <= marked, (chat, seq, marked)
+            assert self.base[chat] <= seq - 1 <= self.mark(chat), \
+                (chat, seq, self.base[chat], self.mark(chat))
             self.last[chat] = seq - 1
-        assert seq == self.reached(chat) + 1, \
+        assert seq == self.last[chat] + 1, \
             f"{seq} after {self.last[chat]} in {chat}"
         self.last[chat] = seq
 
@@ -314,7 +320,7 @@ class World:
                      for c in chats]
             return put("SYNC_LIST", (ASKED if asked else 0)
                        | (FAILED if failed else 0), [] if failed else items,
-                       session=ev.session)
+                       session=ev.session, seq=ev.seq)
         out, room = [], self.rng.choice((128, 128, 7))
         for chat, after, to in ev.body:
             assert to <= len(self.entries[chat])
@@ -387,7 +393,6 @@ class World:
         if self.rng.random() < 0.7:
             old.sock.close()
             old.over = True
-        self.w.ready()          # the subscription may be on its way back
         new = self.conns[at] = Conn(self, old.user, old.device)
         if not old.over:
             self.settle(lambda: old.pump() or old.over)     # 4409

@@ -175,6 +175,7 @@ every_type_is_read_back(void **state)
 
     next(CHAT_REC_SYNC_LIST);
     assert_int_equal(rec.session, 14);
+    assert_int_equal(rec.seq, 11);
     assert_int_equal(rec.nitems, 1);
     (void) chat_batch_read_item(rec.items, &item);
     assert_memory_equal(item.chat, "fedcba987654321", 16);

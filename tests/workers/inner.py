@@ -113,7 +113,7 @@ OF_TYPE = {
     "NOTICE": "device frame",
     "KICK": "session user device status",
     "REVOKE": "user device expires",
-    "SYNC_LIST": "session",
+    "SYNC_LIST": "seq session",
     "SYNC_PAGE": "seq session",
     "PRESENCE": "timestamp session",
 }
