@@ -17,7 +17,7 @@ import struct
 import subprocess
 import time
 
-from stack import BUILD, alive, wait_for
+from stack import BUILD, alive, children, cmdline, wait_for
 
 FAULTS = []
 
@@ -57,9 +57,13 @@ def message_workers_killed(run):
 @fault("message worker, stopped for 10 s", short=True)
 def message_worker_stopped(run):
     """Another takes its shards; then it wakes with a batch in hand."""
+    at = len(run.stack.log("workers.log"))
     pids = run.stack.stop("message", count=1)
     yield 10
-    run.stack.cont(pids)
+    try:
+        assert "silent: cut off" in run.stack.log("workers.log")[at:]
+    finally:
+        run.stack.cont(pids)
 
 
 @fault("API worker, kill -9")
@@ -76,11 +80,12 @@ def sync_worker_killed(run):
     yield 0
 
 
-@fault("push and presence workers, kill -9")
+@fault("presence worker and others, kill -9")
 def other_workers_killed(run):
-    for role in ("push", "presence"):
-        if run.stack.workers(role):
-            run.stack.kill(role)
+    known = ("message", "api", "sync")
+    for pid in children(run.stack.pid("pool")):
+        if cmdline(pid)[1:2] and cmdline(pid)[1] not in known:
+            os.kill(pid, signal.SIGKILL)
     yield 0
 
 

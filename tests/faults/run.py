@@ -27,6 +27,7 @@ from stack import BUILD, SLOW, Stack            # noqa: E402
 
 RECOVER = 5             # s, the promise
 GIVE_UP = 40            # s
+CHAIN = f"CHAT-FAULTS-{os.getpid()}"    # of iptables
 
 HEAD = ("fault", "sent", "acked", "received", "lost", "doubled",
         "disordered", "phantom", "stranger", "recovered")
@@ -64,7 +65,7 @@ class Run:
         self.rate = rate
         self.group = group
         self.problems = []
-        self.chain = None
+        self.deaf = False           # some clients are cut off by iptables
 
     def ask(self, what, *args):
         """Runs something in the swarm's loop, from the fault's thread."""
@@ -85,34 +86,35 @@ class Run:
                 c.conn.cut()
 
     def half_open(self, part):
-        for n, c in enumerate(self.swarm.clients[::part]):
+        """Nothing that every part-th client has sent or is sent arrives any
+        more; it knows, gives up, and comes back from another port."""
+        rules = []
+        for c in self.swarm.clients[::part]:
             if c.conn is None or c.conn.over:
                 continue
-            sock = c.conn.transport.get_extra_info("socket")
-            port = sock.getsockname()[1]
-            self._iptables("-A", port)
-            # this side knows nothing of it and gives up at once, as a phone
-            # that changed its network does
+            port = c.conn.transport.get_extra_info("sockname")[1]
+            rules += [f"-A {CHAIN} -p tcp --{side} {port} -j DROP"
+                      for side in ("sport", "dport")]
             old, c.conn = c.conn, None
             old.silent = True
             c.old.append(old)
             c.again()
+        self.deaf = True
+        subprocess.run(["iptables-restore", "-w", "-n"], check=True,
+                       text=True, input="\n".join(
+                           ["*filter", f":{CHAIN} - [0:0]", *rules,
+                            f"-I INPUT -i lo -j {CHAIN}", "COMMIT", ""]))
 
     def hear_again(self):
-        for port in list(self.ports):
-            self._iptables("-D", port)
-
-    def _iptables(self, what, port):
-        for side, chain in (("--sport", "INPUT"), ("--dport", "INPUT")):
-            subprocess.run(["iptables", "-w", what, chain, "-i", "lo", "-p",
-                            "tcp", side, str(port), "-j", "DROP"], check=True)
-        (self.ports.add if what == "-A" else self.ports.discard)(port)
+        self.deaf = False
+        for what in (["-D", "INPUT", "-i", "lo", "-j", CHAIN],
+                     ["-F", CHAIN], ["-X", CHAIN]):
+            subprocess.run(["iptables", "-w", *what], check=False)
 
     # the whole
 
     async def go(self):
         self.loop = asyncio.get_running_loop()
-        self.ports = set()
         self.swarm = swarm = Swarm(self.stack)
         chats = await asyncio.to_thread(swarm.groups, self.users, self.group)
         rest = await asyncio.to_thread(self._rest, chats)
@@ -136,7 +138,7 @@ class Run:
             await rest.settle()
             await swarm.settle(30 * SLOW)
         finally:
-            if self.ports:
+            if self.deaf:
                 self.hear_again()
             await swarm.stop()
         verdict = checker.check(swarm.record)

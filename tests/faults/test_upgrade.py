@@ -22,7 +22,13 @@ RATE = size(500, 100)
 @pytest.fixture(scope="module")
 def stack():
     """Its own, because of chat_drain."""
-    s = Stack(nginx={} if FULL else {"http": f"chat_drain {DRAIN}s;\n"})
+    # a new binary gets no variable that it is not told of: sanitizers need
+    # theirs
+    nginx = {"main": "env LD_PRELOAD;\nenv ASAN_OPTIONS;\n"
+                     "env UBSAN_OPTIONS;\n"}
+    if not FULL:
+        nginx["http"] = f"chat_drain {DRAIN}s;\n"
+    s = Stack(nginx=nginx)
     try:
         s.up()
         yield s
