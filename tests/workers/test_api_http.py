@@ -8,6 +8,7 @@ import time
 
 import psycopg2
 import pytest
+from stores import wait_for
 from api_client import (Rest, UnixConnection, add_chat, add_entries,
                         new_number, soon)
 
@@ -290,11 +291,15 @@ def test_new_process_takes_over_without_a_gap(stores):
     for t in threads:
         t.start()
     try:
-        time.sleep(0.2)
+        wait_for(lambda: count[0] > 20, say="answers of the old one")
         new.start()
-        time.sleep(0.2)
+        # the old one answers on the same path: only the log tells
+        wait_for(lambda: "listening socket" in new.worker.log(),
+                 say="the new one's socket")
         assert old.stop() == 0
-        time.sleep(0.3)
+        before = count[0]
+        wait_for(lambda: failed or count[0] > before + 20,
+                 say="answers of the new one")
         assert path.exists()
     finally:
         stop.set()

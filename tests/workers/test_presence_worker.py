@@ -1,6 +1,7 @@
 """The presence worker: asked and told as an edge does, on real stores."""
 
 import itertools
+import pathlib
 import signal
 import time
 import uuid
@@ -464,6 +465,9 @@ def test_what_a_dead_worker_had_read_is_done_by_the_next(presence):
     ann, bob = w.friends()
     e.watch(ann, bob)
     presence.signal(signal.SIGSTOP)
+    stat = pathlib.Path(f"/proc/{presence.pid}/stat")
+    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T",
+             say="stopped worker")
     e.connect(bob)
     r = presence.redis
     # read by another that dies with it; the stopped one may have been waiting
