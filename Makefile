@@ -201,6 +201,7 @@ T     ?= $(TESTS)
 test:
 	@conf/packages.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) B=build-test CHAT_TEST=1 build programs
+	@$(MAKE) --no-print-directory -j$(JOBS) B=build-clang CC=clang build
 	@$(MAKE) --no-print-directory B=build-test CHAT_TEST=1 check
 
 asan:

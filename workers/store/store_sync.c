@@ -66,13 +66,13 @@ static const store_stmt_t  store_sync_page_stmt = {
     "sync_page",
     "SELECT " STORE_ENTRY_COLUMNS(STORE_ENTRY_HIDDEN)
     "  FROM unnest($2::uuid[], $3::bigint[], $4::bigint[])"
-    "       WITH ORDINALITY AS w (chat, after, upto, n)"
+    "       WITH ORDINALITY AS w (chat, after, until, n)"
     "  JOIN chat_members m ON m.chat_id = w.chat AND m.user_id = $1::bigint"
     " CROSS JOIN LATERAL ("
     "       SELECT * FROM entries"
     "        WHERE chat_id = w.chat"
     "          AND seq > GREATEST(w.after, m.joined_seq - 1)"
-    "          AND seq <= LEAST(w.upto, m.left_seq)"
+    "          AND seq <= LEAST(w.until, m.left_seq)"
     "        ORDER BY seq LIMIT $5::bigint) e"
     " ORDER BY w.n, e.seq"
     " LIMIT $5::bigint",
