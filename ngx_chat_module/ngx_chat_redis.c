@@ -22,6 +22,8 @@ static void ngx_chat_redis_connected(const redisAsyncContext *ac, int status);
 static void ngx_chat_redis_disconnected(const redisAsyncContext *ac,
     int status);
 static void ngx_chat_redis_login(ngx_chat_redis_t *rd);
+static void ngx_chat_redis_selected(redisAsyncContext *ac, void *reply,
+    void *data);
 static void ngx_chat_redis_logged_in(redisAsyncContext *ac, void *reply,
     void *data);
 
@@ -262,7 +264,8 @@ ngx_chat_redis_login(ngx_chat_redis_t *rd)
     }
 
     if (mcf->redis_db) {
-        redisAsyncCommand(ac, NULL, NULL, "SELECT %d", (int) mcf->redis_db);
+        redisAsyncCommand(ac, ngx_chat_redis_selected, NULL, "SELECT %d",
+                          (int) mcf->redis_db);
     }
 
     if (rd->subscriber) {
@@ -276,6 +279,22 @@ ngx_chat_redis_login(ngx_chat_redis_t *rd)
 }
 
 
+/* Another database than the workers' would swallow every message. */
+
+static void
+ngx_chat_redis_selected(redisAsyncContext *ac, void *reply, void *data)
+{
+    redisReply  *r = reply;
+
+    if (ac->data != NULL && r != NULL && r->type == REDIS_REPLY_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, ngx_chat_edge->log, 0,
+                      "chat: Redis \"%V\" refuses SELECT: %s",
+                      &ngx_chat_edge->conf->redis, r->str);
+        redisAsyncDisconnect(ac);
+    }
+}
+
+
 static void
 ngx_chat_redis_logged_in(redisAsyncContext *ac, void *reply, void *data)
 {
@@ -284,7 +303,7 @@ ngx_chat_redis_logged_in(redisAsyncContext *ac, void *reply, void *data)
 
     rd = ac->data;
 
-    if (rd == NULL || r == NULL) {
+    if (rd == NULL || r == NULL || (ac->c.flags & REDIS_DISCONNECTING)) {
         return;
     }
 
