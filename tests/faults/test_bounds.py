@@ -10,7 +10,7 @@ import time
 
 import load
 from load import Swarm
-from stack import SLOW
+from stack import SANITIZED, SLOW
 from suite import percentile, rss_bytes, say, size
 
 BUFFER = 1 << 20                # chat_send_buffer
@@ -138,7 +138,8 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
         say(f"{n} that never read, {ENOUGH * len(TEXT) >> 10} KiB each, "
             f"nothing shared: the edges rise by {rise / n / 1024:.0f} KiB "
             "for each")
-        assert rise <= n * BUFFER * 1.2 + (16 << 20)
+        # a sanitizer keeps what was freed
+        assert SANITIZED or rise <= n * BUFFER * 1.2 + (16 << 20)
     finally:
         ticks.cancel()
         for s in deaf:
@@ -201,7 +202,7 @@ async def test_thousands_that_never_read_cost_the_others_nothing(stack):
             f"beside {1000 * percentile(beside, .5):.0f} / "
             f"{1000 * percentile(beside, .95):.0f} / "
             f"{1000 * max(beside):.0f} ms")
-        assert rise <= n * BUFFER
+        assert SANITIZED or rise <= n * BUFFER
         # all of them have been let go
         assert left < n / 10 + 50
         assert percentile(beside, .5) < percentile(alone, .5) + 0.05 * SLOW
