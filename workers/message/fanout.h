@@ -69,13 +69,16 @@ void fanout_reset(fanout_t *f);
 
 /* ------------------------------------------------------------- publishing */
 
-/* Looks up where everybody is and sends one PUBLISH per edge, without waiting
- * for the answers; what was gathered is forgotten. No answer may be
- * outstanding on the connection. -1: Redis was lost. */
+/* Sends one PUBLISH per edge by what is known of where everybody is, without
+ * waiting for the answers. No answer may be outstanding on the connection.
+ * -1: Redis was lost. */
 int fanout_publish(fanout_t *f);
 
-/* Reads the answers; they come before those of any later command. */
-int fanout_settle(fanout_t *f);
+/* Reads the answers, and publishes again for whom that was not true any more;
+ * what was gathered is forgotten. Once after each fanout_publish(), before
+ * anything else is sent and before the batch is acknowledged: its chats must
+ * be the same as then. */
+int fanout_confirm(fanout_t *f);
 
 /* Deletes the routes of edges that nobody listened for. Needs a connection
  * with no answer outstanding. */

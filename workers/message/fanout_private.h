@@ -22,6 +22,8 @@ typedef struct {
     uint64_t           user;
     fanout_session_t  *sessions;    /* n of them: none when offline         */
     uint16_t           n;
+    uint64_t           batch;       /* the last one it was wanted for       */
+    uint64_t           again;       /* the one it was read again for        */
     UT_hash_handle     hh;
 } fanout_route_t;
 
@@ -56,6 +58,7 @@ typedef struct {
 typedef struct {
     fanout_edge_t     *edge;
     message_member_t  *member;
+    uint64_t           again;       /* as of its route                      */
 } fanout_online_t;
 
 struct fanout_s {
@@ -71,6 +74,8 @@ struct fanout_s {
     size_t                nusers, users_max;
 
     uint64_t              batch;    /* counts publications                  */
+    uint8_t               again;    /* only to routes that were read again  */
+    uint8_t               untrue;   /* a route of this batch is             */
     fanout_online_t      *online;
     size_t                nonline, online_max;
     fanout_edge_t       **touched;  /* by the record being built            */
@@ -91,7 +96,7 @@ struct fanout_s {
     }
 
 /* fanout_route.c */
-int fanout_route_sync(fanout_t *f);
+int fanout_route_drain(fanout_t *f);
 fanout_route_t *fanout_route_want(fanout_t *f, uint64_t user);
 int fanout_route_fetch(fanout_t *f);
 void fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,

@@ -21,6 +21,8 @@ static const char  fanout_bury_script[] =
     "and redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
     "return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0";
 
+static int fanout_send(fanout_t *f);
+static int fanout_settle(fanout_t *f);
 static int fanout_needs_routes(const fanout_t *f);
 static void fanout_build_out(fanout_t *f, fanout_out_t *out);
 static void fanout_chat_online(fanout_t *f, message_chat_t *chat);
@@ -35,14 +37,52 @@ static int fanout_bury_edge(fanout_t *f, uint64_t edge);
 int
 fanout_publish(fanout_t *f)
 {
+    f->again = 0;
+
+    if (fanout_route_drain(f) != 0) {
+        return -1;
+    }
+
+    f->untrue = 0;
+
+    return fanout_send(f);
+}
+
+
+int
+fanout_confirm(fanout_t *f)
+{
+    int  rc;
+
+    rc = fanout_settle(f);
+
+    if (rc == 0 && fanout_needs_routes(f)) {
+        rc = fanout_route_drain(f);
+    }
+
+    if (rc == 0 && f->untrue) {
+        /* once is enough: they are read after the commit, and who comes later
+         * finds the entries in the list */
+        f->again = 1;
+        rc = fanout_send(f) != 0 || fanout_settle(f) != 0 ? -1 : 0;
+    }
+
+    f->untrue = 0;
+    fanout_reset(f);
+    fanout_route_trim(f);
+
+    return rc;
+}
+
+
+static int
+fanout_send(fanout_t *f)
+{
+    int             done;
     char            channel[32];
     size_t          lengths[3];
     const char     *argv[3];
     fanout_edge_t  *edge, *next;
-
-    if (fanout_needs_routes(f) && fanout_route_sync(f) != 0) {
-        return -1;
-    }
 
     fanout_wants(f);
 
@@ -77,14 +117,17 @@ fanout_publish(fanout_t *f)
         chat_buf_reset(&edge->buf);
     }
 
-    fanout_reset(f);
-    fanout_route_trim(f);
+    for (done = f->nsent == 0; !done; /* void */) {
+        if (redisBufferWrite(f->redis, &done) != REDIS_OK) {
+            return -1;
+        }
+    }
 
     return 0;
 }
 
 
-int
+static int
 fanout_settle(fanout_t *f)
 {
     size_t       i;
@@ -217,7 +260,7 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
     case FANOUT_ONE:
         rec->session = out->to.session;
 
-        if (out->to.edge != 0) {
+        if (out->to.edge != 0 && !f->again) {
             fanout_record(fanout_edge(f, out->to.edge), rec);
         }
 
@@ -227,6 +270,10 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
 
         for (i = 0; i < out->nusers; i++) {
             route = fanout_route_want(f, f->users[out->users + i]);
+
+            if (f->again && route->again != f->batch) {
+                continue;
+            }
 
             for (k = 0; k < route->n; k++) {
                 fanout_target(f, fanout_edge(f, route->sessions[k].edge),
@@ -244,6 +291,10 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
             on = &f->online[out->chat->online + i];
             member = on->member;
 
+            if (f->again && on->again != f->batch) {
+                continue;
+            }
+
             if (out->who == FANOUT_OTHERS
                 ? member->left == 0 && member->user != out->user
                 : message_member_sees(member, rec->seq))
@@ -259,7 +310,7 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
     }
 
     /* the sender's edge writes the ack, also when nobody else is there */
-    if (out->to.edge != 0) {
+    if (out->to.edge != 0 && !f->again) {
         fanout_touch(f, fanout_edge(f, out->to.edge));
     }
 
@@ -298,6 +349,7 @@ fanout_chat_online(fanout_t *f, message_chat_t *chat)
             f->online[f->nonline].edge = fanout_edge(f,
                                                      route->sessions[k].edge);
             f->online[f->nonline].member = &chat->members[i];
+            f->online[f->nonline].again = route->again;
             f->nonline++;
         }
     }

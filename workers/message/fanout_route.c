@@ -7,9 +7,11 @@
  *
  * Order matters. A session that had its list read before our commit put its
  * route into Redis before that, so the invalidation was made before. But it
- * may still be in Redis' hands: an answer to a PING that was sent after the
- * commit can only come after all that, so it is waited for first, then the
- * invalidations are drained, then the cache is asked.
+ * may still be in Redis' hands: an answer to a command that was sent after the
+ * commit can only come after all that. The PUBLISH itself is that command: it
+ * goes out at once by what the cache says, and once it is answered the
+ * invalidations that have come say whose route was untrue, see
+ * fanout_confirm(). To ask first would cost each batch a turn of Redis.
  */
 
 #include <poll.h>
@@ -25,7 +27,6 @@
 
 #define FANOUT_FETCH  1000          /* HGETALL in one go                    */
 
-static int fanout_route_drain(fanout_t *f);
 static int fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n);
 static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
 static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
@@ -101,25 +102,6 @@ fanout_close(fanout_t *f)
 }
 
 
-/* After this the cache holds nothing that was untrue when it was called. */
-
-int
-fanout_route_sync(fanout_t *f)
-{
-    redisReply  *reply;
-
-    reply = redisCommand(f->redis, "PING");
-
-    if (reply == NULL) {
-        return -1;
-    }
-
-    freeReplyObject(reply);
-
-    return fanout_route_drain(f);
-}
-
-
 /* The user's route; one that is not known is looked up by the next
  * fanout_route_fetch() and has no sessions until then. */
 
@@ -137,7 +119,10 @@ fanout_route_want(fanout_t *f, uint64_t user)
 
         FANOUT_GROW(f->missing, f->nmissing, f->missing_max)
         f->missing[f->nmissing++] = route;
+        route->again = f->again ? f->batch : 0;
     }
+
+    route->batch = f->batch;
 
     return route;
 }
@@ -204,7 +189,7 @@ fanout_route_trim(fanout_t *f)
 
 /* Takes whatever has arrived, never waits. */
 
-static int
+int
 fanout_route_drain(fanout_t *f)
 {
     redisReply     *reply;
@@ -374,6 +359,10 @@ fanout_route_invalid(fanout_t *f, const redisReply *reply)
 static void
 fanout_route_forget(fanout_t *f, fanout_route_t *route)
 {
+    if (route->batch == f->batch) {
+        f->untrue = 1;
+    }
+
     HASH_DELETE(hh, f->routes, route);
     free(route->sessions);
     free(route);

@@ -42,6 +42,7 @@
 #define MESSAGE_REDO_MS     120000  /* a younger first commit: REDO         */
 #define MESSAGE_CACHE_MAX   1000000 /* members in the cache of chats        */
 #define MESSAGE_RETRY_AFTER 2       /* s, told with `unavailable`           */
+#define MESSAGE_WRITTEN     16384   /* message ids remembered               */
 
 struct redisContext;
 
@@ -101,15 +102,19 @@ struct message_s {
     int64_t               connect_at; /* next try to reach it               */
     int                   connect_n;  /* failed tries                       */
     unsigned              count;    /* COUNT of the next read               */
-    unsigned              acks;     /* answers outstanding, after those of
-                                       fanout_publish()                     */
+    unsigned              acks;     /* answers outstanding                  */
     int                   redis_n;  /* failed tries to reach Redis          */
     chat_buf_t            text;     /* of the handler at work               */
     struct message_held_s  *held;   /* for an answer if the database stays
                                        away, message_away.c                 */
     size_t                nheld;
     struct message_seen_s  *seen;   /* heartbeats, message_beat.c           */
+    uint32_t              written[MESSAGE_WRITTEN]; /* message ids of late, at
+                                       their own place, message_append.c    */
 };
+
+/* While messages come without a pause: waits for more of them. */
+void message_pause(const message_t *m);
 
 /* --------------------------------------------------- redis, message_redis.c */
 

@@ -12,6 +12,10 @@
 
 static message_chat_t *message_append_chat(message_t *m, message_chat_t *chat,
     const store_append_t *row);
+static int message_append_written(const message_t *m,
+    const store_append_t *row);
+static void message_append_note(message_t *m, const store_append_t *row);
+static uint32_t message_append_hash(const store_append_t *row);
 
 
 store_e
@@ -26,6 +30,11 @@ message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
         own = message_append_chat(m, chat, &rows[i]);
         rows[i].last = own->last_seq;
         rows[i].version = own->members_version;
+        rows[i].at = own->last_at;
+
+        /* a repeat that nobody has thought of costs a failed statement, and
+         * in a transaction all of it */
+        rows[i].look |= !alone || message_append_written(m, &rows[i]);
     }
 
     rc = store_chat_append(m->store, rows, n, alone);
@@ -47,6 +56,8 @@ message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
         }
 
         own->last_seq++;
+        own->last_at = rows[i].e.timestamp;
+        message_append_note(m, &rows[i]);
     }
 
     return rc;
@@ -60,4 +71,46 @@ message_append_chat(message_t *m, message_chat_t *chat,
     int  missing;
 
     return chat ? chat : message_cache_get(m->cache, row->e.chat, &missing);
+}
+
+
+/* Whether an item of this device and message id was written lately. May be
+ * wrong, either way. */
+
+static int
+message_append_written(const message_t *m, const store_append_t *row)
+{
+    uint32_t  hash;
+
+    hash = message_append_hash(row);
+
+    return m->written[hash % MESSAGE_WRITTEN] == hash;
+}
+
+
+static void
+message_append_note(message_t *m, const store_append_t *row)
+{
+    uint32_t  hash;
+
+    hash = message_append_hash(row);
+    m->written[hash % MESSAGE_WRITTEN] = hash;
+}
+
+
+static uint32_t
+message_append_hash(const store_append_t *row)
+{
+    uint32_t           hash;
+    const chat_str_t  *id;
+
+    id = &row->e.message_id;
+
+    if (id->data == NULL) {
+        return 0;
+    }
+
+    HASH_JEN(id->data, id->len, hash);
+
+    return hash ^ (uint32_t) (row->e.sender_device * 2654435761u);
 }

@@ -202,7 +202,7 @@ message_away_refuse(message_t *m, message_item_t *items, size_t n)
         return;
     }
 
-    if (fanout_publish(m->out) != 0) {
+    if (fanout_publish(m->out) != 0 || fanout_confirm(m->out) != 0) {
         (void) message_redis_lost(m, "PUBLISH");
         return;
     }

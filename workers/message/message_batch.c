@@ -109,6 +109,14 @@ message_finish(message_t *m, message_item_t *items, size_t n)
         return MESSAGE_RETRY;
     }
 
+    /* the answers come meanwhile */
+    message_pause(m);
+
+    if (fanout_confirm(m->out) != 0) {
+        (void) message_redis_lost(m, "PUBLISH");
+        return MESSAGE_RETRY;
+    }
+
     /* last: what is acknowledged is never looked at again */
     message_stream_ack(m, items, n);
 

@@ -112,6 +112,7 @@ message_cache_row(void *arg, const store_chat_row_t *row)
         chat->exists = 1;
         chat->type = row->type;
         chat->last_seq = row->last_seq;
+        chat->last_at = row->last_at;
         chat->members_version = row->members_version;
         chat->created_by = row->created_by;
         chat->created_at = row->created_at;

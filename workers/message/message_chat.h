@@ -44,6 +44,7 @@ struct message_chat_s {
     uint8_t            exists;      /* else a place holder for this batch   */
     uint8_t            type;        /* STORE_DIRECT, STORE_GROUP            */
     uint64_t           last_seq;
+    int64_t            last_at;     /* its time, ms since 1970              */
     uint64_t           members_version;
     uint64_t           created_by;
     int64_t            created_at;

@@ -77,10 +77,6 @@ message_redis_settle(message_t *m)
 {
     redisReply  *reply;
 
-    if (fanout_settle(m->out) != 0) {
-        return message_redis_lost(m, "PUBLISH");
-    }
-
     for ( /* void */ ; m->acks > 0; m->acks--) {
 
         if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {

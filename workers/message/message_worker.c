@@ -12,7 +12,6 @@
 #include "message.h"
 
 static void message_turn(message_t *m);
-static void message_gather(message_t *m);
 static void message_flow(message_t *m, size_t n);
 static int64_t message_us(void);
 static void message_read_process(message_t *m, message_read_t *read);
@@ -89,8 +88,6 @@ message_turn(message_t *m)
         block = MESSAGE_BLOCK_MS;
     }
 
-    message_gather(m);
-
     if (message_stream_read(m, message_shard_mask(m), block, &read) != 0) {
         return;
     }
@@ -105,11 +102,12 @@ message_turn(message_t *m)
  * A commit costs the database as much as a dozen rows and wakes four
  * processes, so under load it pays to let a few messages gather: while reads
  * follow each other without a pause, the next one is not before gather_us after
- * the last. Who writes into silence is served at once.
+ * the last. Who writes into silence is served at once. What was committed is
+ * on its way by then.
  */
 
-static void
-message_gather(message_t *m)
+void
+message_pause(const message_t *m)
 {
     int64_t          wait;
     struct timespec  ts;

@@ -58,6 +58,7 @@ on_send_message(message_t *m, message_item_t *it, store_append_t *row_r)
     }
 
     row_r->digest = chat_entry_digest(e);
+    row_r->look = it->redo;
 
     return 1;
 }

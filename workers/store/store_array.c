@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "store_array.h"
+#include "store_row.h"
 #include "worker.h"
 
 #define STORE_ARRAY_HEAD   20
@@ -70,6 +71,13 @@ store_args_i32(store_args_t *a, uint32_t n)
 
     (void) store_args_be(be, n, 4);
     store_args_element(a, be, 4);
+}
+
+
+void
+store_args_ms(store_args_t *a, int64_t ms)
+{
+    store_args_i64(a, (uint64_t) (ms * 1000 - STORE_EPOCH_US));
 }
 
 

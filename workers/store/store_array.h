@@ -40,6 +40,7 @@ void store_args_free(store_args_t *a);
 void store_args_array(store_args_t *a, unsigned oid);
 void store_args_i64(store_args_t *a, uint64_t n);
 void store_args_i32(store_args_t *a, uint32_t n);
+void store_args_ms(store_args_t *a, int64_t ms);    /* timestamptz */
 void store_args_i16(store_args_t *a, uint16_t n);
 void store_args_uuid(store_args_t *a, const uint8_t id[16]);
 void store_args_str(store_args_t *a, const chat_str_t *s);  /* absent: null */

@@ -96,6 +96,7 @@ typedef struct {
     uint8_t     chat[16];
     uint8_t     type;
     uint64_t    last_seq;
+    int64_t     last_at;        /* last_message_time, ms since 1970         */
     uint64_t    members_version;
     uint64_t    created_by;
     int64_t     created_at;     /* ms since 1970                            */
@@ -160,15 +161,18 @@ typedef struct {
     chat_entry_t  e;            /* seq and timestamp are filled in          */
     uint64_t      digest;       /* chat_entry_digest(); of a repeat the
                                    first one's is filled in                 */
-    uint64_t      last;         /* the chat's last_seq and members_version  */
-    uint64_t      version;      /* as the caller believes                   */
+    uint64_t      last;         /* the chat's last_seq, members_version and */
+    uint64_t      version;      /* last_message_time (ms since 1970), as    */
+    int64_t       at;           /* the caller believes                      */
+    uint8_t       look;         /* it may well be a repeat                  */
     uint8_t       fresh;        /* out: it was written, no repeat           */
 } store_append_t;
 
 /* Gives out seqs in the order of the items and writes what is no repeat (the
  * same chat, device and message id). No two items may repeat each other. NONE
  * when a chat is not as was believed; then nothing was written. `alone`: no
- * transaction is opened for it, on OK it is committed. */
+ * transaction is opened for it, on OK it is committed. Otherwise a repeat that
+ * is not to be looked for is WRONG, and the transaction can only be undone. */
 store_e store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
     int alone);
 

@@ -1,16 +1,16 @@
 /*
- * store_chat_append.c: entries get their seq and are written.
+ * store_chat_append.c: entries are written and their chats counted up.
  *
  * Called from message_append.c; hands to store_chat.c. One statement whatever
  * the number of entries and chats. The shard's owner is the only writer of a
- * chat, so nothing can slip between the look and the insert.
+ * chat, so the caller knows which seq is next, and nothing can slip in
+ * between.
  *
- * The statement writes all or, when it finds a repeat among the items,
- * nothing, and then tells which they are: without them it is done once more.
- * Repeats are rare, and the common case needs neither sort nor join. It proves
- * what the caller believes of each chat, and fails as a whole where that is
- * wrong; so it may also stand alone, without a transaction around it, which
- * saves two round trips of three.
+ * The statement proves what the caller believes of each chat, and fails as a
+ * whole where that is wrong or where an item repeats what is written already;
+ * so it may also stand alone, without a transaction around it, which saves two
+ * round trips of three. Only after such a failure, or when one may not be
+ * risked, is it asked which the repeats are.
  */
 
 #include <stdlib.h>
@@ -19,119 +19,110 @@
 #include "store_chat_pg.h"
 #include "worker.h"
 
+#define STORE_NOW  "date_trunc('milliseconds', statement_timestamp())"
+
 /*
- * o  the items that are there already, each by its own look into the index
- *    (LATERAL and LIMIT leave no other plan);
- * u  the chats, counted up by the number of their items. A chat's time never
- *    falls, also when the server's clock does;
- * a  the same as arrays, by the chat's place k in $15: a join would compare
- *    every item with every chat. When one is missing or is not as the caller
- *    believes, the division fails, and with it everything.
+ * u  the chats that are as the caller believes, counted up. A chat's time
+ *    never falls, also when the server's clock does;
+ * x  the entries. The index of message ids refuses a repeat: that costs
+ *    nothing while there is none, and a look before would open all sixteen
+ *    partitions.
+ *
+ * When a chat is missing or is another, the division fails, and with it
+ * everything.
  */
 static const store_stmt_t  store_chat_append_stmt = {
     "chat_append",
-    "WITH o AS MATERIALIZED ("
-    " SELECT i.ord, e.* FROM unnest($1::uuid[], $4::int8[], $5::text[])"
-    " WITH ORDINALITY AS i (chat, device, message_id, ord), LATERAL ("
-    "  SELECT e.seq, e.created_at, e.digest FROM entries e"
-    "  WHERE e.chat_id = i.chat AND e.sender_device = i.device"
-    "  AND e.message_id = i.message_id LIMIT 1) e"
-    "), u AS ("
-    " UPDATE chats c SET last_seq = c.last_seq + g.n,"
-    " last_message_time = greatest(c.last_message_time,"
-    " date_trunc('milliseconds', clock_timestamp()))"
-    " FROM unnest($15::uuid[], $16::int8[], $19::int8[], $20::int8[])"
-    " WITH ORDINALITY AS g (id, n, last, version, k)"
+    "WITH u AS ("
+    " UPDATE chats c SET last_seq = g.last + g.n,"
+    " last_message_time = greatest(c.last_message_time, " STORE_NOW ")"
+    " FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[])"
+    " AS g (id, last, version, n)"
     " WHERE c.id = g.id AND c.last_seq = g.last"
-    " AND c.members_version = g.version AND NOT EXISTS (SELECT FROM o)"
-    " RETURNING g.k, c.last_seq - g.n AS base, c.last_message_time AS at,"
-    " c.members_version"
-    "), a AS ("
-    " SELECT array_agg(base ORDER BY k) AS base,"
-    " array_agg(at ORDER BY k) AS at,"
-    " 1 / (count(*) = cardinality($15::uuid[])"
-    " OR EXISTS (SELECT FROM o))::int AS proof FROM u"
+    " AND c.members_version = g.version RETURNING 1"
     "), x AS ("
     " INSERT INTO entries (chat_id, seq, kind, sender_id, sender_device,"
     " created_at, digest, message_id, content, content_type, reply_to,"
     " media_id, target, subject, role, expires_at)"
-    " SELECT i.chat, a.base[i.k] + i.n, i.kind, i.sender, i.device, a.at[i.k],"
-    " i.digest, i.message_id, i.content, i.content_type, i.reply_to,"
-    " i.media_id, i.target, i.subject, i.role,"
-    " a.at[i.k] + i.expires * interval '1 second'"
-    " FROM a, unnest($1::uuid[], $2::int2[], $3::int8[], $4::int8[],"
-    " $5::text[], $6::int8[], $7::text[], $8::text[], $9::int8[],"
-    " $10::text[], $11::int8[], $12::int8[], $13::int2[], $14::int8[],"
-    " $17::int4[], $18::int4[]) AS i (chat, kind, sender, device, message_id,"
-    " digest, content, content_type, reply_to, media_id, target, subject,"
-    " role, expires, k, n) WHERE a.base IS NOT NULL AND a.proof = 1"
-    ")"
-    "SELECT true, u.k, u.base, u.at, u.members_version FROM u "
-    "UNION ALL SELECT false, o.ord, o.seq, o.created_at, o.digest FROM o",
+    " SELECT i.chat, i.seq, i.kind, i.sender, i.device,"
+    " greatest(i.at, " STORE_NOW "), i.digest, i.message_id, i.content,"
+    " i.content_type, i.reply_to, i.media_id, i.target, i.subject, i.role,"
+    " greatest(i.at, " STORE_NOW ") + i.expires * interval '1 second'"
+    " FROM unnest($5::uuid[], $6::int8[], $7::timestamptz[], $8::int2[],"
+    " $9::int8[], $10::int8[], $11::text[], $12::int8[], $13::text[],"
+    " $14::text[], $15::int8[], $16::text[], $17::int8[], $18::int8[],"
+    " $19::int2[], $20::int8[]) AS i (chat, seq, at, kind, sender, device,"
+    " message_id, digest, content, content_type, reply_to, media_id, target,"
+    " subject, role, expires)"
+    ") SELECT " STORE_NOW ", 1 / (count(*) = cardinality($1))::int FROM u",
     20, NULL
 };
 
-/* The same for one entry: of the sixteen partitions only its own is opened. */
-static const store_stmt_t  store_chat_append_one_stmt = {
-    "chat_append_one",
-    "WITH o AS MATERIALIZED ("
-    " SELECT e.seq, e.created_at, e.digest FROM entries e"
-    " WHERE e.chat_id = $1::uuid AND e.sender_device = $4::int8"
-    " AND e.message_id = $5::text"
-    "), u AS ("
-    " UPDATE chats c SET last_seq = c.last_seq + 1,"
-    " last_message_time = greatest(c.last_message_time,"
-    " date_trunc('milliseconds', clock_timestamp()))"
-    " WHERE c.id = $1::uuid AND c.last_seq = $15::int8"
-    " AND c.members_version = $16::int8 AND NOT EXISTS (SELECT FROM o)"
-    " RETURNING c.last_seq AS seq, c.last_message_time AS at,"
-    " c.members_version"
+/* The same for texts that say nothing but their content, as most do: what is
+ * an array less is a tenth of a microsecond for each of them, and two for the
+ * statement. */
+static const store_stmt_t  store_chat_append_plain_stmt = {
+    "chat_append_plain",
+    "WITH u AS ("
+    " UPDATE chats c SET last_seq = g.last + g.n,"
+    " last_message_time = greatest(c.last_message_time, " STORE_NOW ")"
+    " FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[])"
+    " AS g (id, last, version, n)"
+    " WHERE c.id = g.id AND c.last_seq = g.last"
+    " AND c.members_version = g.version RETURNING 1"
     "), x AS ("
     " INSERT INTO entries (chat_id, seq, kind, sender_id, sender_device,"
-    " created_at, digest, message_id, content, content_type, reply_to,"
-    " media_id, target, subject, role, expires_at)"
-    " SELECT $1::uuid, u.seq, $2::int2, $3::int8, $4::int8, u.at, $6::int8,"
-    " $5::text, $7::text, $8::text, $9::int8, $10::text, $11::int8,"
-    " $12::int8, $13::int2, u.at + $14::int8 * interval '1 second' FROM u"
-    ")"
-    "SELECT true, 1::int8, u.seq - 1, u.at, u.members_version FROM u "
-    "UNION ALL SELECT false, 1, o.seq, o.created_at, o.digest FROM o",
-    16, NULL
+    " created_at, digest, message_id, content)"
+    " SELECT i.chat, i.seq, i.kind, i.sender, i.device,"
+    " greatest(i.at, " STORE_NOW "), i.digest, i.message_id, i.content"
+    " FROM unnest($5::uuid[], $6::int8[], $7::timestamptz[], $8::int2[],"
+    " $9::int8[], $10::int8[], $11::text[], $12::int8[], $13::text[])"
+    " AS i (chat, seq, at, kind, sender, device, message_id, digest,"
+    " content)"
+    ") SELECT " STORE_NOW ", 1 / (count(*) = cardinality($1))::int FROM u",
+    13, NULL
 };
 
-/* where an item stands in the statement */
-typedef struct {
-    uint32_t        item;       /* index of the caller's items              */
-    uint32_t        chat;       /* index of its chat among the groups       */
-    uint32_t        n;          /* number within the chat, from 1           */
-} store_place_t;
+/* Items that are there already, each by its own look into the index (LATERAL
+ * and LIMIT leave no other plan). */
+static const store_stmt_t  store_chat_repeats_stmt = {
+    "chat_repeats",
+    "SELECT i.ord, e.seq, e.created_at, e.digest"
+    " FROM unnest($1::uuid[], $2::int8[], $3::text[])"
+    " WITH ORDINALITY AS i (chat, device, message_id, ord), LATERAL ("
+    "  SELECT e.seq, e.created_at, e.digest FROM entries e"
+    "  WHERE e.chat_id = i.chat AND e.sender_device = i.device"
+    "  AND e.message_id = i.message_id LIMIT 1) e",
+    3, NULL
+};
 
+/* one chat of the statement */
 typedef struct {
-    const uint8_t  *id;
-    uint32_t        n;          /* items                                    */
-    uint64_t        last;       /* believed by the caller                   */
-    uint64_t        base;       /* the chat's last_seq before               */
-    uint64_t        version;
-    int64_t         at;
+    const uint8_t   *id;
+    uint64_t         last;      /* believed by the caller                   */
+    uint64_t         version;
+    uint64_t         n;         /* items                                    */
 } store_group_t;
 
 typedef struct {
     store_append_t  *items;     /* the caller's, borrowed                   */
-    store_place_t   *places;
+    size_t           n;
+    size_t           fresh;     /* to be written                            */
     store_group_t   *groups;
     uint32_t        *slots;     /* hash of a chat: index of its group + 1   */
     size_t           mask;
-    size_t           n;         /* places in use                            */
     size_t           ngroups;
-    size_t           repeats;   /* found by the last execution              */
+    int              plain;     /* texts, and nothing beside                */
 } store_run_t;
 
-static store_e store_append_once(store_chat_t *st, store_run_t *run,
+static store_e store_append_look(store_chat_t *st, store_run_t *run, int all);
+static store_e store_append_write(store_chat_t *st, store_run_t *run,
     int alone);
-static void store_append_args_one(store_args_t *a, const store_append_t *it);
 static void store_append_group(store_run_t *run);
+static store_group_t *store_append_chat(store_run_t *run,
+    const store_append_t *it);
+static int store_append_plain(const chat_entry_t *e);
 static void store_append_args(store_args_t *a, const store_run_t *run);
-static store_e store_append_read(store_run_t *run, const PGresult *res);
 
 
 store_e
@@ -147,34 +138,34 @@ store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
     for (run.mask = 1; run.mask < 2 * n; run.mask <<= 1) { /* void */ }
 
     run.items = items;
-    run.places = worker_calloc(n, sizeof(*run.places));
+    run.n = n;
+    run.fresh = n;
     run.groups = worker_calloc(n, sizeof(*run.groups));
     run.slots = worker_calloc(run.mask, sizeof(*run.slots));
     run.mask--;
 
     for (i = 0; i < n; i++) {
         items[i].fresh = 1;
-        run.places[run.n++].item = (uint32_t) i;
     }
 
-    rc = store_append_once(st, &run, alone);
+    rc = store_append_look(st, &run, 0);
 
-    if (rc == STORE_OK && run.repeats > 0 && run.repeats < n) {
+    if (rc == STORE_OK) {
+        rc = store_append_write(st, &run, alone);
+    }
 
-        for (i = 0, run.n = 0; i < n; i++) {
-            if (items[i].fresh) {
-                run.places[run.n++].item = (uint32_t) i;
-            }
-        }
+    /* unique_violation: a repeat that nobody thought of; in a transaction
+     * there is no second try, it is lost */
+    if (rc == STORE_WRONG && alone
+        && strcmp(store_chat_sqlstate(st), "23505") == 0)
+    {
+        rc = store_append_look(st, &run, 1);
 
-        rc = store_append_once(st, &run, alone);
-
-        if (rc == STORE_OK && run.repeats > 0) {
-            worker_die("append: a repeat came up between two looks");
+        if (rc == STORE_OK) {
+            rc = store_append_write(st, &run, alone);
         }
     }
 
-    free(run.places);
     free(run.groups);
     free(run.slots);
 
@@ -182,231 +173,231 @@ store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
 }
 
 
+/* Asks which items are written already: those that may be, or all. */
+
 static store_e
-store_append_once(store_chat_t *st, store_run_t *run, int alone)
+store_append_look(store_chat_t *st, store_run_t *run, int all)
 {
+    int              row;
+    size_t           i, k, n;
+    store_e          rc;
+    uint32_t        *asked;
+    PGresult        *res;
+    store_args_t    *a;
+    store_append_t  *it;
+
+    asked = worker_calloc(run->n, sizeof(*asked));
+
+    for (n = 0, i = 0; i < run->n; i++) {
+        it = &run->items[i];
+
+        if (it->fresh && (it->look || all) && it->e.message_id.data != NULL) {
+            asked[n++] = (uint32_t) i;
+        }
+    }
+
+    if (n == 0) {
+        free(asked);
+        return STORE_OK;
+    }
+
+    a = store_chat_args(st);
+
+#define EACH(oid, call)                                                      \
+    store_args_array(a, oid);                                                \
+    for (k = 0; k < n; k++) {                                                \
+        it = &run->items[asked[k]];                                          \
+        call;                                                                \
+    }
+
+    EACH(STORE_UUID, store_args_uuid(a, it->e.chat))
+    EACH(STORE_INT8, store_args_i64_or_null(a, it->e.sender_device))
+    EACH(STORE_TEXT, store_args_str(a, &it->e.message_id))
+
+#undef EACH
+
+    rc = store_chat_exec_alone(st, &store_chat_repeats_stmt, &res);
+
+    for (row = 0; rc == STORE_OK && row < PQntuples(res); row++) {
+        it = &run->items[asked[store_row_i64(res, row, 0) - 1]];
+        it->fresh = 0;
+        it->e.seq = (uint64_t) store_row_i64(res, row, 1);
+        it->e.timestamp = store_row_ms(res, row, 2);
+        it->digest = (uint64_t) store_row_i64(res, row, 3);
+        run->fresh--;
+    }
+
+    free(asked);
+
+    return rc;
+}
+
+
+static store_e
+store_append_write(store_chat_t *st, store_run_t *run, int alone)
+{
+    size_t               i;
     store_e              rc;
+    int64_t              now;
     PGresult            *res;
+    store_append_t      *it;
     const store_stmt_t  *stmt;
 
-    store_append_group(run);
-
-    if (run->n == 1) {
-        stmt = &store_chat_append_one_stmt;
-        store_append_args_one(store_chat_args(st),
-                              &run->items[run->places[0].item]);
-
-    } else {
-        stmt = &store_chat_append_stmt;
-        store_append_args(store_chat_args(st), run);
+    if (run->fresh == 0) {
+        return STORE_OK;
     }
+
+    store_append_group(run);
+    store_append_args(store_chat_args(st), run);
+
+    stmt = run->plain ? &store_chat_append_plain_stmt
+                      : &store_chat_append_stmt;
 
     rc = alone ? store_chat_exec_alone(st, stmt, &res)
                : store_chat_exec(st, stmt, &res);
 
-    /* the division of `a` */
+    /* division_by_zero: that of the proof */
     if (rc == STORE_WRONG && strcmp(store_chat_sqlstate(st), "22012") == 0) {
         return STORE_NONE;
     }
 
-    return rc == STORE_OK ? store_append_read(run, res) : rc;
+    if (rc != STORE_OK) {
+        return rc;
+    }
+
+    now = store_row_ms(res, 0, 0);
+
+    for (i = 0; i < run->n; i++) {
+        it = &run->items[i];
+
+        if (it->fresh) {
+            it->e.timestamp = it->at > now ? it->at : now;
+        }
+    }
+
+    return STORE_OK;
 }
 
 
 static void
 store_append_group(store_run_t *run)
 {
-    size_t          i;
-    uint64_t        slot;
-    store_group_t  *g;
-    store_place_t  *place;
-    const uint8_t  *id;
+    size_t           i;
+    store_group_t   *g;
+    store_append_t  *it;
 
     run->ngroups = 0;
+    run->plain = 1;
     memset(run->slots, 0, (run->mask + 1) * sizeof(*run->slots));
 
     for (i = 0; i < run->n; i++) {
-        place = &run->places[i];
-        id = run->items[place->item].e.chat;
+        it = &run->items[i];
 
-        /* the end of an id is random */
-        memcpy(&slot, id + 8, sizeof(slot));
-        slot ^= slot >> 32;
-
-        for ( ;; ) {
-            slot &= run->mask;
-
-            if (run->slots[slot] == 0) {
-                g = &run->groups[run->ngroups++];
-                g->id = id;
-                g->n = 0;
-                g->last = run->items[place->item].last;
-                g->version = run->items[place->item].version;
-                run->slots[slot] = (uint32_t) run->ngroups;
-                break;
-            }
-
-            g = &run->groups[run->slots[slot] - 1];
-
-            if (memcmp(g->id, id, 16) == 0) {
-                break;
-            }
-
-            slot++;
+        if (!it->fresh) {
+            continue;
         }
 
-        place->chat = (uint32_t) (g - run->groups);
-        place->n = ++g->n;
+        g = store_append_chat(run, it);
+        it->e.seq = g->last + ++g->n;
+
+        if (!store_append_plain(&it->e)) {
+            run->plain = 0;
+        }
     }
+}
+
+
+static store_group_t *
+store_append_chat(store_run_t *run, const store_append_t *it)
+{
+    uint64_t        slot;
+    store_group_t  *g;
+
+    /* the end of an id is random */
+    memcpy(&slot, it->e.chat + 8, sizeof(slot));
+    slot ^= slot >> 32;
+
+    for (slot &= run->mask; run->slots[slot] != 0;
+         slot = (slot + 1) & run->mask)
+    {
+        g = &run->groups[run->slots[slot] - 1];
+
+        if (memcmp(g->id, it->e.chat, 16) == 0) {
+            return g;
+        }
+    }
+
+    g = &run->groups[run->ngroups++];
+    g->id = it->e.chat;
+    g->last = it->last;
+    g->version = it->version;
+    g->n = 0;
+    run->slots[slot] = (uint32_t) run->ngroups;
+
+    return g;
+}
+
+
+static int
+store_append_plain(const chat_entry_t *e)
+{
+    return e->content_type.data == NULL && e->media_id.data == NULL
+           && e->role.data == NULL && e->reply_to == 0 && e->target == 0
+           && e->subject == 0 && e->expires_in == 0;
 }
 
 
 static void
 store_append_args(store_args_t *a, const store_run_t *run)
 {
-    size_t                i;
-    const chat_entry_t   *e;
-    const store_place_t  *p;
+    size_t                 i;
+    const chat_entry_t    *e;
+    const store_append_t  *it;
 
     /* each array in turn: one open at a time keeps the builder simple */
+
+#define GROUPS(oid, call)                                                    \
+    store_args_array(a, oid);                                                \
+    for (i = 0; i < run->ngroups; i++) {                                     \
+        call;                                                                \
+    }
 
 #define EACH(oid, call)                                                      \
     store_args_array(a, oid);                                                \
     for (i = 0; i < run->n; i++) {                                           \
-        p = &run->places[i];                                                 \
-        e = &run->items[p->item].e;                                          \
-        call;                                                                \
+        it = &run->items[i];                                                 \
+        e = &it->e;                                                          \
+        if (it->fresh) {                                                     \
+            call;                                                            \
+        }                                                                    \
     }
 
+    GROUPS(STORE_UUID, store_args_uuid(a, run->groups[i].id))
+    GROUPS(STORE_INT8, store_args_i64(a, run->groups[i].last))
+    GROUPS(STORE_INT8, store_args_i64(a, run->groups[i].version))
+    GROUPS(STORE_INT8, store_args_i64(a, run->groups[i].n))
+
     EACH(STORE_UUID, store_args_uuid(a, e->chat))
+    EACH(STORE_INT8, store_args_i64(a, e->seq))
+    EACH(STORE_TIMESTAMPTZ, store_args_ms(a, it->at))
     EACH(STORE_INT2, store_args_i16(a, e->kind))
     EACH(STORE_INT8, store_args_i64(a, e->sender))
     EACH(STORE_INT8, store_args_i64_or_null(a, e->sender_device))
     EACH(STORE_TEXT, store_args_str(a, &e->message_id))
-    EACH(STORE_INT8, store_args_i64(a, run->items[p->item].digest))
+    EACH(STORE_INT8, store_args_i64(a, it->digest))
     EACH(STORE_TEXT, store_args_str(a, &e->content))
-    EACH(STORE_TEXT, store_args_str(a, &e->content_type))
-    EACH(STORE_INT8, store_args_i64_or_null(a, e->reply_to))
-    EACH(STORE_TEXT, store_args_str(a, &e->media_id))
-    EACH(STORE_INT8, store_args_i64_or_null(a, e->target))
-    EACH(STORE_INT8, store_args_i64_or_null(a, e->subject))
-    EACH(STORE_INT2, store_args_i16_or_null(a, (uint16_t)
-                         store_role_number(e->role.data, e->role.len)))
-    EACH(STORE_INT8, store_args_i64_or_null(a, e->expires_in))
+
+    if (!run->plain) {
+        EACH(STORE_TEXT, store_args_str(a, &e->content_type))
+        EACH(STORE_INT8, store_args_i64_or_null(a, e->reply_to))
+        EACH(STORE_TEXT, store_args_str(a, &e->media_id))
+        EACH(STORE_INT8, store_args_i64_or_null(a, e->target))
+        EACH(STORE_INT8, store_args_i64_or_null(a, e->subject))
+        EACH(STORE_INT2, store_args_i16_or_null(a, (uint16_t)
+                             store_role_number(e->role.data, e->role.len)))
+        EACH(STORE_INT8, store_args_i64_or_null(a, e->expires_in))
+    }
 
 #undef EACH
-
-    store_args_array(a, STORE_UUID);
-
-    for (i = 0; i < run->ngroups; i++) {
-        store_args_uuid(a, run->groups[i].id);
-    }
-
-    store_args_array(a, STORE_INT8);
-
-    for (i = 0; i < run->ngroups; i++) {
-        store_args_i64(a, run->groups[i].n);
-    }
-
-    store_args_array(a, STORE_INT4);
-
-    for (i = 0; i < run->n; i++) {
-        store_args_i32(a, run->places[i].chat + 1);
-    }
-
-    store_args_array(a, STORE_INT4);
-
-    for (i = 0; i < run->n; i++) {
-        store_args_i32(a, run->places[i].n);
-    }
-
-    store_args_array(a, STORE_INT8);
-
-    for (i = 0; i < run->ngroups; i++) {
-        store_args_i64(a, run->groups[i].last);
-    }
-
-    store_args_array(a, STORE_INT8);
-
-    for (i = 0; i < run->ngroups; i++) {
-        store_args_i64(a, run->groups[i].version);
-    }
-}
-
-
-static void
-store_append_args_one(store_args_t *a, const store_append_t *it)
-{
-    const chat_entry_t  *e;
-
-    e = &it->e;
-
-    store_args_scalar_uuid(a, e->chat);
-    store_args_scalar_i16(a, e->kind);
-    store_args_scalar_i64(a, e->sender);
-    store_args_scalar_i64_or_null(a, e->sender_device);
-    store_args_scalar_str(a, &e->message_id);
-    store_args_scalar_i64(a, it->digest);
-    store_args_scalar_str(a, &e->content);
-    store_args_scalar_str(a, &e->content_type);
-    store_args_scalar_i64_or_null(a, e->reply_to);
-    store_args_scalar_str(a, &e->media_id);
-    store_args_scalar_i64_or_null(a, e->target);
-    store_args_scalar_i64_or_null(a, e->subject);
-    store_args_scalar_i16_or_null(a, (uint16_t)
-                                  store_role_number(e->role.data,
-                                                    e->role.len));
-    store_args_scalar_i64_or_null(a, e->expires_in);
-    store_args_scalar_i64(a, it->last);
-    store_args_scalar_i64(a, it->version);
-}
-
-
-static store_e
-store_append_read(store_run_t *run, const PGresult *res)
-{
-    int              row;
-    size_t           i, k;
-    store_group_t   *g;
-    store_append_t  *it;
-
-    run->repeats = 0;
-
-    for (row = 0; row < PQntuples(res); row++) {
-        k = (size_t) store_row_i64(res, row, 1) - 1;
-
-        if (store_row_bool(res, row, 0)) {
-            g = &run->groups[k];
-            g->base = (uint64_t) store_row_i64(res, row, 2);
-            g->at = store_row_ms(res, row, 3);
-            g->version = (uint64_t) store_row_i64(res, row, 4);
-            continue;
-        }
-
-        it = &run->items[run->places[k].item];
-        it->fresh = 0;
-        it->e.seq = (uint64_t) store_row_i64(res, row, 2);
-        it->e.timestamp = store_row_ms(res, row, 3);
-        it->digest = (uint64_t) store_row_i64(res, row, 4);
-        run->repeats++;
-    }
-
-    if (run->repeats > 0) {
-        return STORE_OK;
-    }
-
-    if ((size_t) PQntuples(res) != run->ngroups) {
-        return STORE_NONE;
-    }
-
-    for (i = 0; i < run->n; i++) {
-        g = &run->groups[run->places[i].chat];
-        it = &run->items[run->places[i].item];
-
-        it->e.seq = g->base + run->places[i].n;
-        it->e.timestamp = g->at;
-        it->version = g->version;
-    }
-
-    return STORE_OK;
+#undef GROUPS
 }

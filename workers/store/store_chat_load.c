@@ -14,8 +14,8 @@ static const store_stmt_t  store_chat_load_stmt = {
     "SELECT c.id, c.type, c.last_seq, c.members_version, c.created_by,"
     " c.created_at, c.title, m.user_id, m.role, m.joined_seq, m.left_seq,"
     " m.delivered_seq, m.read_seq,"
-    " CASE WHEN NOT isempty(m.hidden) THEN m.hidden::text END"
-    " FROM unnest($1::uuid[]) WITH ORDINALITY i (id, ord)"
+    " CASE WHEN NOT isempty(m.hidden) THEN m.hidden::text END,"
+    " c.last_message_time FROM unnest($1::uuid[]) WITH ORDINALITY i (id, ord)"
     " JOIN chats c ON c.id = i.id"
     " LEFT JOIN chat_members m ON m.chat_id = c.id"
     " ORDER BY i.ord, m.user_id",
@@ -70,6 +70,7 @@ store_chat_load(store_chat_t *st, const uint8_t (*ids)[16], size_t n,
         r.delivered = (uint64_t) store_row_i64(res, i, 11);
         r.read = (uint64_t) store_row_i64(res, i, 12);
         r.hidden = store_row_str(res, i, 13);
+        r.last_at = store_row_ms(res, i, 14);
 
         row(arg, &r);
     }

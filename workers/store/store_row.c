@@ -9,8 +9,6 @@
 #include "store_row.h"
 #include "worker.h"
 
-/* µs from 1970, where we count from, to 2000, where PostgreSQL does */
-#define STORE_EPOCH_US  INT64_C(946684800000000)
 
 static uint64_t store_row_read(const PGresult *res, int row, int col,
     int size);

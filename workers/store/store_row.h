@@ -26,6 +26,9 @@
 #define STORE_TEXT         25
 #define STORE_UUID         2950
 #define STORE_TIMESTAMPTZ  1184
+
+/* 2000-01-01, from where the server counts, in us since 1970 */
+#define STORE_EPOCH_US  INT64_C(946684800000000)
 #define STORE_INT8_ARRAY   1016
 #define STORE_TEXT_ARRAY   1009
 #define STORE_UUID_ARRAY   2951
