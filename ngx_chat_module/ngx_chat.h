@@ -356,6 +356,8 @@ typedef struct {
     ngx_connection_t   *connection;
     ngx_event_t         retry;
     ngx_uint_t          failures;
+    ngx_msec_t               written;       /* last write                   */
+    unsigned                 writing:1;     /* one is under way             */
     ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
     unsigned            up:1;           /* logged in; subscribed            */
     unsigned            subscriber:1;

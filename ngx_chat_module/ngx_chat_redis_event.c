@@ -75,9 +75,17 @@ ngx_chat_redis_write_event(ngx_event_t *ev)
     c = ev->data;
     rd = c->data;
 
-    if (rd->context != NULL) {
-        redisAsyncHandleWrite(rd->context);
+    if (rd->context == NULL) {
+        return;
     }
+
+    ev->timedout = 0;
+
+    /* what does not fit waits for the descriptor */
+    rd->writing = 1;
+    rd->written = ngx_current_msec;
+    redisAsyncHandleWrite(rd->context);
+    rd->writing = 0;
 }
 
 
@@ -107,14 +115,33 @@ ngx_chat_redis_del_read(void *data)
 }
 
 
+/*
+ * A write wakes Redis, and its answer us; each costs as much as several
+ * commands. So what one turn of the event loop brings is one write, at its
+ * end, and there is at most one a millisecond: under load commands gather,
+ * and a single one never waits.
+ */
+
 static void
 ngx_chat_redis_add_write(void *data)
 {
+    ngx_event_t       *ev;
     ngx_chat_redis_t  *rd = data;
 
-    if (!rd->connection->write->active) {
-        (void) ngx_add_event(rd->connection->write, NGX_WRITE_EVENT,
-                             NGX_LEVEL_EVENT);
+    ev = rd->connection->write;
+
+    if (ev->active || ev->posted || ev->timer_set) {
+        return;
+    }
+
+    if (rd->writing || !(rd->context->c.flags & REDIS_CONNECTED)) {
+        (void) ngx_add_event(ev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
+
+    } else if (rd->written == ngx_current_msec) {
+        ngx_add_timer(ev, 1);
+
+    } else {
+        ngx_post_event(ev, &ngx_posted_events);
     }
 }
 
@@ -160,6 +187,10 @@ ngx_chat_redis_cleanup(void *data)
 
     if (c->write->posted) {
         ngx_delete_posted_event(c->write);
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
     }
 
     c->read->closed = 1;
