@@ -50,6 +50,36 @@ static const store_stmt_t  store_sync_behind_stmt = {
     3, NULL
 };
 
+static const store_stmt_t  store_sync_devices_stmt = {
+    "sync_devices",
+    "SELECT q.n, d.revoked_at IS NOT NULL OR u.erased_at IS NOT NULL,"
+    "       u.suspended_at IS NOT NULL"
+    "  FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY"
+    "       AS q (usr, device, n)"
+    "  JOIN devices d ON d.id = q.device AND d.user_id = q.usr"
+    "  JOIN users u ON u.id = q.usr",
+    2, NULL
+};
+
+static const store_stmt_t  store_sync_behind_many_stmt = {
+    "sync_behind_many",
+    "SELECT b.chat_id, b.delivered, b.last, q.n"
+    "  FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY"
+    "       AS q (usr, device, n)"
+    " CROSS JOIN LATERAL ("
+    "       SELECT m.chat_id, " SYNC_DELIVERED " AS delivered,"
+    "              " SYNC_LAST " AS last, c.last_message_time AS at"
+    "         FROM chat_members m"
+    "         JOIN chats c ON c.id = m.chat_id"
+    "         LEFT JOIN device_marks d"
+    "           ON d.device_id = q.device AND d.chat_id = m.chat_id"
+    "        WHERE m.user_id = q.usr AND " SYNC_LAST " > " SYNC_DELIVERED
+    "        ORDER BY c.last_message_time DESC, m.chat_id"
+    "        LIMIT $3::bigint + 1) b"
+    " ORDER BY q.n, b.at DESC, b.chat_id",
+    3, NULL
+};
+
 static const store_stmt_t  store_sync_asked_stmt = {
     "sync_asked",
     "SELECT m.chat_id, " SYNC_DELIVERED ", " SYNC_LAST
@@ -79,8 +109,12 @@ static const store_stmt_t  store_sync_page_stmt = {
     5, NULL
 };
 
+static void store_sync_pairs(store_args_t *a, const uint64_t *users,
+    const uint64_t *devices, size_t n);
 static void store_sync_item(const PGresult *res, int row,
     store_sync_item_pt each, void *ctx);
+static void store_sync_read(const PGresult *res, int row,
+    chat_list_item_t *item_r);
 
 
 store_sync_t *
@@ -204,6 +238,92 @@ store_sync_behind(store_sync_t *s, uint64_t user, uint64_t device,
 
 
 store_e
+store_sync_devices(store_sync_t *s, const uint64_t *users,
+    const uint64_t *devices, size_t n, store_device_e *states_r)
+{
+    int        row;
+    size_t     i;
+    store_e    rc;
+    PGresult  *res;
+
+    store_sync_pairs(&s->args, users, devices, n);
+
+    rc = store_args_exec(&s->args, &s->pg, &store_sync_devices_stmt, &res);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < n; i++) {
+        states_r[i] = STORE_DEVICE_REVOKED;
+    }
+
+    for (row = 0; row < PQntuples(res); row++) {
+        i = (size_t) store_row_i64(res, row, 0) - 1;
+
+        if (!store_row_bool(res, row, 1)) {
+            states_r[i] = store_row_bool(res, row, 2) ? STORE_DEVICE_SUSPENDED
+                                                      : STORE_DEVICE_LIVE;
+        }
+    }
+
+    PQclear(res);
+
+    return STORE_OK;
+}
+
+
+store_e
+store_sync_behind_many(store_sync_t *s, const uint64_t *users,
+    const uint64_t *devices, size_t n, unsigned limit,
+    store_sync_many_pt each, void *ctx)
+{
+    int                row;
+    store_e            rc;
+    PGresult          *res;
+    chat_list_item_t   item;
+
+    store_sync_pairs(&s->args, users, devices, n);
+    store_args_scalar_i64(&s->args, limit);
+
+    rc = store_args_exec(&s->args, &s->pg, &store_sync_behind_many_stmt,
+                         &res);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+
+    for (row = 0; row < PQntuples(res); row++) {
+        store_sync_read(res, row, &item);
+        each(ctx, (size_t) store_row_i64(res, row, 3) - 1, &item);
+    }
+
+    PQclear(res);
+
+    return STORE_OK;
+}
+
+
+static void
+store_sync_pairs(store_args_t *a, const uint64_t *users,
+    const uint64_t *devices, size_t n)
+{
+    size_t  i;
+
+    store_args_begin(a);
+    store_args_array(a, STORE_INT8);
+
+    for (i = 0; i < n; i++) {
+        store_args_i64(a, users[i]);
+    }
+
+    store_args_array(a, STORE_INT8);
+
+    for (i = 0; i < n; i++) {
+        store_args_i64(a, devices[i]);
+    }
+}
+
+
+store_e
 store_sync_asked(store_sync_t *s, uint64_t user, uint64_t device,
     const chat_want_t *wants, size_t n, store_sync_item_pt each, void *ctx)
 {
@@ -242,11 +362,17 @@ store_sync_item(const PGresult *res, int row, store_sync_item_pt each,
 {
     chat_list_item_t  item;
 
-    store_row_uuid(res, row, 0, item.chat);
-    item.delivered = (uint64_t) store_row_i64(res, row, 1);
-    item.last = (uint64_t) store_row_i64(res, row, 2);
-
+    store_sync_read(res, row, &item);
     each(ctx, &item);
+}
+
+
+static void
+store_sync_read(const PGresult *res, int row, chat_list_item_t *item_r)
+{
+    store_row_uuid(res, row, 0, item_r->chat);
+    item_r->delivered = (uint64_t) store_row_i64(res, row, 1);
+    item_r->last = (uint64_t) store_row_i64(res, row, 2);
 }
 
 

@@ -45,6 +45,19 @@ store_e store_sync_device(store_sync_t *s, uint64_t user, uint64_t device,
 store_e store_sync_behind(store_sync_t *s, uint64_t user, uint64_t device,
     unsigned limit, store_sync_item_pt each, void *ctx, int *more_r);
 
+/* Both questions for many devices in one statement each, since a storm of
+ * reconnects is what they must be cheap for. states_r[i] belongs to users[i]
+ * and devices[i]; *each* gets the index. At most `limit` + 1 chats a device:
+ * who has more than the limit is to be asked for alone. */
+typedef void (*store_sync_many_pt)(void *ctx, size_t i,
+    const chat_list_item_t *item);
+
+store_e store_sync_devices(store_sync_t *s, const uint64_t *users,
+    const uint64_t *devices, size_t n, store_device_e *states_r);
+store_e store_sync_behind_many(store_sync_t *s, const uint64_t *users,
+    const uint64_t *devices, size_t n, unsigned limit,
+    store_sync_many_pt each, void *ctx);
+
 /* The named chats, behind or not, in the order named. None for a chat the
  * user was never in. */
 store_e store_sync_asked(store_sync_t *s, uint64_t user, uint64_t device,

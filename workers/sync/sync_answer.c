@@ -22,6 +22,8 @@ typedef struct {
 
 static store_e sync_list(store_sync_t *store, const chat_event_t *ev,
     const chat_want_t *wants, size_t n, chat_buf_t *answer);
+static void sync_list_write(const chat_event_t *ev, uint8_t flags,
+    const chat_list_item_t *items, size_t n, chat_buf_t *answer);
 static void sync_list_item(void *ctx, const chat_list_item_t *item);
 static void sync_refuse(const chat_event_t *ev, store_device_e state,
     int64_t now, chat_buf_t *answer);
@@ -36,13 +38,18 @@ static chat_want_t *sync_wants(const chat_event_t *ev, size_t max,
 
 
 int
-sync_answer(store_sync_t *store, const chat_event_t *ev, int64_t now,
-    chat_buf_t *answer, store_e *rc_r)
+sync_answer(store_sync_t *store, const sync_request_t *request,
+    const chat_buf_t *items, int64_t now, chat_buf_t *answer, store_e *rc_r)
 {
-    size_t           n;
-    store_e          rc;
-    chat_want_t     *wants;
-    store_device_e   state;
+    size_t               n;
+    store_e              rc;
+    chat_want_t         *wants;
+    store_device_e       state;
+    const chat_event_t  *ev;
+    const sync_known_t  *known;
+
+    ev = request->ev;
+    known = &request->known;
 
     if (ev->type != CHAT_EV_SYNC_LIST && ev->type != CHAT_EV_SYNC_PAGE) {
         return -1;
@@ -55,16 +62,22 @@ sync_answer(store_sync_t *store, const chat_event_t *ev, int64_t now,
     }
 
     rc = store ? STORE_OK : STORE_AWAY;
-    state = STORE_DEVICE_LIVE;
+    state = known->device ? known->state : STORE_DEVICE_LIVE;
 
     /* a page follows a list on the same session: asking once is enough */
-    if (rc == STORE_OK && ev->type == CHAT_EV_SYNC_LIST) {
+    if (rc == STORE_OK && ev->type == CHAT_EV_SYNC_LIST && !known->device) {
         rc = store_sync_device(store, ev->user, ev->device, &state);
     }
 
     if (rc == STORE_OK) {
         if (state != STORE_DEVICE_LIVE) {
             sync_refuse(ev, state, now, answer);
+
+        } else if (known->list) {
+            sync_list_write(ev, 0, known->n ? (const chat_list_item_t *)
+                                              items->data + known->first
+                                            : NULL,
+                            known->n, answer);
 
         } else if (ev->type == CHAT_EV_SYNC_LIST) {
             rc = sync_list(store, ev, wants, n, answer);
@@ -90,7 +103,6 @@ sync_list(store_sync_t *store, const chat_event_t *ev,
     const chat_want_t *wants, size_t n, chat_buf_t *answer)
 {
     int          more;
-    size_t       mark, i;
     store_e      rc;
     chat_buf_t   items = CHAT_BUF_INIT;
 
@@ -103,16 +115,10 @@ sync_list(store_sync_t *store, const chat_event_t *ev,
                                sync_list_item, &items, &more);
 
     if (rc == STORE_OK) {
-        sync_begin(ev, (uint8_t) ((more ? CHAT_REC_F_MORE : 0)
-                                  | (n ? CHAT_REC_F_ASKED : 0)),
-                   answer, &mark);
-
-        for (i = 0; i < items.len; i += sizeof(chat_list_item_t)) {
-            chat_batch_item(answer,
-                            (const chat_list_item_t *) (items.data + i));
-        }
-
-        chat_batch_end(answer, mark);
+        sync_list_write(ev, (uint8_t) ((more ? CHAT_REC_F_MORE : 0)
+                                       | (n ? CHAT_REC_F_ASKED : 0)),
+                        (const chat_list_item_t *) items.data,
+                        items.len / sizeof(chat_list_item_t), answer);
     }
 
     if (items.failed) {
@@ -122,6 +128,22 @@ sync_list(store_sync_t *store, const chat_event_t *ev,
     chat_buf_free(&items);
 
     return rc;
+}
+
+
+static void
+sync_list_write(const chat_event_t *ev, uint8_t flags,
+    const chat_list_item_t *items, size_t n, chat_buf_t *answer)
+{
+    size_t  mark, i;
+
+    sync_begin(ev, flags, answer, &mark);
+
+    for (i = 0; i < n; i++) {
+        chat_batch_item(answer, &items[i]);
+    }
+
+    chat_batch_end(answer, mark);
 }
 
 

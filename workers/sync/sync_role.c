@@ -1,7 +1,7 @@
 /*
  * sync_role.c: role `sync`: requests in, answers out.
  *
- * Called from worker_main.c; hands to sync_answer.c. Any number of these
+ * Called from worker_main.c; hands to sync_ahead.c and sync_answer.c. Any number of these
  * processes share the streams: each request is read by one of them. What is
  * read is not kept pending (NOACK), because the edge asks again; so a process
  * that dies in between leaves entries nobody will read, and now and then what
@@ -9,6 +9,7 @@
  */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <hiredis/hiredis.h>
@@ -35,6 +36,11 @@ typedef struct {
     size_t                queued;       /* commands in the pipeline          */
     int64_t               flushed;      /* monotonic                         */
     chat_buf_t            answer;
+    chat_buf_t            items;        /* of lists, sync_ahead.c            */
+    chat_event_t         *events;       /* of the read                       */
+    sync_request_t       *requests;
+    const redisReply    **entries;      /* and where they came from          */
+    size_t                n, max;
     char                  keys[CHAT_SYNC_SHARDS][32];
 } sync_t;
 
@@ -43,7 +49,8 @@ static int sync_open(sync_t *s);
 static int sync_groups(sync_t *s);
 static int sync_read(sync_t *s);
 static void sync_stream(sync_t *s, const char *key, const redisReply *list);
-static void sync_one(sync_t *s, const redisReply *entry);
+static void sync_take(sync_t *s, const redisReply *entry);
+static void sync_tell(sync_t *s, size_t i);
 static store_sync_t *sync_store(sync_t *s);
 static void sync_queue(sync_t *s, const char *fmt, ...);
 static void sync_flush(sync_t *s);
@@ -86,6 +93,10 @@ sync_run(worker_t *w)
 
     store_sync_free(&s.store);
     chat_buf_free(&s.answer);
+    chat_buf_free(&s.items);
+    free(s.events);
+    free(s.requests);
+    free(s.entries);
 
     return 0;
 }
@@ -137,6 +148,7 @@ sync_read(sync_t *s)
     char          block[16], count[16];
     size_t        i, n;
     redisReply   *reply;
+    store_sync_t *store;
     const char   *argv[11 + 2 * CHAT_SYNC_SHARDS];
 
     snprintf(count, sizeof(count), "%d", SYNC_COUNT);
@@ -170,9 +182,22 @@ sync_read(sync_t *s)
     s->flushed = worker_mono_ms();
 
     if (reply->type == REDIS_REPLY_ARRAY) {
-        for (i = 0; i < reply->elements && s->redis != NULL; i++) {
+        s->n = 0;
+
+        for (i = 0; i < reply->elements; i++) {
             sync_stream(s, reply->element[i]->element[0]->str,
                         reply->element[i]->element[1]);
+        }
+
+        chat_buf_reset(&s->items);
+        store = sync_store(s);
+
+        if (store != NULL) {
+            sync_ahead(store, s->requests, s->n, &s->items);
+        }
+
+        for (i = 0; i < s->n && s->redis != NULL; i++) {
+            sync_tell(s, i);
         }
 
         sync_flush(s);
@@ -197,31 +222,35 @@ sync_read(sync_t *s)
 static void
 sync_stream(sync_t *s, const char *key, const redisReply *list)
 {
-    size_t             i;
-    const redisReply  *entry;
+    size_t  i;
 
-    for (i = 0; i < list->elements && s->redis != NULL; i++) {
-        entry = list->element[i];
-
-        sync_one(s, entry);
-        sync_queue(s, "XDEL %s %s", key, entry->element[0]->str);
-
-        if (worker_mono_ms() - s->flushed >= SYNC_FLUSH_MS) {
-            sync_flush(s);
-        }
+    for (i = 0; i < list->elements; i++) {
+        sync_take(s, list->element[i]);
+        sync_queue(s, "XDEL %s %s", key, list->element[i]->element[0]->str);
     }
 }
 
 
+/* Among what is to be answered, unless it is no event or too old. */
+
 static void
-sync_one(sync_t *s, const redisReply *entry)
+sync_take(sync_t *s, const redisReply *entry)
 {
-    char               channel[64];
     size_t             i;
-    int64_t            now;
-    store_e            rc;
-    chat_event_t       ev;
+    chat_event_t      *ev;
     const redisReply  *fields, *value;
+
+    if (s->n == s->max) {
+        s->max = s->max ? 2 * s->max : SYNC_COUNT;
+        s->events = worker_realloc(s->events, s->max * sizeof(*s->events));
+        s->requests = worker_realloc(s->requests,
+                                     s->max * sizeof(*s->requests));
+        s->entries = worker_realloc(s->entries, s->max * sizeof(*s->entries));
+
+        for (i = 0; i < s->n; i++) {
+            s->requests[i].ev = &s->events[i];
+        }
+    }
 
     fields = entry->element[1];
     value = NULL;
@@ -232,27 +261,46 @@ sync_one(sync_t *s, const redisReply *entry)
         }
     }
 
+    ev = &s->events[s->n];
+
     if (value == NULL
         || chat_event_decode((const uint8_t *) value->str,
-                             (size_t) value->len, &ev) != 0)
+                             (size_t) value->len, ev) != 0)
     {
         worker_log(WORKER_ERROR, "request=%s cannot be decoded, dropped",
                    entry->element[0]->str);
         return;
     }
 
-    now = worker_ms();
-
-    if (now - ev.received > SYNC_TOO_OLD_MS) {
+    if (worker_ms() - ev->received > SYNC_TOO_OLD_MS) {
         worker_log(WORKER_DEBUG, "request=%s too old", entry->element[0]->str);
         return;
     }
 
+    memset(&s->requests[s->n], 0, sizeof(s->requests[s->n]));
+    s->requests[s->n].ev = ev;
+    s->entries[s->n++] = entry;
+}
+
+
+static void
+sync_tell(sync_t *s, size_t i)
+{
+    char                 channel[64];
+    store_e              rc;
+    const char          *id;
+    const chat_event_t  *ev;
+
+    ev = s->requests[i].ev;
+    id = s->entries[i]->element[0]->str;
+
     chat_buf_reset(&s->answer);
 
-    if (sync_answer(sync_store(s), &ev, now, &s->answer, &rc) != 0) {
-        worker_log(WORKER_ERROR, "request=%s is none, dropped",
-                   entry->element[0]->str);
+    if (sync_answer(sync_store(s), &s->requests[i], &s->items, worker_ms(),
+                    &s->answer, &rc)
+        != 0)
+    {
+        worker_log(WORKER_ERROR, "request=%s is none, dropped", id);
         return;
     }
 
@@ -261,12 +309,16 @@ sync_one(sync_t *s, const redisReply *entry)
     }
 
     if (rc == STORE_WRONG) {
-        worker_log(WORKER_ERROR, "request=%s user=%llu failed",
-                   entry->element[0]->str, (unsigned long long) ev.user);
+        worker_log(WORKER_ERROR, "request=%s user=%llu failed", id,
+                   (unsigned long long) ev->user);
     }
 
-    snprintf(channel, sizeof(channel), CHAT_CHANNEL_EDGE, ev.edge);
+    snprintf(channel, sizeof(channel), CHAT_CHANNEL_EDGE, ev->edge);
     sync_queue(s, "PUBLISH %s %b", channel, s->answer.data, s->answer.len);
+
+    if (worker_mono_ms() - s->flushed >= SYNC_FLUSH_MS) {
+        sync_flush(s);
+    }
 }
 
 
