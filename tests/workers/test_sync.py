@@ -416,6 +416,44 @@ def test_many_requests_at_once_are_all_answered_once(sync):
     e.silence()
 
 
+def test_asked_together_each_gets_what_it_would_get_alone(sync):
+    e, w = sync.edge, sync.world
+    shared = w.chat(last=4, ago=5)
+    people = []
+    for behind in (0, 1, 3, 32, 33, 40):
+        user, device, other = w.user(2)
+        w.sql("INSERT INTO chat_members (chat_id, user_id, role, joined_seq)"
+              " VALUES (%s, %s, 3, 1)", str(shared), user)
+        w.mark(device, shared, 4)
+        for i in range(behind):
+            w.chat(user, last=i + 1, ago=i)
+        people += [(user, device), (user, other)]
+    revoked = w.user()
+    w.sql("UPDATE devices SET revoked_at = now() WHERE id = %s", revoked[1])
+    suspended = w.user()
+    w.sql("UPDATE users SET suspended_at = now() WHERE id = %s", suspended[0])
+    people += [revoked, suspended, (people[0][0], people[2][1])]
+
+    def facts(rec):
+        return (rec.type, getattr(rec, "flags", None),
+                getattr(rec, "items", None), getattr(rec, "user", None),
+                getattr(rec, "device", None))
+
+    alone = sorted(repr(facts(e.list(*p))) for p in people)
+
+    sync.signal(signal.SIGSTOP)
+    for p in people:
+        e.send("SYNC_LIST", *p)
+    asked = e.send("SYNC_LIST", *people[2], wants((shared, 0, 0)))
+    sync.signal(signal.SIGCONT)
+
+    got = [e.hear() for _ in range(len(people) + 1)]
+    [answer] = [r for r in got if getattr(r, "session", 0) == asked]
+    assert answer.flags == ASKED and answer.items == [(shared, 4, 4)]
+    got.remove(answer)
+    assert sorted(repr(facts(r)) for r in got) == alone
+
+
 def test_two_workers_share_the_work(sync, worker):
     e, w = sync.edge, sync.world
     other = worker(sync.stores.conf(), "sync")
