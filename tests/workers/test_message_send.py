@@ -1,6 +1,7 @@
 """Sends: seq, repeats, refusals, targets, marks."""
 
 import json
+import signal
 import time
 
 import inner
@@ -79,6 +80,28 @@ def test_old_repeat_is_not_published_again(emptied, edge, chat):
                 " - interval '3 minutes'")
     rec = edge.send(c, a, "m1", "x")
     assert rec.type == "ACK" and rec.seq == 1
+
+
+def test_repeat_that_a_new_worker_has_never_seen(emptied, edge, worker):
+    a, b = msg.make_users(emptied, 2)
+    first = worker(emptied.conf(), "message")
+    c = msg.make_chat(emptied, [a, b])
+    seqs = [edge.send(c, a, f"m{i}").seq for i in range(1, 4)]
+    first.stop()
+    second = worker(emptied.conf(), "message")
+
+    # one batch with a repeat in it, and new ones before and behind
+    second.signal(signal.SIGSTOP)
+    for mid in ("m4", "m2", "m5"):
+        edge.add("SEND", c, user=a, device=a * 10, session=77,
+                 message_id=mid, content="hello")
+    second.signal(signal.SIGCONT)
+    got = [edge.wait(lambda r: r.message_id == m and r.session == 77).seq
+           for m in ("m4", "m2", "m5")]
+    assert seqs == [1, 2, 3] and got == [4, 2, 5]
+    assert emptied.sql("SELECT message_id FROM entries ORDER BY seq") == [
+        ("m1",), ("m2",), ("m3",), ("m4",), ("m5",)]
+    assert emptied.sql("SELECT last_seq FROM chats") == [(5,)]
 
 
 def test_repeat_with_other_content_is_message_id_reused(emptied, edge, chat):
