@@ -76,7 +76,7 @@ def main():
     if what == "check":
         return
     full = what == "full"
-    load = Load(out, secs=o.secs or (6 if full else 7 if what == "quick"
+    load = Load(out, secs=o.secs or (5 if full else 7 if what == "quick"
                                      else 10),
                 limit=(o.minutes or MINUTES) * 60 if full or o.minutes
                 else None, verbose=o.verbose)

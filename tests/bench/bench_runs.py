@@ -89,7 +89,7 @@ def fill(load, target, entries):
     target.checkpoint()
 
 
-def grow_entries(load, target, steps=(1e5, 1e6, 1e7)):
+def grow_entries(load, target, steps=(1e5, 1e7)):
     """W1 and W6 while the store grows."""
     for entries in steps:
         need = entries * 12e-6 + 40
@@ -103,14 +103,14 @@ def grow_entries(load, target, steps=(1e5, 1e6, 1e7)):
         w6(load, target, entries)
 
 
-def grow_users(load, target, steps=(100, 1000, 5000, 20000), rate=1000):
+def grow_users(load, target, steps=(100, 2000, 20000), rate=1000):
     """The same rate, out of more and more connected users."""
     for n in steps:
         load.run(target, "growth users", f"{n}", "pairs", users=n,
                  rate=rate, procs=procs(n), concurrency=128, patience=120)
 
 
-def grow_edges(load, target, steps=(1, 2, 4), rate=1000):
+def grow_edges(load, target, steps=(1, 4), rate=1000):
     back = target.workers
     for n in steps:
         target.restart(n)
@@ -131,7 +131,7 @@ def prepare(target, members=(10, 100, 1000, 10000), users=22000, mix=True):
 
 def ours(load, target):
     prepare(target)
-    r = w1(load, target, top=40000, guess=6000)
+    r = w1(load, target, top=40000, guess=16000)
     w1(load, target, top=40000, receipts=True,
        guess=int(r["highest"] * 0.8) if r else 2500)
     w2(load, target)
@@ -161,12 +161,12 @@ def peer(load, target):
     """What a peer can do of it."""
     if target.proto == "xmpp":
         target.users(5000)
-        w1(load, target, rates=(500, 1000), top=4000, guess=700)
+        w1(load, target, rates=(500, 1000), top=4000, guess=1500)
         w2(load, target, sizes=GROUPS[:3])
         w3(load, target, sizes=(5000,))
         w4(load, target, users=5000)
         return
-    w1(load, target, top=40000, guess=12000, confirm=10)
+    w1(load, target, top=40000, guess=target.guess, confirm=10)
     w2(load, target)
-    w3(load, target)
+    w3(load, target, sizes=(5000,))
     w4(load, target)

@@ -124,6 +124,7 @@ class Peer:
 
 class Mosquitto(Peer):
     name = "mosquitto, QoS 1, in memory"
+    guess = 30000               # messages/s that it may hold
     proto = "mqtt"
 
     def start(self):
@@ -135,6 +136,7 @@ class Mosquitto(Peer):
 
 class Nchan(Peer):
     name = "nchan, in memory"
+    guess = 12000
     proto = "nchan"
 
     def begin(self):
