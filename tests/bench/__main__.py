@@ -7,8 +7,9 @@
     python3 tests/bench flame           where the time goes
     python3 tests/bench check           whether the tool sees what goes wrong
 
-Results go to build/bench/: results.md, results.json, and of every run its
-table, JSON and plot. Everything runs on 127.0.0.1 and is ended at the end.
+Results go to build/bench/: results.md, results.json, cost.svg, latency.svg,
+delivery.svg, parts.svg, and of every run its table, JSON and plot. Everything
+runs on 127.0.0.1 and is ended at the end.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 
 import bench_check
 import bench_flame
+import bench_plot
 import bench_runs
 import bench_table
 from bench_load import Load
@@ -107,6 +109,7 @@ def main():
         if load.records:
             text = bench_table.markdown(load)
             (out / "results.md").write_text(text)
+            bench_plot.draw(out, load.records)
             print("\n" + text)
             print(f"\nwritten to {out}: results.md, results.json, "
                   "one .txt .json .png a run")
