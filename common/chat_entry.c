@@ -33,50 +33,77 @@ static const char  *chat_kind_words[CHAT_KIND_COUNT] = {
 #undef X
 };
 
-static void chat_entry_body(chat_buf_t *buf, const chat_entry_t *e);
-static void chat_entry_content(chat_buf_t *buf, const chat_entry_t *e);
-static void chat_entry_text(chat_buf_t *buf, const char *key,
-    const chat_str_t *value);
-static void chat_entry_number(chat_buf_t *buf, const char *key, uint64_t n);
-static void chat_entry_id(chat_buf_t *buf, const char *key, uint64_t id);
-static void chat_entry_time(chat_buf_t *buf, const char *key, int64_t ms);
+static uint8_t *chat_entry_body(uint8_t *p, const chat_entry_t *e);
+static uint8_t *chat_entry_content(uint8_t *p, const chat_entry_t *e);
 static void chat_entry_hash(crypto_generichash_state *st, const char *data,
     size_t len);
 
-#define chat_entry_add(buf, s)                                               \
-    ((void) chat_buf_add(buf, s, sizeof(s) - 1))
+/* what an entry takes beside its strings: all keys, eight numbers, two times */
+#define CHAT_ENTRY_FIXED  768
+
+/* a literal, for a page of history is thousands of them */
+#define chat_entry_put(p, s)                                                 \
+    ((uint8_t *) memcpy(p, s, sizeof(s) - 1) + sizeof(s) - 1)
+
+#define chat_entry_number(p, key, n)                                         \
+    chat_json_u64(chat_entry_put(p, key), n)
+
+/* a string, for JSON numbers lose bits; 0 is nobody */
+#define chat_entry_id(p, key, id)                                            \
+    ((id) == 0 ? (p)                                                         \
+     : chat_entry_put(chat_entry_number(p, key "\"", id), "\""))
+
+#define chat_entry_text(p, key, value)                                       \
+    ((value).data == NULL ? (p)                                              \
+     : chat_json_string(chat_entry_put(p, key), (value).data, (value).len))
+
+#define chat_entry_time(p, key, ms)                                          \
+    chat_entry_put(chat_json_time(chat_entry_put(p, key "\""), ms), "\"")
 
 
 int
 chat_entry_json(chat_buf_t *buf, const chat_entry_t *e, int as_frame)
 {
-    char         id[CHAT_ID_TEXT];
+    size_t       len;
+    uint8_t     *p;
     const char  *word;
 
-    (void) chat_id_print(e->chat, id);
-    word = chat_kind_word(e->kind);
+    /* each is in memory already, so the sum is far from SIZE_MAX */
+    len = CHAT_ENTRY_FIXED + chat_json_string_max(e->message_id.len)
+          + chat_json_string_max(e->content.len)
+          + chat_json_string_max(e->content_type.len)
+          + chat_json_string_max(e->media_id.len)
+          + chat_json_string_max(e->role.len);
 
-    chat_entry_add(buf, "{");
+    p = chat_buf_room(buf, len);
+    if (p == NULL) {
+        return -1;
+    }
+
+    p = chat_entry_put(p, "{");
 
     if (as_frame) {
-        chat_entry_add(buf, "\"type\":\"new_message\",");
+        p = chat_entry_put(p, "\"type\":\"new_message\",");
     }
 
-    chat_entry_add(buf, "\"chatId\":\"");
-    (void) chat_buf_add(buf, id, CHAT_ID_TEXT);
-    chat_entry_add(buf, "\"");
-    chat_entry_number(buf, ",\"seq\":", e->seq);
-    chat_entry_add(buf, ",\"kind\":\"");
-    (void) chat_buf_add(buf, word, strlen(word));
-    chat_entry_add(buf, "\"");
+    p = chat_entry_put(p, "\"chatId\":\"");
+    p = (uint8_t *) chat_id_print(e->chat, (char *) p);
+    p = chat_entry_number(p, "\",\"seq\":", e->seq);
+
+    word = chat_kind_word(e->kind);
+    p = chat_entry_put(p, ",\"kind\":\"");
+    p = (uint8_t *) stpcpy((char *) p, word);
+    p = chat_entry_put(p, "\"");
 
     if (e->kind != CHAT_KIND_HIDDEN) {
-        chat_entry_body(buf, e);
+        p = chat_entry_body(p, e);
     }
 
-    chat_entry_add(buf, "}");
+    p = chat_entry_put(p, "}");
 
-    return buf->failed ? -1 : 0;
+    buf->len = (size_t) (p - buf->data);
+
+    return 0;
 }
 
 
@@ -124,127 +151,77 @@ chat_entry_digest(const chat_entry_t *e)
 }
 
 
-static void
-chat_entry_body(chat_buf_t *buf, const chat_entry_t *e)
+static uint8_t *
+chat_entry_body(uint8_t *p, const chat_entry_t *e)
 {
-    chat_entry_text(buf, ",\"messageId\":", &e->message_id);
-    chat_entry_id(buf, ",\"senderId\":", e->sender);
-    chat_entry_id(buf, ",\"senderDeviceId\":", e->sender_device);
+    p = chat_entry_text(p, ",\"messageId\":", e->message_id);
+    p = chat_entry_id(p, ",\"senderId\":", e->sender);
+    p = chat_entry_id(p, ",\"senderDeviceId\":", e->sender_device);
 
     switch (e->kind) {
 
     case CHAT_KIND_MESSAGE:
 
         if (e->reply_to != 0) {
-            chat_entry_number(buf, ",\"replyTo\":", e->reply_to);
+            p = chat_entry_number(p, ",\"replyTo\":", e->reply_to);
         }
 
         if (e->deleted) {
-            chat_entry_add(buf, ",\"deleted\":true");
+            p = chat_entry_put(p, ",\"deleted\":true");
             break;
         }
 
-        chat_entry_content(buf, e);
-        chat_entry_text(buf, ",\"mediaId\":", &e->media_id);
+        p = chat_entry_content(p, e);
+        p = chat_entry_text(p, ",\"mediaId\":", e->media_id);
 
         if (e->expires_in != 0) {
-            chat_entry_number(buf, ",\"expiresIn\":", e->expires_in);
+            p = chat_entry_number(p, ",\"expiresIn\":", e->expires_in);
         }
 
         if (e->edited != 0) {
-            chat_entry_time(buf, ",\"editedAt\":", e->edited);
+            p = chat_entry_time(p, ",\"editedAt\":", e->edited);
         }
 
         break;
 
     case CHAT_KIND_EDIT:
-        chat_entry_number(buf, ",\"target\":", e->target);
-        chat_entry_content(buf, e);
+        p = chat_entry_number(p, ",\"target\":", e->target);
+        p = chat_entry_content(p, e);
         break;
 
     case CHAT_KIND_DELETE:
-        chat_entry_number(buf, ",\"target\":", e->target);
+        p = chat_entry_number(p, ",\"target\":", e->target);
         break;
 
     case CHAT_KIND_REACTION:
-        chat_entry_number(buf, ",\"target\":", e->target);
-        chat_entry_text(buf, ",\"emoji\":", &e->content);
+        p = chat_entry_number(p, ",\"target\":", e->target);
+        p = chat_entry_text(p, ",\"emoji\":", e->content);
         break;
 
     case CHAT_KIND_CHAT_CHANGED:
-        chat_entry_text(buf, ",\"title\":", &e->content);
+        p = chat_entry_text(p, ",\"title\":", e->content);
         break;
 
     default:
-        chat_entry_id(buf, ",\"userId\":", e->subject);
-        chat_entry_text(buf, ",\"role\":", &e->role);
+        p = chat_entry_id(p, ",\"userId\":", e->subject);
+        p = chat_entry_text(p, ",\"role\":", e->role);
         break;
     }
 
-    chat_entry_time(buf, ",\"timestamp\":", e->timestamp);
+    return chat_entry_time(p, ",\"timestamp\":", e->timestamp);
 }
 
 
-static void
-chat_entry_content(chat_buf_t *buf, const chat_entry_t *e)
+static uint8_t *
+chat_entry_content(uint8_t *p, const chat_entry_t *e)
 {
-    chat_entry_text(buf, ",\"content\":", &e->content);
+    p = chat_entry_text(p, ",\"content\":", e->content);
 
     if (e->content_type.data == NULL) {
-        chat_entry_add(buf, ",\"contentType\":\"" CHAT_ENTRY_TEXT "\"");
-
-    } else {
-        chat_entry_text(buf, ",\"contentType\":", &e->content_type);
+        return chat_entry_put(p, ",\"contentType\":\"" CHAT_ENTRY_TEXT "\"");
     }
-}
 
-
-static void
-chat_entry_text(chat_buf_t *buf, const char *key, const chat_str_t *value)
-{
-    if (value->data != NULL) {
-        (void) chat_buf_add(buf, key, strlen(key));
-        (void) chat_json_add_string(buf, value->data, value->len);
-    }
-}
-
-
-static void
-chat_entry_number(chat_buf_t *buf, const char *key, uint64_t n)
-{
-    uint8_t  text[20], *end;
-
-    end = chat_json_u64(text, n);
-
-    (void) chat_buf_add(buf, key, strlen(key));
-    (void) chat_buf_add(buf, text, (size_t) (end - text));
-}
-
-
-/* a string, for JSON numbers lose bits; 0 is nobody */
-
-static void
-chat_entry_id(chat_buf_t *buf, const char *key, uint64_t id)
-{
-    if (id != 0) {
-        (void) chat_buf_add(buf, key, strlen(key));
-        chat_entry_number(buf, "\"", id);
-        chat_entry_add(buf, "\"");
-    }
-}
-
-
-static void
-chat_entry_time(chat_buf_t *buf, const char *key, int64_t ms)
-{
-    uint8_t  text[CHAT_TIME_TEXT];
-
-    (void) chat_json_time(text, ms);
-
-    (void) chat_buf_add(buf, key, strlen(key));
-    chat_entry_add(buf, "\"");
-    (void) chat_buf_add(buf, text, CHAT_TIME_TEXT);
-    chat_entry_add(buf, "\"");
+    return chat_entry_text(p, ",\"contentType\":", e->content_type);
 }
 
 

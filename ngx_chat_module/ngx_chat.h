@@ -343,6 +343,7 @@ typedef struct {
 } ngx_chat_revoked_t;
 
 #define NGX_CHAT_TOKEN_CACHE  1024
+#define NGX_CHAT_TOKEN_WAYS   4       /* places a token may be at */
 
 typedef struct {
     u_char              digest[16];     /* BLAKE2b of the token             */
@@ -506,6 +507,9 @@ ngx_int_t ngx_chat_publish_sync(chat_event_t *ev);
 
 /* rest */
 ngx_int_t ngx_chat_rest_handler(ngx_http_request_t *r);
+
+/* ngx_chat_quiet.c */
+void ngx_chat_quiet_init(void);
 void ngx_chat_rest_answer(chat_rec_t *rec);
 void ngx_chat_rest_fail(uint64_t id);
 

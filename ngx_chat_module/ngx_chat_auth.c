@@ -17,6 +17,7 @@
 static ngx_int_t ngx_chat_auth_wait(ngx_http_request_t *r);
 static void ngx_chat_auth_resume(ngx_event_t *ev);
 static void ngx_chat_auth_gone(void *data);
+static ngx_chat_cached_t *ngx_chat_auth_cached(const u_char digest[16]);
 static ngx_int_t ngx_chat_auth_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -213,7 +214,6 @@ ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
     chat_token_t *token_r, const char **why_r)
 {
     u_char              digest[16];
-    ngx_uint_t          slot;
     chat_token_e        rc;
     ngx_chat_cached_t  *cached;
 
@@ -225,8 +225,7 @@ ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
     crypto_generichash(digest, sizeof(digest), token->data, token->len,
                        NULL, 0);
 
-    slot = (digest[0] | digest[1] << 8) % NGX_CHAT_TOKEN_CACHE;
-    cached = &ngx_chat_edge->tokens[slot];
+    cached = ngx_chat_auth_cached(digest);
 
     if (cached->token.user
         && sodium_memcmp(cached->digest, digest, sizeof(digest)) == 0)
@@ -268,6 +267,34 @@ ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
     }
 
     return CHAT_OK;
+}
+
+
+/* Where the token with this digest is, or is to be: with one place only, two
+ * clients that meet there would each pay for a signature every time. */
+
+static ngx_chat_cached_t *
+ngx_chat_auth_cached(const u_char digest[16])
+{
+    ngx_uint_t          i, set;
+    ngx_chat_cached_t  *cached, *empty;
+
+    set = (digest[0] | digest[1] << 8)
+          % (NGX_CHAT_TOKEN_CACHE / NGX_CHAT_TOKEN_WAYS);
+    cached = &ngx_chat_edge->tokens[set * NGX_CHAT_TOKEN_WAYS];
+    empty = NULL;
+
+    for (i = 0; i < NGX_CHAT_TOKEN_WAYS; i++) {
+
+        if (cached[i].token.user == 0) {
+            empty = &cached[i];
+
+        } else if (sodium_memcmp(cached[i].digest, digest, 16) == 0) {
+            return &cached[i];
+        }
+    }
+
+    return empty ? empty : &cached[digest[2] % NGX_CHAT_TOKEN_WAYS];
 }
 
 

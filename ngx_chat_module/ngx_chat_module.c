@@ -232,6 +232,8 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_chat_rest_handler;
 
+    ngx_chat_quiet_init();
+
     return NGX_OK;
 }
 

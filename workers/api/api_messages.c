@@ -14,6 +14,9 @@
 /* Receipts of a page without `limit`: as many as get live receipts. */
 #define API_RECEIPTS  CHAT_RECEIPT_MEMBERS_MAX
 
+/* bytes of JSON of an entry with a message of usual length */
+#define API_ENTRY_GUESS  400
+
 static void api_messages_out(api_req_t *req, const store_page_t *page);
 static void api_messages_receipts_out(api_req_t *req,
     const store_members_t *members, unsigned limit);
@@ -110,6 +113,9 @@ api_messages_out(api_req_t *req, const store_page_t *page)
     chat_entry_t   entry;
 
     out = &req->out;
+
+    /* once for most pages, rather than doubled up to there */
+    (void) chat_buf_room(out, (size_t) page->n * API_ENTRY_GUESS);
     api_out_text(out, "{\"items\":[");
 
     for (i = 0; i < page->n; i++) {

@@ -13,25 +13,38 @@ static const char *const  store_roles[] = { NULL, "owner", "admin", "member" };
 
 #define STORE_NROLES  (int) (sizeof(store_roles) / sizeof(store_roles[0]))
 
-/* in the order of STORE_ENTRY_COLUMNS */
+/* in the order of STORE_ENTRY_CHAT_COLUMNS */
 enum {
-    COL_CHAT, COL_SEQ, COL_KIND, COL_SENDER, COL_SENDER_DEVICE, COL_CREATED,
+    COL_SEQ, COL_KIND, COL_SENDER, COL_SENDER_DEVICE, COL_CREATED,
     COL_MESSAGE_ID, COL_CONTENT, COL_CONTENT_TYPE, COL_REPLY_TO, COL_MEDIA_ID,
     COL_TARGET, COL_SUBJECT, COL_ROLE, COL_EXPIRES, COL_EDITED, COL_DELETED,
     COL_HIDDEN, COL_COUNT
 };
 
-_Static_assert(COL_COUNT == STORE_ENTRY_NCOLUMNS, "columns and their readers");
+_Static_assert(CHAT_KIND_MESSAGE == 1, "the kind that is null");
+_Static_assert(COL_COUNT + 1 == STORE_ENTRY_NCOLUMNS,
+               "columns and their readers");
 
 
 void
 store_entry_read(const PGresult *res, int row, int col, chat_entry_t *e_r)
 {
+    uint8_t  chat[16];
+
+    store_row_uuid(res, row, col, chat);
+    store_entry_chat_read(res, row, col + 1, chat, e_r);
+}
+
+
+void
+store_entry_chat_read(const PGresult *res, int row, int col,
+    const uint8_t chat[16], chat_entry_t *e_r)
+{
     int64_t  expires;
 
     memset(e_r, 0, sizeof(*e_r));
+    memcpy(e_r->chat, chat, 16);
 
-    store_row_uuid(res, row, col + COL_CHAT, e_r->chat);
     e_r->seq = (uint64_t) store_row_i64(res, row, col + COL_SEQ);
     e_r->sender_device =
         (uint64_t) store_row_i64(res, row, col + COL_SENDER_DEVICE);
@@ -44,6 +57,10 @@ store_entry_read(const PGresult *res, int row, int col, chat_entry_t *e_r)
     }
 
     e_r->kind = (uint8_t) store_row_i16(res, row, col + COL_KIND);
+    if (e_r->kind == CHAT_KIND_NONE) {
+        e_r->kind = CHAT_KIND_MESSAGE;
+    }
+
     e_r->sender = (uint64_t) store_row_i64(res, row, col + COL_SENDER);
     e_r->subject = (uint64_t) store_row_i64(res, row, col + COL_SUBJECT);
     e_r->target = (uint64_t) store_row_i64(res, row, col + COL_TARGET);
@@ -51,7 +68,7 @@ store_entry_read(const PGresult *res, int row, int col, chat_entry_t *e_r)
     e_r->role = store_role_word(store_row_i16(res, row, col + COL_ROLE));
 
     /* who, when and which place stay of a deleted message, nothing else */
-    if (store_row_bool(res, row, col + COL_DELETED)) {
+    if (!PQgetisnull(res, row, col + COL_DELETED)) {
         e_r->deleted = 1;
         return;
     }

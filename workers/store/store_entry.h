@@ -22,13 +22,19 @@
  * STORE_ENTRY_HIDDEN, or "false" when nobody is looking. What is hidden does
  * not even leave the database. For a binary result. */
 #define STORE_ENTRY_COLUMNS(hidden)                                           \
-    "e.chat_id, e.seq, e.kind, e.sender_id, e.sender_device, e.created_at, "  \
-    "e.message_id, "                                                          \
+    "e.chat_id, " STORE_ENTRY_CHAT_COLUMNS(hidden)
+
+/* The same without the chat, for who knows it. A value costs far more than a
+ * null on its way here, so what is seldom true is null when it is not, and so
+ * is the kind of a message. */
+#define STORE_ENTRY_CHAT_COLUMNS(hidden)                                      \
+    "e.seq, nullif(e.kind, 1::smallint), e.sender_id, e.sender_device, "      \
+    "e.created_at, e.message_id, "                                            \
     "CASE WHEN e.deleted_at IS NULL AND (" hidden ") IS NOT TRUE "            \
         "THEN e.content END, "                                                \
     "e.content_type, e.reply_to, e.media_id, e.target, e.subject, e.role, "   \
-    "e.expires_at, e.edited_at, e.deleted_at IS NOT NULL, "                   \
-    "(" hidden ") IS TRUE"
+    "e.expires_at, e.edited_at, e.deleted_at, "                               \
+    "CASE WHEN " hidden " THEN true END"
 
 #define STORE_ENTRY_NCOLUMNS  18
 
@@ -38,5 +44,8 @@
  * the one in flight, and chat_entry_json() does not print them. */
 void store_entry_read(const PGresult *res, int row, int col,
     chat_entry_t *e_r);
+/* Of STORE_ENTRY_CHAT_COLUMNS. */
+void store_entry_chat_read(const PGresult *res, int row, int col,
+    const uint8_t chat[16], chat_entry_t *e_r);
 
 #endif

@@ -78,6 +78,7 @@ typedef struct {
     int           n;                /* entries, oldest first by _entry()     */
     int           complete;         /* nothing more in that direction        */
     int           backwards;        /* rows stand newest first in res        */
+    uint8_t       chat[16];
     PGresult     *res;
 } store_page_t;
 

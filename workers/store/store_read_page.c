@@ -10,51 +10,72 @@
 #include <string.h>
 
 #include "store_entry.h"
+#include "store_partition.h"
 #include "store_read.h"
 #include "store_row.h"
 
-/* m: the caller's row. The LEFT JOIN gives one row with nulls for an empty
- * page, so a member of an empty chat is told from a stranger. */
-#define STORE_PAGE(compare, order)                                            \
-    "SELECT m.left_seq IS NULL, e.* FROM chat_members m LEFT JOIN LATERAL ("  \
-        "SELECT " STORE_ENTRY_COLUMNS(STORE_ENTRY_HIDDEN) " FROM entries e "  \
+/* m: the caller's row, whose ranges are null when there are none: asked for
+ * each entry, null is the cheaper answer. OFFSET 0 keeps the two selects apart,
+ * or the planner would write the expressions into every place they are used
+ * in. The LEFT JOIN gives one row with nulls for an empty page, so a member of
+ * an empty chat is told from a stranger. */
+#define STORE_PAGE(partition, compare, order)                                 \
+    "SELECT m.left_seq, " STORE_ENTRY_CHAT_COLUMNS("e.unseen") " FROM ("      \
+        "SELECT joined_seq, left_seq, "                                       \
+            "nullif(hidden, '{}'::int8multirange) AS hidden "                 \
+        "FROM chat_members WHERE chat_id = $1 AND user_id = $2 OFFSET 0) m "  \
+    "LEFT JOIN LATERAL ("                                                     \
+        "SELECT e.*, " STORE_ENTRY_HIDDEN " AS unseen "                       \
+        "FROM entries" partition " e "                                        \
         "WHERE e.chat_id = $1 AND e.seq " compare " $3 "                      \
             "AND e.seq >= m.joined_seq "                                      \
             "AND e.seq <= coalesce(m.left_seq, 9223372036854775807) "         \
-        "ORDER BY e.seq " order " LIMIT $4) e ON true "                       \
-    "WHERE m.chat_id = $1 AND m.user_id = $2"
+        "ORDER BY e.seq " order " LIMIT $4) e ON true"
 
-#define COL_CURRENT  0
-#define COL_ENTRY    1
+#define STORE_BEFORE(partition)                                               \
+    { "read_before" partition, STORE_PAGE(partition, "<", "DESC"), 4,         \
+      store_page_types }
+#define STORE_AFTER(partition)                                                \
+    { "read_after" partition, STORE_PAGE(partition, ">", "ASC"), 4,           \
+      store_page_types }
+
+#define COL_LEFT   0
+#define COL_ENTRY  1
+
+static const Oid  store_page_types[] = {
+    STORE_UUID, STORE_INT8, STORE_INT8, STORE_INT8
+};
+static const store_stmt_t  store_page_before[] = {
+    STORE_PARTITIONED(STORE_BEFORE)
+};
+static const store_stmt_t  store_page_after[] = {
+    STORE_PARTITIONED(STORE_AFTER)
+};
 
 
 store_e
 store_read_page(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
     int backwards, uint64_t seq, unsigned n, store_page_t *page_r)
 {
-    char     id[8], edge[8], limit[8];
-    store_e  rc;
+    char                 id[8], edge[8], limit[8];
+    store_e              rc;
+    const store_stmt_t  *stmt;
 
-    static const Oid  types[] = { STORE_UUID, STORE_INT8, STORE_INT8,
-                                  STORE_INT8 };
     static const int  lengths[] = { 16, 8, 8, 8 }, formats[] = { 1, 1, 1, 1 };
-    static const store_stmt_t  before = {
-        "read_before", STORE_PAGE("<", "DESC"), 4, types
-    };
-    static const store_stmt_t  after = {
-        "read_after", STORE_PAGE(">", "ASC"), 4, types
-    };
     const char  *params[] = { (const char *) chat, id, edge, limit };
 
     memset(page_r, 0, sizeof(*page_r));
     page_r->backwards = backwards;
+    memcpy(page_r->chat, chat, 16);
 
     store_put_i64(id, (int64_t) user);
     store_put_i64(edge, (int64_t) seq);
     store_put_i64(limit, (int64_t) n + 1);
 
-    rc = store_pg_exec(pg, backwards ? &before : &after, params, lengths,
-                       formats, 1, &page_r->res);
+    stmt = backwards ? store_page_before : store_page_after;
+    stmt += store_partition(pg, chat);
+
+    rc = store_pg_exec(pg, stmt, params, lengths, formats, 1, &page_r->res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -65,7 +86,7 @@ store_read_page(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
         return STORE_OK;
     }
 
-    page_r->sees = store_row_bool(page_r->res, 0, COL_CURRENT)
+    page_r->sees = PQgetisnull(page_r->res, 0, COL_LEFT)
                    ? STORE_SEES_ALL : STORE_SEES_PAST;
 
     if (PQgetisnull(page_r->res, 0, COL_ENTRY)) {
@@ -84,8 +105,8 @@ store_read_page(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
 void
 store_page_entry(const store_page_t *page, int i, chat_entry_t *entry_r)
 {
-    store_entry_read(page->res, page->backwards ? page->n - 1 - i : i,
-                     COL_ENTRY, entry_r);
+    store_entry_chat_read(page->res, page->backwards ? page->n - 1 - i : i,
+                          COL_ENTRY, page->chat, entry_r);
 }
 
 
