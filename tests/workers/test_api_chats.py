@@ -370,21 +370,6 @@ def test_history_reads_one_partition_by_index(stores):
     assert "Seq Scan" not in plan
 
 
-def test_history_asks_the_chats_own_partition(stores, two):
-    one, other = two
-    for _ in range(12):
-        chat = add_chat(stores, {one.user: {}, other.user: {}})
-        add_entries(stores, chat, 1, 3, other.user)
-        for query in ("?before=3", "?after=1"):
-            items = one.get(f"/chats/{chat}/messages{query}").json["items"]
-            assert len(items) == 2
-        own = stores.sql("SELECT DISTINCT tableoid::regclass::text"
-                         " FROM entries WHERE chat_id = %s", chat)[0][0]
-        asked = stores.sql("SELECT query FROM pg_stat_activity"
-                           " WHERE application_name = 'chat-worker api'")
-        assert any(f"FROM {own} e " in q for (q,) in asked)
-
-
 # ---------------------------------------------------------------- receipts
 
 def test_receipts_say_who_and_when(stores, rest):

@@ -78,7 +78,6 @@ store_pg_connect(store_pg_t *pg)
 
     pg->generation++;
     pg->nprepared = 0;
-    pg->partitions = 0;
     pg->sqlstate[0] = '\0';
 
     return STORE_OK;

@@ -29,8 +29,6 @@ typedef struct {
                                    messages                               */
     char         prepared[STORE_PG_STATEMENTS][32]; /* on this connection */
     int          nprepared;
-    int          partitions;    /* entries' may be named, see
-                                   store_partition.h                      */
     char         sqlstate[6];   /* of the last STORE_WRONG or STORE_BUSY  */
 } store_pg_t;
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "store_entry.h"
-#include "store_partition.h"
 #include "store_read.h"
 #include "store_row.h"
 #include "worker.h"
@@ -63,13 +62,6 @@ static void store_chat_views_read(store_chat_views_t *views, int row);
 store_e
 store_read_session(store_pg_t *pg)
 {
-    store_e  rc;
-
-    rc = store_partition_check(pg);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-
     return store_pg_command(pg, "SET plan_cache_mode = force_generic_plan; "
                             "SET enable_seqscan = off; "
                             "SET enable_bitmapscan = off; "

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "store_entry.h"
-#include "store_partition.h"
 #include "store_read.h"
 #include "store_row.h"
 
@@ -19,25 +18,18 @@
  * or the planner would write the expressions into every place they are used
  * in. The LEFT JOIN gives one row with nulls for an empty page, so a member of
  * an empty chat is told from a stranger. */
-#define STORE_PAGE(partition, compare, order)                                 \
+#define STORE_PAGE(compare, order)                                            \
     "SELECT m.left_seq, " STORE_ENTRY_CHAT_COLUMNS("e.unseen") " FROM ("      \
         "SELECT joined_seq, left_seq, "                                       \
             "nullif(hidden, '{}'::int8multirange) AS hidden "                 \
         "FROM chat_members WHERE chat_id = $1 AND user_id = $2 OFFSET 0) m "  \
     "LEFT JOIN LATERAL ("                                                     \
         "SELECT e.*, " STORE_ENTRY_HIDDEN " AS unseen "                       \
-        "FROM entries" partition " e "                                        \
+        "FROM entries e "                                                     \
         "WHERE e.chat_id = $1 AND e.seq " compare " $3 "                      \
             "AND e.seq >= m.joined_seq "                                      \
             "AND e.seq <= coalesce(m.left_seq, 9223372036854775807) "         \
         "ORDER BY e.seq " order " LIMIT $4) e ON true"
-
-#define STORE_BEFORE(partition)                                               \
-    { "read_before" partition, STORE_PAGE(partition, "<", "DESC"), 4,         \
-      store_page_types }
-#define STORE_AFTER(partition)                                                \
-    { "read_after" partition, STORE_PAGE(partition, ">", "ASC"), 4,           \
-      store_page_types }
 
 #define COL_LEFT   0
 #define COL_ENTRY  1
@@ -45,11 +37,11 @@
 static const Oid  store_page_types[] = {
     STORE_UUID, STORE_INT8, STORE_INT8, STORE_INT8
 };
-static const store_stmt_t  store_page_before[] = {
-    STORE_PARTITIONED(STORE_BEFORE)
+static const store_stmt_t  store_page_before = {
+    "read_before", STORE_PAGE("<", "DESC"), 4, store_page_types
 };
-static const store_stmt_t  store_page_after[] = {
-    STORE_PARTITIONED(STORE_AFTER)
+static const store_stmt_t  store_page_after = {
+    "read_after", STORE_PAGE(">", "ASC"), 4, store_page_types
 };
 
 
@@ -72,8 +64,7 @@ store_read_page(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
     store_put_i64(edge, (int64_t) seq);
     store_put_i64(limit, (int64_t) n + 1);
 
-    stmt = backwards ? store_page_before : store_page_after;
-    stmt += store_partition(pg, chat);
+    stmt = backwards ? &store_page_before : &store_page_after;
 
     rc = store_pg_exec(pg, stmt, params, lengths, formats, 1, &page_r->res);
     if (rc != STORE_OK) {
