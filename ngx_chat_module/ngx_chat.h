@@ -399,6 +399,7 @@ typedef struct {
 
     ngx_chat_out_t     *free_out;
     ngx_uint_t          nfree_out;
+    ngx_chat_frame_t   *pong;           /* NULL until a client pings        */
     u_char             *scratch;        /* NGX_CHAT_SCRATCH bytes           */
 
     ngx_chat_hash_t     followed;       /* ngx_chat_followed_t              */
