@@ -228,6 +228,7 @@ struct ngx_chat_session_s {
     ngx_chat_session_t *next_user;      /* in the hash by user              */
     ngx_chat_session_t *next_id;        /* in the hash by id                */
     ngx_queue_t         heard;          /* by time of the last frame        */
+    ngx_queue_t         expiry;         /* by the second its token ends     */
     ngx_queue_t         dirty;          /* has frames to write this turn    */
     ngx_queue_t         work;           /* has sync work or marks to flush  */
 
@@ -383,6 +384,8 @@ typedef struct {
     ngx_chat_hash_t     rest;           /* ngx_chat_rest_t */
     uint64_t            last_id;
     ngx_queue_t         heard;          /* sessions, longest silent first   */
+    ngx_queue_t        *expiry;         /* sessions: a wheel of seconds     */
+    time_t              expired;        /* of them, the last looked at      */
     ngx_queue_t         dirty;
     ngx_queue_t         work;
     ngx_queue_t         dead;           /* closed this turn, freed at its end */
@@ -397,6 +400,7 @@ typedef struct {
 
     ngx_chat_out_t     *free_out;
     ngx_uint_t          nfree_out;
+    ngx_chat_frame_t   *pong;           /* NULL until a client pings        */
     u_char             *scratch;        /* NGX_CHAT_SCRATCH bytes           */
 
     ngx_chat_hash_t     followed;       /* ngx_chat_followed_t              */
@@ -420,6 +424,7 @@ typedef struct {
 
 #define NGX_CHAT_SCRATCH  65536
 #define NGX_CHAT_TICK     100           /* ms */
+#define NGX_CHAT_EXPIRY   1024          /* s; a token lives 900             */
 #define NGX_CHAT_FLIGHT_MAX  4096       /* sends without an answer, a session */
 #define NGX_CHAT_TABLE_MAX   16384      /* known chats, a session           */
 #define NGX_CHAT_REST_WAIT   10000      /* ms */

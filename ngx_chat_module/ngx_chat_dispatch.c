@@ -9,6 +9,10 @@
 #include "ngx_chat.h"
 
 
+#define NGX_CHAT_PING  "{\"type\":\"ping\"}"
+#define NGX_CHAT_PONG  "{\"type\":\"pong\"}"
+
+
 static void ngx_chat_dispatch_event(ngx_chat_session_t *s,
     chat_frame_t *frame, ngx_uint_t type);
 static void ngx_chat_dispatch_typing(ngx_chat_session_t *s,
@@ -21,6 +25,14 @@ ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
 {
     chat_error_e  rc;
     chat_frame_t  frame;
+
+    /* all that idle clients send, and in these words: not worth a parse */
+    if (len == sizeof(NGX_CHAT_PING) - 1
+        && ngx_memcmp(text, NGX_CHAT_PING, len) == 0)
+    {
+        ngx_chat_dispatch_pong(s);
+        return;
+    }
 
     rc = chat_frame_parse((char *) text, len, &frame);
 
@@ -164,17 +176,18 @@ ngx_chat_dispatch_typing(ngx_chat_session_t *s, chat_frame_t *frame)
 static void
 ngx_chat_dispatch_pong(ngx_chat_session_t *s)
 {
-    ngx_chat_frame_t  *f;
+    ngx_chat_edge_t  *edge;
 
-    f = ngx_chat_frame_text((u_char *) "{\"type\":\"pong\"}",
-                            sizeof("{\"type\":\"pong\"}") - 1);
+    edge = ngx_chat_edge;
 
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
+    /* one for all, and for good */
+    if (edge->pong == NULL) {
+        edge->pong = ngx_chat_frame_text((u_char *) NGX_CHAT_PONG,
+                                         sizeof(NGX_CHAT_PONG) - 1);
     }
 
-    if (f != NULL) {
-        ngx_chat_frame_free(f);
+    if (edge->pong == NULL || ngx_chat_write(s, edge->pong) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
     }
 }
 

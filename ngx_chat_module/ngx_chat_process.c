@@ -24,6 +24,7 @@ ngx_chat_alloc(size_t size)
 ngx_int_t
 ngx_chat_init_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t             i;
     ngx_chat_edge_t       *edge;
     ngx_chat_main_conf_t  *mcf;
 
@@ -47,7 +48,11 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     edge->scratch = ngx_palloc(cycle->pool, NGX_CHAT_SCRATCH);
     edge->tokens = ngx_pcalloc(cycle->pool, NGX_CHAT_TOKEN_CACHE
                                             * sizeof(ngx_chat_cached_t));
-    if (edge->scratch == NULL || edge->tokens == NULL) {
+    edge->expiry = ngx_palloc(cycle->pool, NGX_CHAT_EXPIRY
+                                           * sizeof(ngx_queue_t));
+    if (edge->scratch == NULL || edge->tokens == NULL
+        || edge->expiry == NULL)
+    {
         return NGX_ERROR;
     }
 
@@ -59,6 +64,12 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     edge->subscription.subscriber = 1;
 
     ngx_queue_init(&edge->heard);
+
+    for (i = 0; i < NGX_CHAT_EXPIRY; i++) {
+        ngx_queue_init(&edge->expiry[i]);
+    }
+
+    edge->expired = ngx_time();
     ngx_queue_init(&edge->dirty);
     ngx_queue_init(&edge->work);
     ngx_queue_init(&edge->dead);

@@ -11,6 +11,10 @@
 #include "ngx_chat.h"
 
 
+static void ngx_chat_session_expire(ngx_chat_session_t *s);
+static void ngx_chat_session_expired(time_t now);
+
+
 #define BY_USER  offsetof(ngx_chat_session_t, user),                          \
                  offsetof(ngx_chat_session_t, next_user)
 #define BY_ID    offsetof(ngx_chat_session_t, id),                            \
@@ -56,6 +60,7 @@ ngx_chat_session_open(ngx_http_request_t *r, ngx_chat_loc_conf_t *conf,
     }
 
     ngx_queue_insert_tail(&edge->heard, &s->heard);
+    ngx_chat_session_expire(s);
     edge->counters.connects++;
 
     if (edge->min_heartbeat == 0 || conf->heartbeat < edge->min_heartbeat) {
@@ -248,6 +253,7 @@ ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
     ngx_chat_hash_remove(&edge->by_id, s, BY_ID);
     ngx_chat_hash_remove(&edge->by_user, s, BY_USER);
     ngx_queue_remove(&s->heard);
+    ngx_queue_remove(&s->expiry);
 
     if (s->in_work) {
         ngx_queue_remove(&s->work);
@@ -333,7 +339,6 @@ void
 ngx_chat_session_tick(void)
 {
     ngx_queue_t         *q, *next;
-    ngx_uint_t           i;
     ngx_chat_edge_t     *edge;
     ngx_chat_session_t  *s;
 
@@ -360,20 +365,72 @@ ngx_chat_session_tick(void)
         }
     }
 
-    /* expiry: all sessions once in a second, a tenth of the buckets a tick */
-    if (edge->by_id.buckets == NULL) {
+    ngx_chat_session_expired(ngx_time());
+}
+
+
+/*
+ * A wheel of seconds: an idle session is not looked at until its token ends. It
+ * hangs in the second of its end, those of another turn of the wheel beside it.
+ * A second that has been looked at does not come again before a whole turn, so
+ * an end that is already past goes into the next one.
+ */
+
+static void
+ngx_chat_session_expire(ngx_chat_session_t *s)
+{
+    time_t            at;
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+
+    if (s->expires == 0) {
+        ngx_queue_init(&s->expiry);     /* a test's, without token */
         return;
     }
 
-    for (i = edge->ticks % 10; i <= edge->by_id.mask; i += 10) {
-        for (s = edge->by_id.buckets[i]; s; s = s->next_id) {
+    at = ngx_max(s->expires, edge->expired + 1);
+    ngx_queue_insert_tail(&edge->expiry[at % NGX_CHAT_EXPIRY], &s->expiry);
+}
 
-            if (s->state == NGX_CHAT_OPEN && s->expires
-                && s->expires <= ngx_time())
-            {
+
+static void
+ngx_chat_session_expired(time_t now)
+{
+    time_t               at;
+    ngx_queue_t         *q, *next, *list;
+    ngx_chat_edge_t     *edge;
+    ngx_chat_session_t  *s;
+
+    edge = ngx_chat_edge;
+
+    if (now == edge->expired) {
+        return;
+    }
+
+    /* once around is everything; a clock that was set back, too */
+    at = edge->expired + 1;
+
+    if (now < at || now - at >= NGX_CHAT_EXPIRY) {
+        at = now - NGX_CHAT_EXPIRY + 1;
+    }
+
+    for ( /* void */ ; at <= now; at++) {
+        list = &edge->expiry[at % NGX_CHAT_EXPIRY];
+
+        for (q = ngx_queue_head(list);
+             q != ngx_queue_sentinel(list);
+             q = next)
+        {
+            next = ngx_queue_next(q);
+            s = ngx_queue_data(q, ngx_chat_session_t, expiry);
+
+            if (s->state == NGX_CHAT_OPEN && s->expires <= now) {
                 ngx_chat_session_close(s, CHAT_CLOSE_TOKEN_EXPIRED,
                                        "token expired: refresh it");
             }
         }
     }
+
+    edge->expired = now;
 }

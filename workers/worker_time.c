@@ -5,15 +5,16 @@
  * ends a wait early.
  */
 
+#include <poll.h>
+#include <pthread.h>
 #include <time.h>
 
 #include <sodium.h>
 
 #include "worker.h"
 
-/* A signal that arrives between the look at worker_stopping and the sleep is
- * noticed this much later; the same goes for one another thread received. */
-#define WORKER_SLICE_MS  50
+/* A thread that lets others receive the signals looks this often. */
+#define WORKER_SLICE_MS  200
 
 volatile sig_atomic_t  worker_stopping;
 
@@ -45,28 +46,42 @@ worker_clock(clockid_t clock)
 }
 
 
+/* A signal that arrives between the look at worker_stopping and the wait is
+ * held back and ends the wait at once. */
+
 void
 worker_sleep(int ms)
 {
+    int              blind;
     int64_t          left, end;
+    sigset_t         stop, old;
     struct timespec  slice;
 
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+
+    pthread_sigmask(SIG_BLOCK, &stop, &old);
+
+    blind = sigismember(&old, SIGTERM);
     end = worker_mono_ms() + ms;
 
     while (!worker_stopping) {
         left = end - worker_mono_ms();
         if (left <= 0) {
-            return;
+            break;
         }
 
-        if (left > WORKER_SLICE_MS) {
+        if (blind && left > WORKER_SLICE_MS) {
             left = WORKER_SLICE_MS;
         }
 
-        slice.tv_sec = 0;
-        slice.tv_nsec = left * 1000000;
-        nanosleep(&slice, NULL);
+        slice.tv_sec = left / 1000;
+        slice.tv_nsec = left % 1000 * 1000000;
+        (void) ppoll(NULL, 0, &slice, &old);
     }
+
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 

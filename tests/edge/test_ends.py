@@ -114,18 +114,32 @@ def test_a_revoked_device_is_closed_and_its_token_refused_at_once(w, me):
     other.close()
 
 
-def test_a_session_ends_with_its_token(w, me):
-    user, device = me
-    now = int(time.time())
-    token = w.edge.keys.token(user, device, iat=now - 10, exp=now + 2)
+def until(w, user, device, end):
+    """A session whose token ends then."""
+    token = w.edge.keys.token(user, device, iat=int(time.time()) - 10, exp=end)
     response, sock = w.edge.upgrade(Authorization=f"Bearer {token}")
     assert response.status == 101
     sock = Socket(sock, response.rest)
     w.publish(w.list(w.wait("SYNC_LIST")))
     assert seqs(sock, 2)[1] == ("sync_complete", None)
+    return sock
+
+
+def test_a_session_ends_with_its_token(w, me):
+    end = int(time.time()) + 2
+    sock = until(w, *me, end)
     assert sock.closed_with() == 4401
-    assert time.time() >= now + 2
-    gone(w, user, device)
+    assert time.time() >= end
+    gone(w, *me)
+
+
+def test_a_session_whose_token_ends_a_turn_of_the_wheel_later_stays(w, me):
+    end = int(time.time()) + 2
+    later = until(w, next(numbers), next(numbers), end + 1024)
+    sock = until(w, *me, end)
+    assert sock.closed_with() == 4401
+    quiet(later)
+    later.close()
 
 
 def test_the_answer_to_a_close_frame_ends_the_connection(w, me):
