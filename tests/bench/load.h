@@ -186,7 +186,7 @@ struct load_slot_s {
     uint8_t       checked;      /* n of what is received can be checked:
                                    one sender                               */
     uint32_t      peer;         /* partner's index, or number of the group  */
-    char          chat[40];     /* chatId, topic, room or channel           */
+    char          chat[48];     /* chatId, topic, room or channel           */
     uint32_t      n;            /* number of the last message sent          */
     load_track_t  acks;
     load_track_t  in;

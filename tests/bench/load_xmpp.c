@@ -258,8 +258,10 @@ load_xmpp_name(const load_conn_t *c, load_slot_t *slot)
         snprintf(slot->chat, sizeof(slot->chat), "u%u@%.20s", slot->peer,
                  c->load->opt->domain);
     } else {
-        snprintf(slot->chat, sizeof(slot->chat), "g%u@conference.%.16s",
-                 slot->peer, c->load->opt->domain);
+        /* not the room of a run before, which may be closing behind its last
+         * member: who joins it then is in a room of his own */
+        snprintf(slot->chat, sizeof(slot->chat), "g%u-%d@conference.%.16s",
+                 slot->peer, c->load->opt->members, c->load->opt->domain);
     }
 }
 
