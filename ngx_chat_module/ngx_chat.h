@@ -358,9 +358,9 @@ typedef struct {
     ngx_connection_t   *connection;
     ngx_event_t         retry;
     ngx_uint_t          failures;
-    ngx_msec_t               written;       /* last write                   */
-    unsigned                 writing:1;     /* one is under way             */
+    ngx_msec_t          written;        /* last write                       */
     ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
+    unsigned            writing:1;      /* a write is under way             */
     unsigned            up:1;           /* logged in; subscribed            */
     unsigned            subscriber:1;
 } ngx_chat_redis_t;

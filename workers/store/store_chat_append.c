@@ -31,16 +31,22 @@
  * When a chat is missing or is another, the division fails, and with it
  * everything.
  */
+#define STORE_COUNT_UP                                                       \
+    "WITH u AS ("                                                            \
+    " UPDATE chats c SET last_seq = g.last + g.n,"                           \
+    " last_message_time = greatest(c.last_message_time, " STORE_NOW ")"      \
+    " FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[])"           \
+    " AS g (id, last, version, n)"                                           \
+    " WHERE c.id = g.id AND c.last_seq = g.last"                             \
+    " AND c.members_version = g.version RETURNING 1"                         \
+    "), x AS ("
+
+#define STORE_PROOF                                                          \
+    ") SELECT " STORE_NOW ", 1 / (count(*) = cardinality($1))::int FROM u"
+
 static const store_stmt_t  store_chat_append_stmt = {
     "chat_append",
-    "WITH u AS ("
-    " UPDATE chats c SET last_seq = g.last + g.n,"
-    " last_message_time = greatest(c.last_message_time, " STORE_NOW ")"
-    " FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[])"
-    " AS g (id, last, version, n)"
-    " WHERE c.id = g.id AND c.last_seq = g.last"
-    " AND c.members_version = g.version RETURNING 1"
-    "), x AS ("
+    STORE_COUNT_UP
     " INSERT INTO entries (chat_id, seq, kind, sender_id, sender_device,"
     " created_at, digest, message_id, content, content_type, reply_to,"
     " media_id, target, subject, role, expires_at)"
@@ -54,23 +60,15 @@ static const store_stmt_t  store_chat_append_stmt = {
     " $19::int2[], $20::int8[]) AS i (chat, seq, at, kind, sender, device,"
     " message_id, digest, content, content_type, reply_to, media_id, target,"
     " subject, role, expires)"
-    ") SELECT " STORE_NOW ", 1 / (count(*) = cardinality($1))::int FROM u",
+    STORE_PROOF,
     20, NULL
 };
 
-/* The same for texts that say nothing but their content, as most do: what is
- * an array less is a tenth of a microsecond for each of them, and two for the
- * statement. */
+/* The same for texts that say nothing but their content, as most do: each array
+ * is a function scan with a store of its own. */
 static const store_stmt_t  store_chat_append_plain_stmt = {
     "chat_append_plain",
-    "WITH u AS ("
-    " UPDATE chats c SET last_seq = g.last + g.n,"
-    " last_message_time = greatest(c.last_message_time, " STORE_NOW ")"
-    " FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::int8[])"
-    " AS g (id, last, version, n)"
-    " WHERE c.id = g.id AND c.last_seq = g.last"
-    " AND c.members_version = g.version RETURNING 1"
-    "), x AS ("
+    STORE_COUNT_UP
     " INSERT INTO entries (chat_id, seq, kind, sender_id, sender_device,"
     " created_at, digest, message_id, content)"
     " SELECT i.chat, i.seq, i.kind, i.sender, i.device,"
@@ -79,7 +77,7 @@ static const store_stmt_t  store_chat_append_plain_stmt = {
     " $9::int8[], $10::int8[], $11::text[], $12::int8[], $13::text[])"
     " AS i (chat, seq, at, kind, sender, device, message_id, digest,"
     " content)"
-    ") SELECT " STORE_NOW ", 1 / (count(*) = cardinality($1))::int FROM u",
+    STORE_PROOF,
     13, NULL
 };
 
