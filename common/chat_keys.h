@@ -35,8 +35,17 @@
 #define CHAT_WATCH_AGAIN    300
 #define CHAT_WATCH_TTL      900
 
-/* route:{user} is a hash: device -> "<edge hex 16>:<session decimal>" */
+/* route:{user} is a hash: device -> "<edge hex 16>:<session decimal>", and of
+ * a device that left with everything "-<device>" -> its note: the run of Redis,
+ * or "?<route>" while that is not sure. A key with notes alone expires. */
 #define CHAT_KEY_ROUTE      "route:{%" PRIu64 "}"
+#define CHAT_NOTE_TTL       "3600"                  /* s */
+
+/* the end of each script that took a field out of a route's key, KEYS[1] */
+#define CHAT_ROUTE_LUA_END                                                    \
+    "for _,f in ipairs(redis.call('HKEYS',KEYS[1])) do "                      \
+    "if string.byte(f)~=45 then return 1 end end "                            \
+    "redis.call('EXPIRE',KEYS[1]," CHAT_NOTE_TTL ") return 1"
 
 /* edge:<hex> is a string with 15 s to live that its edge renews */
 #define CHAT_KEY_EDGE       "edge:%016" PRIx64

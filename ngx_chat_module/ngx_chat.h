@@ -22,6 +22,7 @@
  *                        (its events: _redis_event.c; once a second:
  *                        _redis_watch.c)
  *   ngx_chat_route.c     who is connected here, told to Redis
+ *   ngx_chat_leave.c     who left with nothing missed, likewise
  *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
  *   ngx_chat_repeat.c    answers to repeats, in their place
  *   ngx_chat_sync.c      catch-up: lists, pages, gaps
@@ -295,6 +296,7 @@ struct ngx_chat_session_s {
                                            read and thrown away             */
     unsigned            peer_closed:1;  /* its close frame has been read    */
     unsigned            taken:1;        /* HTTP has let go of the connection */
+    unsigned            forgot:1;       /* chats have left its table        */
 };
 
 
@@ -312,6 +314,8 @@ struct ngx_chat_rest_s {
 
 
 /* ------------------------------------------------------------------- edge */
+
+#define NGX_CHAT_RUN  16                /* of a run_id's 40 characters      */
 
 typedef struct {
     void              **buckets;
@@ -335,6 +339,7 @@ typedef struct {                        /* shown by chat_status metrics     */
     uint64_t            stale;          /* entries of a fenced worker       */
     uint64_t            redis_lost;
     uint64_t            presence;       /* frames                           */
+    uint64_t            resumed;        /* connects that had to ask nothing */
 } ngx_chat_counters_t;
 
 typedef struct {
@@ -360,6 +365,8 @@ typedef struct {
     ngx_uint_t          failures;
     ngx_msec_t          written;        /* last write                       */
     ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
+    ngx_uint_t          asked;          /* fences, ngx_chat_redis_fence()   */
+    ngx_uint_t          answered;
     unsigned            writing:1;      /* a write is under way             */
     unsigned            up:1;           /* logged in; subscribed            */
     unsigned            subscriber:1;
@@ -413,6 +420,10 @@ typedef struct {
 
     ngx_chat_route_t   *stale_routes;   /* to be deleted when Redis is back */
     ngx_uint_t          nstale_routes;
+    ngx_chat_hash_t     leaving;        /* routes by user, ngx_chat_leave.c */
+    ngx_queue_t         leave_waits;
+    ngx_str_t           run;            /* of Redis; empty: not known       */
+    u_char              run_id[NGX_CHAT_RUN];
 
     ngx_chat_revoked_t *revoked;
     ngx_uint_t          nrevoked;
@@ -536,6 +547,10 @@ ngx_int_t ngx_chat_route_set(ngx_chat_session_t *s);
 void ngx_chat_route_clear(ngx_chat_session_t *s);
 void ngx_chat_route_all(void);
 
+/* leave */
+ngx_uint_t ngx_chat_leave_clean(ngx_chat_session_t *s);
+void ngx_chat_leave_missed(uint64_t user);
+
 /* deliver */
 void ngx_chat_deliver_batch(u_char *data, size_t len);
 ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
@@ -550,6 +565,7 @@ void ngx_chat_repeat_free(ngx_chat_session_t *s);
 
 /* sync */
 void ngx_chat_sync_start(ngx_chat_session_t *s);
+void ngx_chat_sync_nothing(ngx_chat_session_t *s);
 void ngx_chat_sync_all(void);
 void ngx_chat_sync_again(ngx_chat_session_t *s, ngx_msec_t wait);
 void ngx_chat_sync_more(ngx_chat_session_t *s);

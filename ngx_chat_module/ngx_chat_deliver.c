@@ -131,6 +131,10 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
     for (i = 0; i < rec->nitems; i++) {
         p = chat_batch_read_target(p, &target);
 
+        if (ngx_chat_edge->leaving.n) {
+            ngx_chat_leave_missed(target.user);
+        }
+
         for (s = ngx_chat_session_first(target.user); s; s = next) {
             next = ngx_chat_session_next(s);
 

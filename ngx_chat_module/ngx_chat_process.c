@@ -75,6 +75,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     ngx_queue_init(&edge->dead);
     ngx_queue_init(&edge->following);
     ngx_queue_init(&edge->news);
+    ngx_queue_init(&edge->leave_waits);
 
     edge->flush.handler = ngx_chat_write_all;
     edge->flush.log = cycle->log;

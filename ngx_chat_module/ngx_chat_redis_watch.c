@@ -58,11 +58,8 @@ ngx_chat_redis_tick(void)
         if (rd[i]->up) {
             rd[i]->ping_at = ngx_current_msec;
 
-            /* hiredis 0.14 does not know PING in a subscription: one more
-             * SUBSCRIBE to the same channel is answered as well */
             if (rd[i]->subscriber) {
-                redisAsyncCommand(rd[i]->context, ngx_chat_redis_message,
-                                  NULL, "SUBSCRIBE " CHAT_CHANNEL_ALL);
+                (void) ngx_chat_redis_fence();
             } else {
                 redisAsyncCommand(rd[i]->context, ngx_chat_redis_pong, NULL,
                                   "PING");

@@ -5,7 +5,8 @@
  * hands to the command connection. A device has one session in all the world:
  * the script that writes its route returns the one before, which is then
  * closed with 4409, here or by a KICK on its edge's channel. Of two sessions
- * that both find Redis emptied, the one that connected later stays.
+ * that both find Redis emptied, the one that connected later stays. Beside the
+ * device's field may stand its note, ngx_chat_leave.c: it is taken with it.
  */
 
 #include "ngx_chat_redis.h"
@@ -17,25 +18,24 @@
 
 /* one atomic step each: two edges may race for one device */
 static const char  ngx_chat_route_set_script[] =
-    "local o=redis.call('HGET',KEYS[1],ARGV[1]) "
-    "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) return o";
+    "local n='-'..ARGV[1] "
+    "local o=redis.call('HMGET',KEYS[1],ARGV[1],n) "
+    "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) "
+    "if o[2] then redis.call('HDEL',KEYS[1],n) end "
+    "redis.call('PERSIST',KEYS[1]) return o";
 
 static const char  ngx_chat_route_renew_script[] =
     "local o=redis.call('HGET',KEYS[1],ARGV[1]) if not o then "
-    "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) end return o";
+    "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) "
+    "redis.call('PERSIST',KEYS[1]) end return {o}";
 
+/* ARGV[3]: the note that is left, or nothing */
 static const char  ngx_chat_route_del_script[] =
-    "if redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
-    "return redis.call('HDEL',KEYS[1],ARGV[1]) end return 0";
-
-
-struct ngx_chat_route_s {
-    ngx_chat_route_t  *next;            /* of the edge's stale ones         */
-    uint64_t           user;
-    uint64_t           device;
-    uint64_t           session;
-    unsigned           renew:1;         /* it was there before              */
-};
+    "if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end "
+    "redis.call('HDEL',KEYS[1],ARGV[1]) "
+    "if ARGV[3]~='' then "
+    "redis.call('HSET',KEYS[1],'-'..ARGV[1],ARGV[3]) end "
+    CHAT_ROUTE_LUA_END;
 
 
 static void ngx_chat_route_written(redisAsyncContext *ac, void *reply,
@@ -64,13 +64,14 @@ ngx_chat_route_new(ngx_chat_session_t *s)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_chat_route_eval(ngx_chat_route_t *route, const char *script, size_t len,
-    redisCallbackFn *fn)
+    redisCallbackFn *fn, ngx_uint_t n, const ngx_str_t *more)
 {
     u_char       key[64], device[NGX_INT64_LEN], value[64];
-    size_t       lens[6];
-    const char  *args[6];
+    size_t       lens[8];
+    ngx_uint_t   i;
+    const char  *args[8];
 
     args[0] = "EVAL";
     lens[0] = 4;
@@ -87,7 +88,12 @@ ngx_chat_route_eval(ngx_chat_route_t *route, const char *script, size_t len,
                           route->session)
               - value;
 
-    return ngx_chat_redis_command(fn, route, 6, args, lens);
+    for (i = 0; i < n; i++) {
+        args[6 + i] = (char *) more[i].data;
+        lens[6 + i] = more[i].len;
+    }
+
+    return ngx_chat_redis_command(fn, route, 6 + n, args, lens);
 }
 
 
@@ -109,11 +115,11 @@ ngx_chat_route_set(ngx_chat_session_t *s)
     if (route->renew) {
         rc = ngx_chat_route_eval(route, ngx_chat_route_renew_script,
                                  sizeof(ngx_chat_route_renew_script) - 1,
-                                 ngx_chat_route_written);
+                                 ngx_chat_route_written, 0, NULL);
     } else {
         rc = ngx_chat_route_eval(route, ngx_chat_route_set_script,
                                  sizeof(ngx_chat_route_set_script) - 1,
-                                 ngx_chat_route_written);
+                                 ngx_chat_route_written, 0, NULL);
     }
 
     if (rc != NGX_OK) {
@@ -151,11 +157,18 @@ ngx_chat_route_keep(ngx_chat_route_t *route)
 static void
 ngx_chat_route_delete(ngx_chat_route_t *route)
 {
+    u_char     text[64];
+    ngx_str_t  note;
+
+    note.data = text;
+    note.len = route->clean ? ngx_chat_leave_note(route, text) - text : 0;
+
     if (ngx_chat_route_eval(route, ngx_chat_route_del_script,
                             sizeof(ngx_chat_route_del_script) - 1,
-                            ngx_chat_route_cleared)
+                            ngx_chat_route_cleared, 1, &note)
         != NGX_OK)
     {
+        ngx_chat_leave_end(route);
         ngx_chat_route_keep(route);
     }
 }
@@ -174,6 +187,10 @@ ngx_chat_route_clear(ngx_chat_session_t *s)
 
     route = ngx_chat_route_new(s);
     if (route != NULL) {
+        if (ngx_chat_leave_clean(s)) {
+            ngx_chat_leave_begin(route);
+        }
+
         ngx_chat_route_delete(route);
     }
 }
@@ -223,16 +240,24 @@ ngx_chat_route_cleared(redisAsyncContext *ac, void *reply, void *data)
     ngx_chat_route_t  *route = data;
 
     if (r == NULL || r->type == REDIS_REPLY_ERROR) {
+        ngx_chat_leave_end(route);
         ngx_chat_route_keep(route);
         return;
     }
 
     ngx_chat_tell(CHAT_EV_OFFLINE, route->user);
+
+    if (route->clean && r->type == REDIS_REPLY_INTEGER && r->integer == 1) {
+        ngx_chat_leave_fence(route);
+        return;
+    }
+
+    ngx_chat_leave_end(route);
     ngx_free(route);
 }
 
 
-/* The reply is what the route was before. */
+/* The reply is what the route was before, and the device's note. */
 
 static void
 ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
@@ -266,8 +291,24 @@ ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
 
         ngx_chat_tell(CHAT_EV_ONLINE, route->user);
 
-        if (r->type == REDIS_REPLY_STRING) {
-            ngx_chat_route_replaced(route, (u_char *) r->str, r->len);
+        if (r->type != REDIS_REPLY_ARRAY || r->elements == 0) {
+            /* not our script's */
+
+        } else if (r->element[0]->type == REDIS_REPLY_STRING) {
+            ngx_chat_route_replaced(route, (u_char *) r->element[0]->str,
+                                    r->element[0]->len);
+
+        } else if (s != NULL && r->elements == 2
+                   && ngx_chat_leave_believe(r->element[1]))
+        {
+            ngx_chat_sync_nothing(s);
+        }
+
+        /* what it missed is asked for now that its route is there */
+        s = ngx_chat_session_find(route->session);
+
+        if (s != NULL) {
+            ngx_chat_sync_more(s);
         }
     }
 

@@ -92,6 +92,8 @@ ngx_chat_status_metrics(ngx_http_request_t *r)
           ngx_chat_redis_ready() },
         { "chat_edge_connects_total", "counter", "Sessions opened.",
           c->connects },
+        { "chat_edge_resumed_total", "counter",
+          "Sessions that had missed nothing, without asking.", c->resumed },
         { "chat_edge_closes_total", "counter", "Sessions ended.",
           c->closes },
         { "chat_edge_refused_total", "counter", "Handshakes refused.",

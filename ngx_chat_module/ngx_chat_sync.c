@@ -24,6 +24,7 @@ static ngx_uint_t ngx_chat_sync_ask_checks(ngx_chat_session_t *s);
 static ngx_uint_t ngx_chat_sync_ask_page(ngx_chat_session_t *s);
 static void ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type,
     u_char *body, size_t len);
+static void ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked);
 static void ngx_chat_sync_held(ngx_chat_session_t *s);
 static void ngx_chat_sync_done(ngx_chat_session_t *s);
 static void ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec);
@@ -39,8 +40,8 @@ ngx_chat_sync_queue(ngx_chat_session_t *s)
 }
 
 
-/* A new session: first its route, then, on the same connection to Redis, the
- * question what it missed. So no entry can fall between the two. */
+/* A new session: first its route, and once that is written the question what
+ * it missed. So no entry can fall between the two. */
 
 void
 ngx_chat_sync_start(ngx_chat_session_t *s)
@@ -49,9 +50,24 @@ ngx_chat_sync_start(ngx_chat_session_t *s)
     s->sync_at = ngx_current_msec;
     ngx_chat_sync_queue(s);
 
-    if (ngx_chat_route_set(s) == NGX_OK) {
-        ngx_chat_sync_more(s);
+    (void) ngx_chat_route_set(s);
+}
+
+
+/* Its route is written, and its device had left a note that it missed nothing:
+ * as a list without chats. Not when it has to look again since. */
+
+void
+ngx_chat_sync_nothing(ngx_chat_session_t *s)
+{
+    if (s->state != NGX_CHAT_OPEN || s->sync != NGX_CHAT_SYNC_LIST
+        || s->sync_page != 0 || !ngx_chat_redis_ready())
+    {
+        return;
     }
+
+    ngx_chat_edge->counters.resumed++;
+    ngx_chat_sync_listed(s, 0);
 }
 
 
@@ -125,6 +141,7 @@ ngx_chat_sync_know(ngx_chat_session_t *s, const u_char *chat)
 
     if (s->table.n >= NGX_CHAT_TABLE_MAX && s->sync == NGX_CHAT_LIVE) {
         ngx_chat_table_compact(&s->table);
+        s->forgot = 1;
         s->sync_pos = 0;
     }
 
@@ -174,7 +191,10 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
     }
 
     if (s->sync == NGX_CHAT_SYNC_LIST) {
-        ngx_chat_sync_ask_list(s);
+        if (s->announced || s->superseded) {
+            ngx_chat_sync_ask_list(s);
+        }
+
         return;
     }
 
@@ -391,6 +411,18 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
     if (rec->flags & CHAT_REC_F_MORE) {
         s->sync_rest = 1;
     }
+
+    ngx_chat_sync_listed(s, asked);
+}
+
+
+/* What the list had is in the table. asked: it was for some chats only. */
+
+static void
+ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
+{
+    ngx_uint_t         i;
+    ngx_chat_known_t  *k;
 
     for (i = 0; i < s->table.n; i++) {
         k = &s->table.known[i];

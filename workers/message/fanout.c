@@ -47,6 +47,8 @@ fanout_free(fanout_t **fp)
     free(f->outs);
     free(f->users);
     free(f->online);
+    free(f->noted);
+    free(f->taken);
     free(f->touched);
     free(f->missing);
     free(f->sent);

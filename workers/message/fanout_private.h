@@ -21,7 +21,9 @@ typedef struct {
 typedef struct {
     uint64_t           user;
     fanout_session_t  *sessions;    /* n of them: none when offline         */
+    uint64_t          *notes;       /* devices that left with everything    */
     uint16_t           n;
+    uint16_t           nnotes;
     uint64_t           batch;       /* the last one it was wanted for       */
     uint64_t           again;       /* the one it was read again for        */
     UT_hash_handle     hh;
@@ -41,6 +43,12 @@ typedef enum {
     FANOUT_OTHERS,                  /* members but one                      */
     FANOUT_USERS
 } fanout_who_e;
+
+/* a member of a chat of whom some device has left a note */
+typedef struct {
+    fanout_route_t    *route;
+    message_member_t  *member;
+} fanout_noted_t;
 
 /* one record to be; strings and users by their place, for both grow */
 typedef struct {
@@ -78,6 +86,11 @@ struct fanout_s {
     uint8_t               untrue;   /* a route of this batch is             */
     fanout_online_t      *online;
     size_t                nonline, online_max;
+    fanout_noted_t       *noted;
+    size_t                nnoted, noted_max;
+    uint64_t             *taken;    /* users whose notes were taken away, the
+                                       answers outstanding                  */
+    size_t                ntaken, taken_max;
     fanout_edge_t       **touched;  /* by the record being built            */
     size_t                ntouched, touched_max;
     fanout_route_t      **missing;
@@ -101,6 +114,10 @@ fanout_route_t *fanout_route_want(fanout_t *f, uint64_t user);
 int fanout_route_fetch(fanout_t *f);
 void fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
     uint64_t session);
+void fanout_route_note(fanout_route_t *route, uint64_t device);
+void fanout_route_take(fanout_t *f, fanout_route_t *route);
+int fanout_route_taken(fanout_t *f);
+void fanout_route_forget(fanout_t *f, uint64_t user);
 void fanout_route_clear(fanout_t *f);
 void fanout_route_trim(fanout_t *f);
 

@@ -14,17 +14,21 @@
 #include "chat_keys.h"
 #include "fanout_private.h"
 
+#define FANOUT_ROUNDS  50
+
 /* fields of a route, deleted only while they still say what we saw, and while
  * the edge is gone: one that is back has written its routes anew */
 static const char  fanout_bury_script[] =
     "if redis.call('EXISTS', KEYS[2]) == 0 "
     "and redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
-    "return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0";
+    "redis.call('HDEL', KEYS[1], ARGV[1]) " CHAT_ROUTE_LUA_END " end return 0";
 
 static int fanout_send(fanout_t *f);
 static int fanout_settle(fanout_t *f);
 static int fanout_needs_routes(const fanout_t *f);
 static void fanout_build_out(fanout_t *f, fanout_out_t *out);
+static void fanout_chat_notes(fanout_t *f, const message_chat_t *chat,
+    uint64_t seq);
 static void fanout_chat_online(fanout_t *f, message_chat_t *chat);
 static void fanout_target(fanout_t *f, fanout_edge_t *edge, uint64_t user,
     uint8_t flags);
@@ -52,19 +56,40 @@ fanout_publish(fanout_t *f)
 int
 fanout_confirm(fanout_t *f)
 {
-    int  rc;
+    int       rc;
+    size_t    i;
+    unsigned  round;
 
     rc = fanout_settle(f);
 
-    if (rc == 0 && fanout_needs_routes(f)) {
-        rc = fanout_route_drain(f);
-    }
+    /* nobody comes that often within these few milliseconds: the limit is for
+     * what we do not know */
+    for (round = 0; rc == 0 && round < FANOUT_ROUNDS; round++) {
 
-    if (rc == 0 && f->untrue) {
-        /* once is enough: they are read after the commit, and who comes later
-         * finds the entries in the list */
+        if (fanout_needs_routes(f)) {
+            rc = fanout_route_drain(f);
+        }
+
+        /* what others have changed before us counts; ourselves we are not
+         * told of (NOLOOP) */
+        for (i = 0; i < f->ntaken; i++) {
+            fanout_route_forget(f, f->taken[i]);
+        }
+
+        f->ntaken = 0;
+
+        if (rc != 0 || !f->untrue) {
+            break;
+        }
+
+        f->untrue = 0;
         f->again = 1;
         rc = fanout_send(f) != 0 || fanout_settle(f) != 0 ? -1 : 0;
+    }
+
+    if (round == FANOUT_ROUNDS) {
+        worker_log(WORKER_WARN, "routes are untrue after %u looks", round);
+        rc = -1;
     }
 
     f->untrue = 0;
@@ -117,7 +142,7 @@ fanout_send(fanout_t *f)
         chat_buf_reset(&edge->buf);
     }
 
-    for (done = f->nsent == 0; !done; /* void */) {
+    for (done = f->nsent + f->ntaken == 0; !done; /* void */) {
         if (redisBufferWrite(f->redis, &done) != REDIS_OK) {
             return -1;
         }
@@ -132,6 +157,10 @@ fanout_settle(fanout_t *f)
 {
     size_t       i;
     redisReply  *reply;
+
+    if (fanout_route_taken(f) != 0) {
+        return -1;
+    }
 
     for (i = 0; i < f->nsent; i++) {
 
@@ -228,6 +257,7 @@ fanout_build(fanout_t *f)
     size_t  i;
 
     f->nonline = 0;
+    f->nnoted = 0;
 
     for (i = 0; i < f->nouts; i++) {
         fanout_build_out(f, &f->outs[i]);
@@ -287,6 +317,10 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
     case FANOUT_VISIBLE:
         fanout_chat_online(f, out->chat);
 
+        if (out->who == FANOUT_VISIBLE) {
+            fanout_chat_notes(f, out->chat, rec->seq);
+        }
+
         for (i = 0; i < out->chat->nonline; i++) {
             on = &f->online[out->chat->online + i];
             member = on->member;
@@ -327,6 +361,26 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
 }
 
 
+/* Devices that are not connected, and miss this entry. */
+
+static void
+fanout_chat_notes(fanout_t *f, const message_chat_t *chat, uint64_t seq)
+{
+    size_t           i;
+    fanout_noted_t  *noted;
+
+    for (i = 0; i < chat->nnoted; i++) {
+        noted = &f->noted[chat->noted + i];
+
+        if (noted->route->nnotes != 0
+            && message_member_sees(noted->member, seq))
+        {
+            fanout_route_take(f, noted->route);
+        }
+    }
+}
+
+
 /* The members of a chat and the edges they are on, once a batch. */
 
 static void
@@ -340,9 +394,17 @@ fanout_chat_online(fanout_t *f, message_chat_t *chat)
     }
 
     chat->online = f->nonline;
+    chat->noted = f->nnoted;
 
     for (i = 0; i < chat->n; i++) {
         route = fanout_route_want(f, chat->members[i].user);
+
+        if (route->nnotes != 0) {
+            FANOUT_GROW(f->noted, f->nnoted, f->noted_max)
+            f->noted[f->nnoted].route = route;
+            f->noted[f->nnoted].member = &chat->members[i];
+            f->nnoted++;
+        }
 
         for (k = 0; k < route->n; k++) {
             FANOUT_GROW(f->online, f->nonline, f->online_max)
@@ -355,6 +417,7 @@ fanout_chat_online(fanout_t *f, message_chat_t *chat)
     }
 
     chat->nonline = f->nonline - chat->online;
+    chat->nnoted = f->nnoted - chat->noted;
 }
 
 
@@ -436,6 +499,7 @@ fanout_record(fanout_edge_t *edge, const chat_rec_t *rec)
 static int
 fanout_bury_edge(fanout_t *f, uint64_t id)
 {
+    int              ours;
     size_t           i, n;
     redisReply      *reply;
     fanout_edge_t   *edge;
@@ -458,7 +522,7 @@ fanout_bury_edge(fanout_t *f, uint64_t id)
 
     HASH_ITER(hh, f->routes, route, next) {
 
-        for (i = 0; i < route->n; i++) {
+        for (ours = 0, i = 0; i < route->n; i++) {
 
             if (route->sessions[i].edge == id) {
                 (void) redisAppendCommand(f->redis, "EVAL %s 2 "
@@ -468,8 +532,13 @@ fanout_bury_edge(fanout_t *f, uint64_t id)
                                           fanout_bury_script, route->user, id,
                                           route->sessions[i].device, id,
                                           route->sessions[i].session);
+                ours = 1;
                 n++;
             }
+        }
+
+        if (ours) {
+            fanout_route_forget(f, route->user);
         }
     }
 

@@ -26,13 +26,15 @@
 #include "fanout_private.h"
 
 #define FANOUT_FETCH  1000          /* HGETALL in one go                    */
+#define FANOUT_TAKE   16            /* notes a HDEL; a user has 10 devices  */
 
 static int fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n);
 static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
 static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
     uint64_t *session_r);
 static void fanout_route_invalid(fanout_t *f, const redisReply *reply);
-static void fanout_route_forget(fanout_t *f, fanout_route_t *route);
+static void fanout_route_untrue(fanout_t *f, fanout_route_t *route);
+static void fanout_route_drop(fanout_t *f, fanout_route_t *route);
 
 
 int
@@ -64,7 +66,7 @@ fanout_open(fanout_t *f, const worker_conf_t *conf, redisContext *redis)
 
     freeReplyObject(reply);
 
-    reply = redisCommand(redis, "CLIENT TRACKING ON REDIRECT %lld", id);
+    reply = redisCommand(redis, "CLIENT TRACKING ON REDIRECT %lld NOLOOP", id);
     if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
         goto failed;
     }
@@ -96,6 +98,7 @@ fanout_close(fanout_t *f)
     f->inval = NULL;
     f->redis = NULL;
     f->nsent = 0;
+    f->ntaken = 0;
     f->ndead = 0;
     fanout_reset(f);
     fanout_route_clear(f);
@@ -166,12 +169,105 @@ fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
 
 
 void
+fanout_route_note(fanout_route_t *route, uint64_t device)
+{
+    route->notes = worker_realloc(route->notes, (route->nnotes + 1u)
+                                                * sizeof(*route->notes));
+    route->notes[route->nnotes++] = device;
+}
+
+
+/* An entry is about to be told that these devices miss: before that, in the
+ * same pipeline, their notes go. */
+
+void
+fanout_route_take(fanout_t *f, fanout_route_t *route)
+{
+    size_t       i, n, done;
+    char         key[40], fields[FANOUT_TAKE][24];
+    size_t       lengths[2 + FANOUT_TAKE];
+    const char  *argv[2 + FANOUT_TAKE];
+
+    argv[0] = "HDEL";
+    lengths[0] = 4;
+    argv[1] = key;
+    lengths[1] = (size_t) sprintf(key, CHAT_KEY_ROUTE, route->user);
+
+    for (done = 0; done < route->nnotes; done += n) {
+        n = route->nnotes - done;
+
+        if (n > FANOUT_TAKE) {
+            n = FANOUT_TAKE;
+        }
+
+        for (i = 0; i < n; i++) {
+            argv[2 + i] = fields[i];
+            lengths[2 + i] = (size_t) sprintf(fields[i], "-%" PRIu64,
+                                              route->notes[done + i]);
+        }
+
+        (void) redisAppendCommandArgv(f->redis, (int) n + 2, argv, lengths);
+
+        FANOUT_GROW(f->taken, f->ntaken, f->taken_max)
+        f->taken[f->ntaken++] = route->user;
+    }
+
+    route->nnotes = 0;
+}
+
+
+/* The answers. Redis tells us no more of these routes until they are read
+ * again: what it has told before that counts. -1: Redis was lost, or has not
+ * done it. */
+
+int
+fanout_route_taken(fanout_t *f)
+{
+    int          rc;
+    size_t       i;
+    redisReply  *reply;
+
+    for (rc = 0, i = 0; i < f->ntaken; i++) {
+
+        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
+            return -1;
+        }
+
+        if (reply->type != REDIS_REPLY_INTEGER) {
+            worker_log(WORKER_WARN, "redis: HDEL of a note: %s",
+                       reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+            rc = -1;
+        }
+
+        freeReplyObject(reply);
+    }
+
+    return rc;
+}
+
+
+/* A route that we have changed ourselves: NOLOOP. */
+
+void
+fanout_route_forget(fanout_t *f, uint64_t user)
+{
+    fanout_route_t  *route;
+
+    HASH_FIND(hh, f->routes, &user, sizeof(user), route);
+
+    if (route != NULL) {
+        fanout_route_drop(f, route);
+    }
+}
+
+
+void
 fanout_route_clear(fanout_t *f)
 {
     fanout_route_t  *route, *next;
 
     HASH_ITER(hh, f->routes, route, next) {
-        fanout_route_forget(f, route);
+        fanout_route_untrue(f, route);
     }
 }
 
@@ -182,7 +278,7 @@ void
 fanout_route_trim(fanout_t *f)
 {
     while (HASH_COUNT(f->routes) > FANOUT_ROUTES_MAX) {
-        fanout_route_forget(f, f->routes);
+        fanout_route_drop(f, f->routes);
     }
 }
 
@@ -268,6 +364,16 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
         key = reply->element[i];
         value = reply->element[i + 1];
 
+        if (key->len > 1 && key->str[0] == '-') {
+            if (chat_num_parse(key->str + 1, (size_t) key->len - 1, &device)
+                == 0)
+            {
+                fanout_route_note(route, device);
+            }
+
+            continue;
+        }
+
         if (chat_num_parse(key->str, key->len, &device) == 0
             && fanout_route_parse(value->str, value->len, &edge, &session)
                == 0)
@@ -350,20 +456,33 @@ fanout_route_invalid(fanout_t *f, const redisReply *reply)
         HASH_FIND(hh, f->routes, &user, sizeof(user), route);
 
         if (route != NULL) {
-            fanout_route_forget(f, route);
+            fanout_route_untrue(f, route);
         }
     }
 }
 
 
+/* Of those that were read again, only they matter: the others were true when
+ * the entry was told. */
+
 static void
-fanout_route_forget(fanout_t *f, fanout_route_t *route)
+fanout_route_untrue(fanout_t *f, fanout_route_t *route)
 {
-    if (route->batch == f->batch) {
+    if (route->batch == f->batch
+        && (!f->again || route->again == f->batch))
+    {
         f->untrue = 1;
     }
 
+    fanout_route_drop(f, route);
+}
+
+
+static void
+fanout_route_drop(fanout_t *f, fanout_route_t *route)
+{
     HASH_DELETE(hh, f->routes, route);
     free(route->sessions);
+    free(route->notes);
     free(route);
 }

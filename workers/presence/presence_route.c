@@ -23,7 +23,7 @@
 static const char  presence_bury_script[] =
     "if redis.call('EXISTS',KEYS[2])==0 "
     "and redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
-    "return redis.call('HDEL',KEYS[1],ARGV[1]) end return 0";
+    "redis.call('HDEL',KEYS[1],ARGV[1]) " CHAT_ROUTE_LUA_END " end return 0";
 
 static store_e presence_routes_read(presence_t *p);
 static void presence_routes_add(presence_t *p, presence_user_t *u,
