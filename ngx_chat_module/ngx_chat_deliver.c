@@ -131,16 +131,17 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
     for (i = 0; i < rec->nitems; i++) {
         p = chat_batch_read_target(p, &target);
 
-        if (ngx_chat_edge->leaving.n) {
-            ngx_chat_leave_missed(target.user);
-        }
-
         for (s = ngx_chat_session_first(target.user); s; s = next) {
             next = ngx_chat_session_next(s);
 
             if (s->state == NGX_CHAT_OPEN && s->taken) {
                 ngx_chat_deliver_live(s, rec, &frame, target.flags);
             }
+        }
+
+        /* also who was closed by this entry itself */
+        if (ngx_chat_edge->leaving.n) {
+            ngx_chat_leave_missed(target.user);
         }
     }
 

@@ -227,6 +227,7 @@ ngx_chat_route_all(void)
         if (s->state == NGX_CHAT_OPEN && s->taken && !s->echo
             && !s->superseded)
         {
+            s->routed = 0;      /* the tick tries again */
             (void) ngx_chat_route_set(s);
         }
     }

@@ -21,7 +21,7 @@ def me():
 
 @pytest.fixture(scope="module")
 def edge():
-    with Edge(server=METRICS) as e:
+    with Edge(server=METRICS, http="chat_send_buffer 256k;") as e:
         yield e
 
 
@@ -233,3 +233,34 @@ def test_a_session_that_must_look_again_before_its_route_is_there(w, me):
     w.publish(w.list(ev))
     assert sock.message() == {"type": "sync_complete"}
     sock.close()
+
+
+def test_an_entry_that_ends_the_session_is_missed(w):
+    """Its queue is full of what is no entry, and all it has had is marked."""
+    def fill(user, n):
+        sock, _ = w.synced(user, user,
+                           sock=w.edge.open(False, window=4096))
+        for _ in range(n):
+            w.publish(put("NOTICE", items=[(user, 0)],
+                          frame='"' + "x" * 20000 + '"'))
+        return sock
+
+    closed = "chat_edge_too_slow_total"
+    batches = "chat_edge_batches_total"
+    user, n = next(numbers), 0
+    before, read = w.edge.metric(closed), w.edge.metric(batches)
+    sock = fill(user, 0)
+    while w.edge.metric(closed) == before:
+        n += 1
+        w.publish(put("NOTICE", items=[(user, 0)],
+                      frame='"' + "x" * 20000 + '"'))
+        wait_for(lambda: w.edge.metric(batches) >= read + n, "it is read")
+    sock.close()
+    for less in range(3):
+        user = next(numbers)
+        sock = fill(user, n - 2 - less)
+        w.publish(w.entry(new_chat(), 1, [user], text="x" * 100000))
+        no_route(w, user, user)
+        settled(w)
+        assert note(w, user, user) is None or note(w, user, user)[0] == "?"
+        sock.close()

@@ -75,10 +75,17 @@ void fanout_reset(fanout_t *f);
 int fanout_publish(fanout_t *f);
 
 /* Reads the answers, and publishes again for whom that was not true any more;
- * what was gathered is forgotten. Once after each fanout_publish(), before
+ * then what was gathered is forgotten. Once after each fanout_publish(), before
  * anything else is sent and before the batch is acknowledged: its chats must
  * be the same as then. */
 int fanout_confirm(fanout_t *f);
+
+/* What was gathered is committed: it outlives fanout_close(), for Redis may
+ * have lost the events it came from, until fanout_confirm() succeeds. */
+void fanout_owe(fanout_t *f);
+/* On a new connection: tells what is still owed, as a redo. Its chats must
+ * still be there. 0 when nothing is owed; -1: Redis was lost. */
+int fanout_pay(fanout_t *f);
 
 /* Deletes the routes of edges that nobody listened for. Needs a connection
  * with no answer outstanding. */

@@ -50,6 +50,12 @@ typedef struct {
     message_member_t  *member;
 } fanout_noted_t;
 
+typedef struct {
+    uint64_t           user;
+    uint64_t          *notes;       /* devices                              */
+    uint16_t           n;
+} fanout_taken_t;
+
 /* one record to be; strings and users by their place, for both grow */
 typedef struct {
     chat_rec_t         rec;
@@ -88,9 +94,9 @@ struct fanout_s {
     size_t                nonline, online_max;
     fanout_noted_t       *noted;
     size_t                nnoted, noted_max;
-    uint64_t             *taken;    /* users whose notes were taken away, the
-                                       answers outstanding                  */
+    fanout_taken_t       *taken;    /* notes that go with this publication  */
     size_t                ntaken, taken_max;
+    uint8_t               owed;     /* committed, and not yet told          */
     fanout_edge_t       **touched;  /* by the record being built            */
     size_t                ntouched, touched_max;
     fanout_route_t      **missing;
@@ -116,7 +122,9 @@ void fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
     uint64_t session);
 void fanout_route_note(fanout_route_t *route, uint64_t device);
 void fanout_route_take(fanout_t *f, fanout_route_t *route);
-int fanout_route_taken(fanout_t *f);
+void fanout_route_take_send(fanout_t *f);
+int fanout_route_take_settle(fanout_t *f);
+void fanout_route_take_end(fanout_t *f);
 void fanout_route_forget(fanout_t *f, uint64_t user);
 void fanout_route_clear(fanout_t *f);
 void fanout_route_trim(fanout_t *f);

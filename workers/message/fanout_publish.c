@@ -57,7 +57,6 @@ int
 fanout_confirm(fanout_t *f)
 {
     int       rc;
-    size_t    i;
     unsigned  round;
 
     rc = fanout_settle(f);
@@ -70,13 +69,7 @@ fanout_confirm(fanout_t *f)
             rc = fanout_route_drain(f);
         }
 
-        /* what others have changed before us counts; ourselves we are not
-         * told of (NOLOOP) */
-        for (i = 0; i < f->ntaken; i++) {
-            fanout_route_forget(f, f->taken[i]);
-        }
-
-        f->ntaken = 0;
+        fanout_route_take_end(f);
 
         if (rc != 0 || !f->untrue) {
             break;
@@ -93,10 +86,40 @@ fanout_confirm(fanout_t *f)
     }
 
     f->untrue = 0;
-    fanout_reset(f);
-    fanout_route_trim(f);
+
+    if (rc == 0) {
+        f->owed = 0;
+        fanout_reset(f);
+        fanout_route_trim(f);
+    }
 
     return rc;
+}
+
+
+void
+fanout_owe(fanout_t *f)
+{
+    f->owed = 1;
+}
+
+
+int
+fanout_pay(fanout_t *f)
+{
+    size_t  i;
+
+    if (!f->owed) {
+        return 0;
+    }
+
+    for (i = 0; i < f->nouts; i++) {
+        if (f->outs[i].rec.type == CHAT_REC_ENTRY) {
+            f->outs[i].rec.flags |= CHAT_REC_F_REDO;
+        }
+    }
+
+    return fanout_publish(f) != 0 || fanout_confirm(f) != 0 ? -1 : 0;
 }
 
 
@@ -142,6 +165,8 @@ fanout_send(fanout_t *f)
         chat_buf_reset(&edge->buf);
     }
 
+    fanout_route_take_send(f);
+
     for (done = f->nsent + f->ntaken == 0; !done; /* void */) {
         if (redisBufferWrite(f->redis, &done) != REDIS_OK) {
             return -1;
@@ -157,10 +182,6 @@ fanout_settle(fanout_t *f)
 {
     size_t       i;
     redisReply  *reply;
-
-    if (fanout_route_taken(f) != 0) {
-        return -1;
-    }
 
     for (i = 0; i < f->nsent; i++) {
 
@@ -178,7 +199,7 @@ fanout_settle(fanout_t *f)
 
     f->nsent = 0;
 
-    return 0;
+    return fanout_route_take_settle(f);
 }
 
 

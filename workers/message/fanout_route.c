@@ -26,7 +26,7 @@
 #include "fanout_private.h"
 
 #define FANOUT_FETCH  1000          /* HGETALL in one go                    */
-#define FANOUT_TAKE   16            /* notes a HDEL; a user has 10 devices  */
+#define FANOUT_TAKE   16            /* notes a user                         */
 
 static int fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n);
 static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
@@ -98,10 +98,13 @@ fanout_close(fanout_t *f)
     f->inval = NULL;
     f->redis = NULL;
     f->nsent = 0;
-    f->ntaken = 0;
     f->ndead = 0;
-    fanout_reset(f);
+    fanout_route_take_end(f);
     fanout_route_clear(f);
+
+    if (!f->owed) {
+        fanout_reset(f);
+    }
 }
 
 
@@ -171,57 +174,74 @@ fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
 void
 fanout_route_note(fanout_route_t *route, uint64_t device)
 {
+    if (route->nnotes == FANOUT_TAKE) {
+        return;         /* a user has 10 devices */
+    }
+
     route->notes = worker_realloc(route->notes, (route->nnotes + 1u)
                                                 * sizeof(*route->notes));
     route->notes[route->nnotes++] = device;
 }
 
 
-/* An entry is about to be told that these devices miss: before that, in the
- * same pipeline, their notes go. */
+/* These devices miss an entry of this publication. */
 
 void
 fanout_route_take(fanout_t *f, fanout_route_t *route)
 {
-    size_t       i, n, done;
-    char         key[40], fields[FANOUT_TAKE][24];
-    size_t       lengths[2 + FANOUT_TAKE];
-    const char  *argv[2 + FANOUT_TAKE];
+    fanout_taken_t  *taken;
 
-    argv[0] = "HDEL";
-    lengths[0] = 4;
-    argv[1] = key;
-    lengths[1] = (size_t) sprintf(key, CHAT_KEY_ROUTE, route->user);
+    FANOUT_GROW(f->taken, f->ntaken, f->taken_max)
+    taken = &f->taken[f->ntaken++];
 
-    for (done = 0; done < route->nnotes; done += n) {
-        n = route->nnotes - done;
+    taken->user = route->user;
+    taken->notes = route->notes;
+    taken->n = route->nnotes;
 
-        if (n > FANOUT_TAKE) {
-            n = FANOUT_TAKE;
-        }
-
-        for (i = 0; i < n; i++) {
-            argv[2 + i] = fields[i];
-            lengths[2 + i] = (size_t) sprintf(fields[i], "-%" PRIu64,
-                                              route->notes[done + i]);
-        }
-
-        (void) redisAppendCommandArgv(f->redis, (int) n + 2, argv, lengths);
-
-        FANOUT_GROW(f->taken, f->ntaken, f->taken_max)
-        f->taken[f->ntaken++] = route->user;
-    }
-
+    route->notes = NULL;
     route->nnotes = 0;
 }
 
 
-/* The answers. Redis tells us no more of these routes until they are read
- * again: what it has told before that counts. -1: Redis was lost, or has not
- * done it. */
+/* Behind the PUBLISHes, in the same pipeline: until it is there the route is
+ * tracked, so who leaves one of its sessions before the PUBLISH is told of,
+ * and who leaves after it has the entry before the answer to its fence. */
+
+void
+fanout_route_take_send(fanout_t *f)
+{
+    char             key[40], fields[FANOUT_TAKE][24];
+    size_t           i, k, lengths[2 + FANOUT_TAKE];
+    const char      *argv[2 + FANOUT_TAKE];
+    fanout_taken_t  *taken;
+
+    argv[0] = "HDEL";
+    lengths[0] = 4;
+    argv[1] = key;
+
+    for (i = 0; i < f->ntaken; i++) {
+        taken = &f->taken[i];
+
+        lengths[1] = (size_t) sprintf(key, CHAT_KEY_ROUTE, taken->user);
+
+        for (k = 0; k < taken->n; k++) {
+            argv[2 + k] = fields[k];
+            lengths[2 + k] = (size_t) sprintf(fields[k], "-%" PRIu64,
+                                              taken->notes[k]);
+        }
+
+        (void) redisAppendCommandArgv(f->redis, taken->n + 2, argv, lengths);
+    }
+}
+
+
+/* The answers. A note that was not there any more has been taken by its device,
+ * which asked no database and was not told: its route is untrue. An
+ * invalidation says so too, but may be behind this answer. -1: Redis was lost,
+ * or refuses. */
 
 int
-fanout_route_taken(fanout_t *f)
+fanout_route_take_settle(fanout_t *f)
 {
     int          rc;
     size_t       i;
@@ -237,12 +257,32 @@ fanout_route_taken(fanout_t *f)
             worker_log(WORKER_WARN, "redis: HDEL of a note: %s",
                        reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
             rc = -1;
+
+        } else if (reply->integer < f->taken[i].n) {
+            f->untrue = 1;
         }
 
         freeReplyObject(reply);
     }
 
     return rc;
+}
+
+
+/* Once the invalidations have been read that were made before: Redis tells us
+ * no more of what we have changed ourselves (NOLOOP). */
+
+void
+fanout_route_take_end(fanout_t *f)
+{
+    size_t  i;
+
+    for (i = 0; i < f->ntaken; i++) {
+        fanout_route_forget(f, f->taken[i].user);
+        free(f->taken[i].notes);
+    }
+
+    f->ntaken = 0;
 }
 
 

@@ -5,7 +5,8 @@
  * Order of effects: the commit, then PUBLISH, then XACK and XDEL. Whatever
  * dies before the last is done again by the next owner: a repeat is
  * recognised, and telling twice is harmless. In any other order something
- * could be lost.
+ * could be lost. What was committed when Redis went is kept and told by
+ * message_turn(): Redis may come back without the events.
  */
 
 #include <string.h>
@@ -100,6 +101,8 @@ message_process_single(message_t *m, message_item_t *item)
 static message_e
 message_finish(message_t *m, message_item_t *items, size_t n)
 {
+    fanout_owe(m->out);
+
     if (message_redis_settle(m) != 0) {
         return MESSAGE_RETRY;
     }

@@ -68,6 +68,11 @@ message_turn(message_t *m)
         return;
     }
 
+    if (fanout_pay(m->out) != 0) {
+        (void) message_redis_lost(m, "PUBLISH");
+        return;
+    }
+
     if (message_store_open(m) != 0) {
         message_away(m);
         return;

@@ -95,9 +95,10 @@ store_e on_append(message_t *m, message_item_t *it, store_append_t *rows,
 void on_publish(message_t *m, message_item_t *it, const chat_entry_t *e,
     uint64_t back);
 
-/* A change that was done by an owner who died before telling: the chat's last
- * entry again makes every edge that missed one ask for it. */
-store_e on_again(message_t *m, message_item_t *it);
+/* A change that was done by an owner who died before telling: an entry again
+ * makes every edge that missed one ask for it. The chat's last one, or, of a
+ * departure, the last that who departed may see. */
+store_e on_again(message_t *m, message_item_t *it, uint64_t seq);
 
 /* -------------------------------------------------------------- on_body.c */
 

@@ -287,17 +287,17 @@ on_publish(message_t *m, message_item_t *it, const chat_entry_t *e,
 
 
 store_e
-on_again(message_t *m, message_item_t *it)
+on_again(message_t *m, message_item_t *it, uint64_t seq)
 {
     store_e       rc;
     chat_entry_t  e;
     fanout_to_t   nobody = { 0, 0 };
 
-    if (it->chat->last_seq == 0) {
+    if (seq == 0) {
         return STORE_OK;
     }
 
-    rc = store_chat_entry(m->store, it->chat->id, it->chat->last_seq, &e);
+    rc = store_chat_entry(m->store, it->chat->id, seq, &e);
 
     if (rc == STORE_OK) {
         fanout_entry(m->out, it->chat, &e, m->shards[it->shard].epoch, nobody,

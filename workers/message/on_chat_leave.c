@@ -24,7 +24,7 @@ on_chat_leave(message_t *m, message_item_t *it)
     if (member != NULL && member->left != 0) {
         on_no_content(m, it);
         on_tell_chat(m, it, &member->user, 1, 0);
-        return on_again(m, it);
+        return on_again(m, it, member->left);
     }
 
     member = on_member(m, it);

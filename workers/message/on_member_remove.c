@@ -37,7 +37,7 @@ on_member_remove(message_t *m, message_item_t *it)
     if (member != NULL && member->left != 0 && it->redo) {
         on_tell_chat(m, it, &member->user, 1, 0);
         on_no_content(m, it);
-        return on_again(m, it);
+        return on_again(m, it, member->left);
     }
 
     if (member == NULL || member->left != 0) {

@@ -189,7 +189,7 @@ on_add_again(message_t *m, message_item_t *it, const uint64_t *users,
         }
     }
 
-    return some ? on_again(m, it) : STORE_OK;
+    return some ? on_again(m, it, it->chat->last_seq) : STORE_OK;
 }
 
 
