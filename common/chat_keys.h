@@ -10,13 +10,16 @@
 
 #include <inttypes.h>
 
-/* streams; groups are created by workers (XGROUP CREATE ... 0 MKSTREAM) */
+/* streams. That of a shard of chats has one reader, who holds the shard's lock in
+ * PostgreSQL, and no consumer group: what is in it is not done. Beside it, who
+ * read it last (a worker's id), and what dead owners had begun, how often */
 #define CHAT_KEY_SENT       "message.sent:{%u}"     /* shard of the chat    */
-#define CHAT_GROUP_SENT     "message"
+#define CHAT_KEY_SENT_OWNER "message.owner:{%u}"
+#define CHAT_KEY_SENT_TRIED "message.tried:{%u}"    /* hash: id -> number   */
 #define CHAT_KEY_SENT_DEAD  "message.sent.dead"     /* fields: e stream id
                                                        error failures at    */
 #define CHAT_KEY_SYNC       "session.sync:{%u}"     /* user % CHAT_SYNC_SHARDS */
-#define CHAT_GROUP_SYNC     "sync"
+#define CHAT_GROUP_SYNC     "sync"              /* XGROUP ... MKSTREAM  */
 #define CHAT_KEY_PUSH       "notification.push"
 
 /* presence: what edges tell, capped (the oldest is worth the least); who is

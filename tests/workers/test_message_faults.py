@@ -6,6 +6,7 @@ import time
 
 import inner
 import msg
+import psycopg2
 import pytest
 from stores import wait_for
 
@@ -26,11 +27,8 @@ def owners(stores):
     return dict(rows)
 
 
-def pending(edge, chat):
-    try:
-        return edge.redis.xpending(msg.stream(chat), "message")["pending"]
-    except Exception:
-        return 0
+def waiting(edge, chat):
+    return edge.redis.xlen(msg.stream(chat))
 
 
 def test_one_worker_takes_all_shards_within_a_second(emptied, edge, worker):
@@ -60,26 +58,27 @@ def test_killed_worker_is_finished_by_another(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     one = worker(emptied.conf(), "message")
+    wait_for(lambda: sum(owners(emptied).values()) == 64, 3)
     edge.send(c, users[0], "m0")
-    wait_for(lambda: pending(edge, c) == 0)
-    # a worker that dies with entries in hand: read, but not acknowledged
+    wait_for(lambda: waiting(edge, c) == 0)
+    # a worker that dies with entries in hand: it may have begun as many as are
+    # read of a stream at once
     one.signal(signal.SIGSTOP)
-    time.sleep(0.3)
-    for i in range(1, 60):
+    for i in range(1, 90):
         edge.add("SEND", c, user=users[0], device=users[0] * 10,
                  message_id=f"m{i}", content=str(i))
-    edge.redis.xreadgroup("message", "ghost", {msg.stream(c): ">"}, count=30)
     one.signal(signal.SIGKILL)
     one.process.wait()
     worker(emptied.conf(), "message")
-    edge.wait(lambda r: r.type == "ENTRY" and r.seq == 60)
+    edge.wait(lambda r: r.type == "ENTRY" and r.seq == 90)
     got = edge.all(lambda r: r.type == "ENTRY")
-    assert [r.message_id for r in got] == [f"m{i}" for i in range(60)]
-    assert got[1].flags & inner.REDO and not got[59].flags & inner.REDO
-    assert got[59].epoch == got[0].epoch + 1
-    wait_for(lambda: pending(edge, c) == 0)
+    assert [r.message_id for r in got] == [f"m{i}" for i in range(90)]
+    assert [i for i, r in enumerate(got) if r.flags & inner.REDO] == \
+        list(range(1, 65))
+    assert got[89].epoch == got[0].epoch + 1
+    wait_for(lambda: waiting(edge, c) == 0)
     assert edge.redis.xlen(msg.stream(c)) == 0
-    assert emptied.sql("SELECT count(*), max(seq) FROM entries") == [(60, 60)]
+    assert emptied.sql("SELECT count(*), max(seq) FROM entries") == [(90, 90)]
 
 
 def test_committed_but_untold_is_told_by_the_next(emptied, edge, worker):
@@ -93,7 +92,7 @@ def test_committed_but_untold_is_told_by_the_next(emptied, edge, worker):
     edge.call("MEMBERS_ADD", c, a, body={"userIds": [str(d)]})
     one.stop()
     n = len(edge.records)
-    # the same two again, as the next owner finds them pending
+    # the same two again, as the next owner finds them
     for kind, kw in (("SEND", {"message_id": "m1", "content": "x",
                                "session": 501}),
                      ("MEMBERS_ADD", {"flags": inner.F_REST, "session": 502,
@@ -101,7 +100,6 @@ def test_committed_but_untold_is_told_by_the_next(emptied, edge, worker):
                                           {"userIds": [str(d)]})})):
         edge.redis.xadd(msg.stream(c), {"e": inner.event(
             kind, edge=edge.id, chat=c, user=a, device=a * 10, **kw)})
-    edge.redis.xreadgroup("message", "ghost", {msg.stream(c): ">"})
     worker(emptied.conf(), "message")
     rec = edge.wait(lambda r: r.type == "HTTP" and r.session == 502)
     assert rec.status == 200
@@ -151,7 +149,7 @@ def test_stopped_worker_is_cut_off(emptied, edge, worker):
                        and not r.flags & inner.REDO)
         epochs = [r.epoch for r in got]
         assert epochs == sorted(epochs)
-        wait_for(lambda: pending(edge, x) == 0, 5)
+        wait_for(lambda: waiting(edge, x) == 0, 5)
     assert one.process.poll() is None and two.process.poll() is None
     assert first.seq == 1
 
@@ -183,18 +181,75 @@ def test_poison_is_set_aside_after_five(emptied, edge, worker):
 def test_event_that_kills_its_owners_is_set_aside(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
-    key = msg.stream(c)
-    edge.redis.xgroup_create(key, "message", id="0", mkstream=True)
+    shard = msg.shard(c)
+    tried = "message.tried:{%d}" % shard
     s = edge.add("SEND", c, user=users[0], device=7, message_id="m",
                  content="x")
-    (_, ((eid, _),)), = edge.redis.xreadgroup("message", "g0", {key: ">"})
-    for i in range(1, 5):
-        edge.redis.xclaim(key, "message", f"g{i}", 0, [eid])
+    edge.add("SEND", c, user=users[0], device=7, message_id="m2",
+             content="innocent")
+    [(bad, _), (good, _)] = edge.redis.xrange(msg.stream(c))
+    edge.redis.hset(tried, bad, 5)
+    edge.redis.hset(tried, good, 2)
     worker(emptied.conf(), "message")
     rec = edge.wait(lambda r: r.type == "FRAME" and r.session == s)
     assert msg.code(rec) == "internal"
+    edge.wait(lambda r: r.type == "ENTRY" and r.message_id == "m2")
     assert edge.redis.xlen("message.sent.dead") == 1
-    assert emptied.sql("SELECT count(*) FROM entries") == [(0,)]
+    assert emptied.sql("SELECT content FROM entries") == [("innocent",)]
+    wait_for(lambda: not edge.redis.exists(tried))
+
+
+def test_what_is_begun_after_anothers_end_is_counted_first(
+        emptied, edge, worker):
+    """The worker that begins it waits for a row, and is killed."""
+    a, b = msg.make_users(emptied, 2)
+    c = msg.make_chat(emptied, [a, b])
+    shard = msg.shard(c)
+    tried = "message.tried:{%d}" % shard
+    one = worker(emptied.conf(), "message")
+    wait_for(lambda: sum(owners(emptied).values()) == 64, 3)
+    edge.send(c, a, "m0")
+    db = psycopg2.connect(emptied.dsn)
+    db.cursor().execute("SELECT FROM chats WHERE id = %s FOR UPDATE",
+                        [str(c)])
+    for i in range(1, 4):
+        edge.add("SEND", c, user=a, device=a * 10, message_id=f"m{i}",
+                 content="x")
+    ids = [eid for eid, _ in edge.redis.xrange(msg.stream(c))]
+    for n in range(4):
+        wait_for(lambda: emptied.sql("SELECT pid FROM pg_stat_activity"
+                                     " WHERE wait_event_type = 'Lock'"))
+        counts = edge.redis.hgetall(tried)
+        assert edge.redis.get("message.owner:{%d}" % shard)
+        # the first owner counts nothing; those that two had begun go alone
+        assert counts == ({} if n == 0 else
+                          {i: b"%d" % min(n, 2) for i in ids} |
+                          {ids[0]: b"%d" % n})
+        one.signal(signal.SIGKILL)
+        one.process.wait()
+        emptied.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE wait_event_type = 'Lock'")
+        one = worker(emptied.conf(), "message")
+    db.rollback()
+    db.close()
+    edge.wait(lambda r: r.type == "ENTRY" and r.message_id == "m3")
+    assert emptied.sql("SELECT count(*), max(seq) FROM entries") == [(4, 4)]
+    assert edge.redis.exists("message.sent.dead") == 0
+    wait_for(lambda: not edge.redis.exists(tried))
+
+
+def test_own_reconnects_are_not_counted(emptied, edge, worker):
+    a, b = msg.make_users(emptied, 2)
+    c = msg.make_chat(emptied, [a, b])
+    worker(emptied.conf(), "message")
+    edge.send(c, a, "m0")
+    for i in range(1, 8):
+        edge.add("SEND", c, user=a, device=a * 10, message_id=f"m{i}",
+                 content="x")
+        emptied.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = ANY(%s)", list(owners(emptied)))
+        edge.wait(lambda r: r.type == "ENTRY" and r.message_id == f"m{i}")
+    assert edge.redis.exists("message.sent.dead") == 0
 
 
 def test_emptied_redis_is_survived(emptied, edge, worker):
@@ -327,6 +382,36 @@ def test_without_database_sends_are_answered_unavailable(
         emptied.start_pg()
     wait_for(lambda: sum(owners(emptied).values()) == 64, 8)
     assert edge.send(c, users[0], "m3").seq == 2
+
+
+def test_without_database_each_is_refused_by_one_and_once(
+        emptied, edge, worker):
+    """By who had its shard last; not what has another owner since."""
+    users = msg.make_users(emptied, 2)
+    chats = [msg.make_chat(emptied, users, chat=msg.new_chat(s))
+             for s in range(64)]
+    worker(emptied.conf(), "message")
+    worker(emptied.conf(), "message")
+    wait_for(lambda: sorted(owners(emptied).values()) == [32, 32], 5)
+    for c in chats:
+        edge.send(c, users[0], "m0")
+    emptied.stop_pg(signal.SIGQUIT)
+    try:
+        edge.redis.set("message.owner:{9}", "another")
+        for i, c in enumerate(chats):
+            edge.add("SEND", c, user=users[0], device=1, message_id="m1",
+                     content="x", session=1000 + i)
+        wait_for(lambda: sum(edge.redis.xlen(msg.stream(c))
+                             for c in chats) == 1, 8)
+        assert edge.redis.xlen("message.sent:{9}") == 1
+        edge.none(lambda r: False)
+        got = [r.session for r in edge.all(lambda r: r.type == "FRAME")]
+        assert sorted(got) == [1000 + i for i in range(64) if i != 9]
+    finally:
+        emptied.start_pg()
+    wait_for(lambda: sum(owners(emptied).values()) == 64, 8)
+    edge.wait(lambda r: r.type == "ENTRY" and r.session == 1009)
+    assert emptied.sql("SELECT count(*) FROM entries") == [(65,)]
 
 
 def test_killed_again_and_again_each_message_is_stored_once(

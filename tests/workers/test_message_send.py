@@ -39,7 +39,6 @@ def test_message_is_stored_and_delivered(emptied, edge, chat):
     assert emptied.sql("SELECT last_seq FROM chats") == [(1,)]
     time.sleep(0.3)
     assert edge.redis.xlen(msg.stream(c)) == 0
-    assert edge.redis.xpending(msg.stream(c), "message")["pending"] == 0
 
 
 def test_who_moves_between_commit_and_acknowledgement_is_told_again(

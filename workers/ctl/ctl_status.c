@@ -19,7 +19,6 @@
 
 typedef struct {
     long long  waiting[CHAT_SHARDS];    /* entries in the stream            */
-    long long  pending[CHAT_SHARDS];    /* of these: read, not acknowledged */
     long long  sync;                    /* over all sync streams            */
     long long  dead;
 } ctl_streams_t;
@@ -84,8 +83,6 @@ ctl_status_streams(redisContext *c, ctl_streams_t *s_r)
 
     for (i = 0; i < CHAT_SHARDS; i++) {
         redisAppendCommand(c, "XLEN " CHAT_KEY_SENT, i);
-        redisAppendCommand(c, "XPENDING " CHAT_KEY_SENT " " CHAT_GROUP_SENT,
-                           i);
     }
 
     for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
@@ -95,9 +92,7 @@ ctl_status_streams(redisContext *c, ctl_streams_t *s_r)
     redisAppendCommand(c, "XLEN " CHAT_KEY_SENT_DEAD);
 
     for (i = 0; i < CHAT_SHARDS; i++) {
-        if (ctl_status_number(c, &s_r->waiting[i]) != 0
-            || ctl_status_number(c, &s_r->pending[i]) != 0)
-        {
+        if (ctl_status_number(c, &s_r->waiting[i]) != 0) {
             return -1;
         }
     }
@@ -115,8 +110,7 @@ ctl_status_streams(redisContext *c, ctl_streams_t *s_r)
 }
 
 
-/* XLEN gives a number, XPENDING a list that begins with one, and an error
- * when there is no stream or no group yet. */
+/* An error, of a key that is no stream, counts as nothing. */
 
 static int
 ctl_status_number(redisContext *c, long long *n_r)
@@ -131,9 +125,6 @@ ctl_status_number(redisContext *c, long long *n_r)
 
     if (reply->type == REDIS_REPLY_INTEGER) {
         *n_r = reply->integer;
-
-    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
-        *n_r = reply->element[0]->integer;
     }
 
     freeReplyObject(reply);
@@ -168,31 +159,29 @@ static void
 ctl_status_print(const ctl_streams_t *s, const store_shard_t *shards)
 {
     unsigned   i, held;
-    long long  waiting, pending;
+    long long  waiting;
 
     held = 0;
     waiting = 0;
-    pending = 0;
 
-    printf("shard  waiting  pending  epoch  owner\n");
+    printf("shard  waiting  epoch  owner\n");
 
     for (i = 0; i < CHAT_SHARDS; i++) {
-        printf("%5u  %7lld  %7lld  %5llu  %s%s%s\n", i, s->waiting[i],
-               s->pending[i], (unsigned long long) shards[i].epoch,
+        printf("%5u  %7lld  %5llu  %s%s%s\n", i, s->waiting[i],
+               (unsigned long long) shards[i].epoch,
                shards[i].held ? "" : "(",
                shards[i].epoch ? shards[i].worker : "none",
                shards[i].held ? "" : ")");
 
         held += shards[i].held ? 1 : 0;
         waiting += s->waiting[i];
-        pending += s->pending[i];
     }
 
     printf("\nshards owned %u of %u\n", held, CHAT_SHARDS);
 
     if (s->dead >= 0) {
-        printf("waiting %lld\npending %lld\nsync %lld\ndead %lld\n", waiting,
-               pending, s->sync, s->dead);
+        printf("waiting %lld\nsync %lld\ndead %lld\n", waiting, s->sync,
+               s->dead);
     }
 }
 

@@ -8,7 +8,7 @@
  * message_shard.c   which shards are ours: locks, epochs, fair share, fencing
  * message_beat.c    heartbeats
  * message_stream.c  events out of Redis Streams, and out of them for good
- * message_reclaim.c what a dead owner, or we, left unfinished
+ * message_reclaim.c what a dead owner, or we, may have begun
  * message_batch.c   what becomes of a batch: order of effects, poison
  * message_try.c     many events, one transaction
  * message_round.c   what of a batch can be written at once
@@ -52,7 +52,7 @@ typedef struct message_batch_s  message_batch_t;
 /* how a story ends */
 typedef enum {
     MESSAGE_DONE = 0,               /* acknowledge                          */
-    MESSAGE_RETRY,                  /* leave it pending                     */
+    MESSAGE_RETRY,                  /* leave it in the stream               */
     MESSAGE_POISON                  /* set it aside                         */
 } message_e;
 
@@ -64,7 +64,7 @@ struct message_item_s {
     chat_str_t        raw;          /* the event's bytes                    */
     char              id[48];       /* of the stream entry                  */
     unsigned          shard;
-    unsigned          failures;     /* deliveries and failed tries          */
+    unsigned          failures;     /* owners who died of it, failed tries  */
     uint8_t           redo;         /* may have been done before            */
     uint8_t           broken;       /* not an event, or not of this shard   */
     uint8_t           parsed;       /* frame holds the REST body            */
@@ -76,8 +76,10 @@ struct message_item_s {
 
 typedef struct {
     uint64_t          epoch;        /* 0: not ours                          */
-    uint8_t           reclaim;      /* pending entries come first           */
-    uint8_t           group;        /* the consumer group is there          */
+    uint8_t           reclaim;      /* what may have been begun comes first */
+    uint8_t           others;       /* and by another                       */
+    char              after[48];    /* without database: the last that may be
+                                       committed; empty: none               */
 } message_shard_t;
 
 struct message_s {
@@ -92,7 +94,7 @@ struct message_s {
     int64_t               beat_at;  /* next heartbeat, monotonic ms         */
     int64_t               look_at;  /* next look at those of the others     */
     int64_t               take_at;  /* next look for free shards            */
-    int64_t               stray_at; /* next look for what others left       */
+    int64_t               check_at; /* next look whether the locks are ours */
     int64_t               turn_at;  /* last turn of the loop                */
     int64_t               read_us;  /* last read that brought something,
                                        monotonic                            */
@@ -105,9 +107,7 @@ struct message_s {
     unsigned              acks;     /* answers outstanding                  */
     int                   redis_n;  /* failed tries to reach Redis          */
     chat_buf_t            text;     /* of the handler at work               */
-    struct message_held_s  *held;   /* for an answer if the database stays
-                                       away, message_away.c                 */
-    size_t                nheld;
+    uint64_t              away_mask; /* shards that were ours, message_away.c */
     struct message_seen_s  *seen;   /* heartbeats, message_beat.c           */
     uint32_t              written[MESSAGE_WRITTEN]; /* message ids of late, at
                                        their own place, message_append.c    */
@@ -129,7 +129,7 @@ int message_redis_settle(message_t *m);
 
 /* ------------------------------------------------- shards, message_shard.c */
 
-/* Heartbeat, fair share, taking and releasing, strays, when it is time; with
+/* Heartbeat, fair share, taking and releasing, when it is time; with
  * nothing in hand. -1: the database or Redis was lost. */
 int message_shard_tick(message_t *m);
 /* The locks are gone, or go. */
@@ -152,8 +152,10 @@ int message_beat_others(message_t *m);
 
 /* ------------------------------------------------ streams, message_stream.c */
 
-/* Reads new events of the shards in `mask` (bit = shard), waiting up to
- * block_ms; *items_r is new, freed by message_stream_free(). 0 items when the
+#define MESSAGE_COUNT_MAX  64       /* events read of a stream at once      */
+
+/* Reads the first events of the shards in `mask` (bit = shard), waiting up to
+ * block_ms for one; *items_r is new, freed by message_stream_free(). 0 items when the
  * time is up. -1: Redis was lost. */
 typedef struct {
     message_item_t  *items;
@@ -165,26 +167,20 @@ int message_stream_read(message_t *m, uint64_t mask, int block_ms,
     message_read_t *read_r);
 void message_stream_free(message_read_t *read);
 
-/* XACK and XDEL of items, without waiting for the answers; they go with the
- * next command or by message_redis_settle(). */
-void message_stream_ack(message_t *m, const message_item_t *items, size_t n);
+/* Takes items out of their streams, without waiting for the answers; these come
+ * with the next command or by message_redis_settle(). */
+void message_stream_done(message_t *m, const message_item_t *items, size_t n);
 
-/* Makes sure that the streams in `mask` and their groups are there. -1: Redis
- * was lost. */
-int message_stream_groups(message_t *m, uint64_t mask);
-
-/* Of one stream entry [id, [field, value ...]], borrowed; 0, or -1 when there
- * is no such entry any more. */
+/* Of one stream entry [id, [field, value ...]], borrowed. */
 struct redisReply;
-int message_item_read(message_item_t *item, unsigned shard,
+void message_item_read(message_item_t *item, unsigned shard,
     const struct redisReply *entry);
-void message_item_decode(message_item_t *item);
 void message_item_free(message_item_t *item);
 
 /* ----------------------------------------------- reclaim, message_reclaim.c */
 
-/* Finishes what is pending of the shards that want it. -1: Redis or the
- * database was lost. */
+/* Finishes what may have been begun of the shards that want it. -1: Redis or
+ * the database was lost. */
 int message_reclaim(message_t *m);
 
 /* -------------------------------------------------- rounds, message_round.c */
@@ -207,9 +203,9 @@ int message_type_known(unsigned type);
 
 /* ------------------------------------------------- batches, message_batch.c */
 
-/* Everything for n events: transaction, publishing, acknowledging; poisonous
- * ones are found and set aside. RETRY: the database or Redis was lost, all of
- * them are still pending. */
+/* Everything for n events: transaction, publishing, the end; poisonous ones are
+ * found and set aside. RETRY: the database or Redis was lost, all of them are
+ * still in their streams. */
 message_e message_process(message_t *m, message_item_t *items, size_t n);
 message_e message_process_single(message_t *m, message_item_t *item);
 
@@ -232,9 +228,8 @@ int message_dead(message_t *m, const message_item_t *item, const char *error);
 int message_store_open(message_t *m);
 /* The connection was lost, and with it the locks. */
 void message_store_lost(message_t *m);
-/* These were certainly not committed. */
-void message_hold(message_t *m, const message_item_t *items, size_t n);
-void message_hold_none(message_t *m);
+/* These may have been committed; NULL: forgets all such. */
+void message_away_from(message_t *m, const message_item_t *items, size_t n);
 /* One turn without a database. */
 void message_away(message_t *m);
 

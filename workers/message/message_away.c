@@ -4,28 +4,31 @@
  * Called from message_worker.c. Two seconds are bridged in silence; then who
  * sends is told `unavailable` rather than left waiting. Only while no worker
  * at all has the database: if one has, the shards are its, and their events
- * too. That is why our heartbeat ends with our connection.
+ * too. That is why our heartbeat ends with our connection. And only of the
+ * shards that were ours: what of their streams may have been committed, we
+ * alone know.
  */
 
 #include <stdlib.h>
 #include <string.h>
 
+#include <hiredis/hiredis.h>
+
+#include "chat_keys.h"
 #include "on.h"
 
 #define MESSAGE_AWAY_BLOCK  100
 
-/* An event in memory of its own, still pending in its stream. */
-struct message_held_s {
-    unsigned   shard;
-    char       id[48];
-    char      *raw;
-    size_t     len;
-};
+/* An event is refused only by who takes it out of the stream, and that only
+ * while nobody has come after us. */
+static const char  message_away_script[] =
+    "if redis.call('GET',KEYS[2])==ARGV[1] then "
+    "return redis.call('XDEL',KEYS[1],ARGV[2]) end return 0";
 
-static void message_away_held(message_t *m);
+static int message_away_take(message_t *m, message_item_t *items, size_t n,
+    uint8_t *taken_r);
 static void message_away_refuse(message_t *m, message_item_t *items,
     size_t n);
-static void message_away_answer(message_t *m, message_item_t *item);
 
 
 int
@@ -55,10 +58,11 @@ message_store_open(message_t *m)
     }
 
     m->away_at = 0;
+    m->away_mask = 0;
     m->connect_n = 0;
-    message_hold_none(m);
     m->beat_at = 0;
     m->take_at = 0;
+    message_away_from(m, NULL, 0);
     worker_log(WORKER_INFO, "database connected");
 
     return 0;
@@ -68,6 +72,8 @@ message_store_open(message_t *m)
 void
 message_store_lost(message_t *m)
 {
+    m->away_mask |= message_shard_mask(m);
+
     store_chat_close(m->store);
     message_shard_drop_all(m);
 
@@ -75,6 +81,26 @@ message_store_lost(message_t *m)
     m->connect_at = 0;
 
     message_beat_end(m);
+}
+
+
+/* What may have been committed, or was, must not be refused: it stays where it
+ * is, and what is refused are events behind it. */
+
+void
+message_away_from(message_t *m, const message_item_t *items, size_t n)
+{
+    size_t            i;
+    message_shard_t  *s;
+
+    for (i = 0; items == NULL && i < CHAT_SHARDS; i++) {
+        m->shards[i].after[0] = '\0';
+    }
+
+    for (i = 0; i < n; i++) {
+        s = &m->shards[items[i].shard];
+        memcpy(s->after, items[i].id, sizeof(s->after));
+    }
 }
 
 
@@ -88,143 +114,96 @@ message_away(message_t *m)
         return;
     }
 
-    if (message_beat_others(m)) {
-        message_hold_none(m);
+    if (m->redis == NULL || m->away_mask == 0 || message_beat_others(m)) {
         worker_sleep(MESSAGE_AWAY_BLOCK);
         return;
     }
 
-    message_away_held(m);
-
-    if (m->redis == NULL
-        || message_stream_read(m, UINT64_MAX, MESSAGE_AWAY_BLOCK, &read) != 0)
-    {
+    if (message_stream_read(m, m->away_mask, MESSAGE_AWAY_BLOCK, &read) != 0) {
         return;
     }
 
     if (read.n > 0) {
         message_away_refuse(m, read.items, read.n);
+        message_away_from(m, read.items, read.n);
     }
 
     message_stream_free(&read);
 }
 
 
-/* What may have been committed, or was, must not be refused: it stays
- * pending. */
-
-void
-message_hold(message_t *m, const message_item_t *items, size_t n)
-{
-    size_t                  i;
-    struct message_held_s  *h;
-
-    m->held = worker_realloc(m->held, (m->nheld + n) * sizeof(*m->held));
-
-    for (i = 0; i < n; i++) {
-
-        if (items[i].redo) {
-            continue;
-        }
-
-        h = &m->held[m->nheld++];
-        h->shard = items[i].shard;
-        memcpy(h->id, items[i].id, sizeof(h->id));
-        h->len = items[i].raw.len;
-        h->raw = worker_calloc(1, h->len + 1);
-
-        if (h->len != 0) {
-            memcpy(h->raw, items[i].raw.data, h->len);
-        }
-    }
-}
-
-
-void
-message_hold_none(message_t *m)
-{
-    size_t  i;
-
-    for (i = 0; i < m->nheld; i++) {
-        free(m->held[i].raw);
-    }
-
-    free(m->held);
-    m->held = NULL;
-    m->nheld = 0;
-}
-
-
-static void
-message_away_held(message_t *m)
-{
-    size_t           i;
-    message_item_t  *items;
-
-    if (m->nheld == 0) {
-        return;
-    }
-
-    items = worker_calloc(m->nheld, sizeof(*items));
-
-    for (i = 0; i < m->nheld; i++) {
-        items[i].shard = m->held[i].shard;
-        memcpy(items[i].id, m->held[i].id, sizeof(items[i].id));
-        items[i].raw.data = m->held[i].raw;
-        items[i].raw.len = m->held[i].len;
-        items[i].broken = 1;
-        message_item_decode(&items[i]);
-    }
-
-    message_away_refuse(m, items, m->nheld);
-
-    for (i = 0; i < m->nheld; i++) {
-        message_item_free(&items[i]);
-    }
-
-    free(items);
-    message_hold_none(m);
-}
-
-
 static void
 message_away_refuse(message_t *m, message_item_t *items, size_t n)
 {
-    size_t  i;
+    size_t    i, refused;
+    uint8_t  *taken;
 
-    worker_log(WORKER_WARN, "database away: refused=%zu", n);
+    taken = worker_calloc(n, 1);
 
-    for (i = 0; i < n; i++) {
-        message_away_answer(m, &items[i]);
-    }
-
-    if (message_redis_settle(m) != 0) {
+    if (message_away_take(m, items, n, taken) != 0) {
+        free(taken);
         return;
     }
+
+    for (refused = 0, i = 0; i < n; i++) {
+
+        /* marks come again with the next one, and typing has passed */
+        if (!taken[i] || items[i].ev.type == CHAT_EV_MARKS
+            || items[i].ev.type == CHAT_EV_TYPING)
+        {
+            continue;
+        }
+
+        on_refuse(m, &items[i], CHAT_E_UNAVAILABLE,
+                  "The service cannot store anything at the moment.");
+        refused++;
+    }
+
+    free(taken);
+    worker_log(WORKER_WARN, "database away: refused=%zu", refused);
 
     if (fanout_publish(m->out) != 0 || fanout_confirm(m->out) != 0) {
         (void) message_redis_lost(m, "PUBLISH");
-        return;
     }
-
-    message_stream_ack(m, items, n);
-    (void) message_redis_settle(m);
 }
 
 
-/* Marks come again with the next one, and typing has passed. */
+/* What is no event stays for who can set it aside. */
 
-static void
-message_away_answer(message_t *m, message_item_t *item)
+static int
+message_away_take(message_t *m, message_item_t *items, size_t n,
+    uint8_t *taken_r)
 {
-    if (item->broken) {
-        item->failures++;
-        (void) message_dead(m, item, "not an event of this shard");
-        return;
+    size_t       i;
+    redisReply  *reply;
+
+    if (message_redis_settle(m) != 0) {
+        return -1;
     }
 
-    if (item->ev.type != CHAT_EV_MARKS && item->ev.type != CHAT_EV_TYPING) {
-        on_refuse(m, item, CHAT_E_UNAVAILABLE,
-                  "The service cannot store anything at the moment.");
+    for (i = 0; i < n; i++) {
+        if (!items[i].broken) {
+            (void) redisAppendCommand(m->redis, "EVAL %s 2 " CHAT_KEY_SENT " "
+                                      CHAT_KEY_SENT_OWNER " %s %s",
+                                      message_away_script, items[i].shard,
+                                      items[i].shard, m->worker->id,
+                                      items[i].id);
+        }
     }
+
+    for (i = 0; i < n; i++) {
+
+        if (items[i].broken) {
+            continue;
+        }
+
+        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+            return message_redis_lost(m, "EVAL");
+        }
+
+        taken_r[i] = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+        freeReplyObject(reply);
+    }
+
+    return 0;
 }

@@ -2,7 +2,7 @@
  * message_batch.c: what becomes of a batch.
  *
  * Called from message_worker.c and message_reclaim.c; hands to message_try.c.
- * Order of effects: the commit, then PUBLISH, then XACK and XDEL. Whatever
+ * Order of effects: the commit, then PUBLISH, then XDEL. Whatever
  * dies before the last is done again by the next owner: a repeat is
  * recognised, and telling twice is harmless. In any other order something
  * could be lost. What was committed when Redis went is kept and told by
@@ -120,14 +120,14 @@ message_finish(message_t *m, message_item_t *items, size_t n)
         return MESSAGE_RETRY;
     }
 
-    /* last: what is acknowledged is never looked at again */
-    message_stream_ack(m, items, n);
+    /* last: what is not in the stream is never looked at again */
+    message_stream_done(m, items, n);
 
     return MESSAGE_DONE;
 }
 
 
-/* They stay pending, and are claimed back before anything new is read. */
+/* They stay where they are, and come before anything new is read. */
 
 static message_e
 message_leave(message_t *m, const message_item_t *items, size_t n, store_e rc)
@@ -141,8 +141,8 @@ message_leave(message_t *m, const message_item_t *items, size_t n, store_e rc)
     if (rc == STORE_AWAY) {
         message_store_lost(m);
 
-        if (!message_committing(m)) {
-            message_hold(m, items, n);
+        if (message_committing(m)) {
+            message_away_from(m, items, n);
         }
 
     } else if (rc == STORE_BUSY) {

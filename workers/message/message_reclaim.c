@@ -1,14 +1,18 @@
 /*
- * message_reclaim.c: what a dead owner, or we, left unfinished.
+ * message_reclaim.c: what a dead owner, or we, may have begun.
  *
- * Called from message_worker.c after shards were taken, after a connection was
- * lost, and when strays were seen. We are the only owner, so every pending
- * entry of the shard is ours to finish, in order, before new ones are read.
+ * Called from message_worker.c after shards were taken and after a connection
+ * was lost. An event leaves its stream only when it is done, and an owner has no
+ * more in hand than it reads of a stream at once: so what may have been begun
+ * are the first MESSAGE_COUNT_MAX entries that are there. They are done, again
+ * or at last, before anything else is read.
  *
- * The number of deliveries is kept right by hand: it counts owners that died
- * with the entry, and not our own reconnects, for whom the entry is innocent.
+ * An entry that kills its owners must not go on for ever: what is begun after
+ * another owner's end is counted in Redis first. Our own reconnects do not
+ * count, for them the entry is innocent.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,14 +21,16 @@
 #include "chat_keys.h"
 #include "message.h"
 
-#define MESSAGE_PENDING_PAGE  128
-
 static int message_reclaim_shard(message_t *m, unsigned shard);
-static int message_reclaim_page(message_t *m, unsigned shard,
-    const redisReply *pending);
-static void message_reclaim_send(message_t *m, unsigned shard,
-    const redisReply *p, int ours);
-static int message_reclaim_run(message_t *m, message_item_t *items, size_t n);
+static int message_reclaim_first(message_t *m, unsigned shard,
+    redisReply **first_r);
+static int message_reclaim_run(message_t *m, unsigned shard,
+    message_item_t *items, size_t n);
+static int message_reclaim_tried(message_t *m, unsigned shard,
+    message_item_t *items, size_t n);
+static int message_reclaim_try(message_t *m, unsigned shard,
+    message_item_t *items, size_t n);
+static int message_reclaim_end(message_t *m, unsigned shard);
 
 
 int
@@ -50,43 +56,103 @@ message_reclaim(message_t *m)
 static int
 message_reclaim_shard(message_t *m, unsigned shard)
 {
-    int          rc;
-    redisReply  *reply;
+    int              rc;
+    size_t           i, n;
+    redisReply      *reply;
+    message_item_t  *items;
 
-    while (!worker_stopping) {
+    if (message_reclaim_first(m, shard, &reply) != 0) {
+        return -1;
+    }
 
-        if (message_stream_groups(m, UINT64_C(1) << shard) != 0
-            || message_redis_settle(m) != 0)
-        {
+    n = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+    items = worker_calloc(n + 1, sizeof(*items));
+
+    for (i = 0; i < n; i++) {
+        message_item_read(&items[i], shard, reply->element[i]);
+        items[i].redo = 1;
+    }
+
+    rc = 0;
+
+    if (n > 0) {
+        worker_log(WORKER_INFO, "shard=%u begun=%zu others=%u", shard, n,
+                   m->shards[shard].others);
+        rc = message_reclaim_run(m, shard, items, n);
+    }
+
+    for (i = 0; i < n; i++) {
+        message_item_free(&items[i]);
+    }
+
+    free(items);
+    freeReplyObject(reply);
+
+    return rc != 0 ? rc : message_reclaim_end(m, shard);
+}
+
+
+/* Says that the shard is ours, and sees whose it was; the first entries. */
+
+static int
+message_reclaim_first(message_t *m, unsigned shard, redisReply **first_r)
+{
+    redisReply  *owner;
+
+    if (message_redis_settle(m) != 0) {
+        return -1;
+    }
+
+    (void) redisAppendCommand(m->redis, "SET " CHAT_KEY_SENT_OWNER " %s GET",
+                              shard, m->worker->id);
+    (void) redisAppendCommand(m->redis, "XRANGE " CHAT_KEY_SENT
+                              " - + COUNT %d", shard, MESSAGE_COUNT_MAX);
+
+    if (redisGetReply(m->redis, (void **) &owner) != REDIS_OK) {
+        return message_redis_lost(m, "SET");
+    }
+
+    m->shards[shard].others = owner->type != REDIS_REPLY_STRING
+                              || strcmp(owner->str, m->worker->id) != 0;
+    freeReplyObject(owner);
+
+    if (redisGetReply(m->redis, (void **) first_r) != REDIS_OK) {
+        return message_redis_lost(m, "XRANGE");
+    }
+
+    return 0;
+}
+
+
+/* Those that were begun by two owners go one at a time, so that a poisonous one
+ * is found and takes nobody with it. */
+
+static int
+message_reclaim_run(message_t *m, unsigned shard, message_item_t *items,
+    size_t n)
+{
+    size_t     i, k;
+    message_e  e;
+
+    if (message_reclaim_tried(m, shard, items, n) != 0) {
+        return -1;
+    }
+
+    for (i = 0; i < n; i = k) {
+        k = i + 1;
+
+        while (items[i].failures < 2 && k < n && items[k].failures < 2) {
+            k++;
+        }
+
+        if (message_reclaim_try(m, shard, &items[i], k - i) != 0) {
             return -1;
         }
 
-        reply = redisCommand(m->redis, "XPENDING " CHAT_KEY_SENT " "
-                             CHAT_GROUP_SENT " - + %d", shard,
-                             MESSAGE_PENDING_PAGE);
-        if (reply == NULL) {
-            return message_redis_lost(m, "XPENDING");
-        }
+        e = items[i].failures >= 2 ? message_process_single(m, &items[i])
+                                   : message_process(m, &items[i], k - i);
 
-        if (reply->type == REDIS_REPLY_ERROR) {
-            m->shards[shard].group = 0;
-            freeReplyObject(reply);
-            return 0;
-        }
-
-        if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
-            freeReplyObject(reply);
-            m->shards[shard].reclaim = 0;
-            return 0;
-        }
-
-        worker_log(WORKER_INFO, "shard=%u pending=%zu", shard,
-                   reply->elements);
-
-        rc = message_reclaim_page(m, shard, reply);
-        freeReplyObject(reply);
-
-        if (rc != 0 || message_beat_again(m) != 0) {
+        if (e != MESSAGE_DONE || message_beat_again(m) != 0) {
             return -1;
         }
     }
@@ -95,120 +161,89 @@ message_reclaim_shard(message_t *m, unsigned shard)
 }
 
 
-/* Each element of `pending` is [id, consumer, idle, deliveries]. */
+/* How often each was begun already. */
 
 static int
-message_reclaim_page(message_t *m, unsigned shard, const redisReply *pending)
+message_reclaim_tried(message_t *m, unsigned shard, message_item_t *items,
+    size_t n)
 {
-    int                rc, ours;
-    size_t             i, n;
-    redisReply       **replies;
-    message_item_t    *items, *item;
-    const redisReply  *p, *r;
+    size_t       i;
+    redisReply  *reply;
 
-    replies = worker_calloc(pending->elements, sizeof(*replies));
-    items = worker_calloc(pending->elements, sizeof(*items));
-
-    for (i = 0; i < pending->elements; i++) {
-        p = pending->element[i];
-        ours = strcmp(p->element[1]->str, m->worker->id) == 0;
-        message_reclaim_send(m, shard, p, ours);
-    }
-
-    rc = 0;
-    n = 0;
-
-    for (i = 0; i < pending->elements; i++) {
-
-        if (redisGetReply(m->redis, (void **) &replies[i]) != REDIS_OK) {
-            rc = message_redis_lost(m, "XCLAIM");
-            break;
-        }
-
-        p = pending->element[i];
-        r = replies[i];
-        item = &items[n];
-
-        if (r->type != REDIS_REPLY_ARRAY || r->elements == 0
-            || message_item_read(item, shard, r->element[0]) != 0)
-        {
-            /* deleted from the stream: nobody waits for it any more */
-            memset(item, 0, sizeof(*item));
-            item->shard = shard;
-            (void) strncpy(item->id, p->element[0]->str,
-                           sizeof(item->id) - 1);
-            message_stream_ack(m, item, 1);
-            continue;
-        }
-
-        ours = strcmp(p->element[1]->str, m->worker->id) == 0;
-        item->redo = 1;
-        item->failures = (unsigned) p->element[3]->integer
-                         - (ours && p->element[3]->integer > 0);
-        n++;
-    }
-
-    if (rc == 0) {
-        rc = message_reclaim_run(m, items, n);
+    for (i = 0; i < n; i++) {
+        (void) redisAppendCommand(m->redis, "HGET " CHAT_KEY_SENT_TRIED " %s",
+                                  shard, items[i].id);
     }
 
     for (i = 0; i < n; i++) {
-        message_item_free(&items[i]);
+
+        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+            return message_redis_lost(m, "HGET");
+        }
+
+        if (reply->type == REDIS_REPLY_STRING) {
+            items[i].failures = (unsigned) strtoul(reply->str, NULL, 10);
+        }
+
+        freeReplyObject(reply);
     }
 
-    for (i = 0; i < pending->elements; i++) {
-        freeReplyObject(replies[i]);
-    }
-
-    free(items);
-    free(replies);
-
-    return rc;
+    return 0;
 }
 
 
-static void
-message_reclaim_send(message_t *m, unsigned shard, const redisReply *p,
-    int ours)
-{
-    (void) redisAppendCommand(m->redis, "XCLAIM " CHAT_KEY_SENT " "
-                              CHAT_GROUP_SENT " %s 0 %s RETRYCOUNT %lld",
-                              shard, m->worker->id, p->element[0]->str,
-                              (long long) p->element[3]->integer + !ours);
-}
-
-
-/* Those that failed with two owners go one at a time, so that a poisonous one
- * is found and takes nobody with it. */
+/* Written before they are begun, so that it is there when they kill us. */
 
 static int
-message_reclaim_run(message_t *m, message_item_t *items, size_t n)
+message_reclaim_try(message_t *m, unsigned shard, message_item_t *items,
+    size_t n)
 {
-    size_t     i, k;
-    message_e  e;
+    size_t       i;
+    redisReply  *reply;
 
-    for (i = 0; i < n; i = k) {
-        k = i + 1;
-
-        if (items[i].failures >= 2) {
-            e = message_process_single(m, &items[i]);
-
-        } else {
-            while (k < n && items[k].failures < 2) {
-                k++;
-            }
-
-            e = message_process(m, &items[i], k - i);
-        }
-
-        if (e != MESSAGE_DONE) {
-            return -1;
-        }
-
-        if (message_beat_again(m) != 0) {
-            return -1;
-        }
+    if (!m->shards[shard].others) {
+        return 0;
     }
 
-    return message_redis_settle(m);
+    if (message_redis_settle(m) != 0) {
+        return -1;
+    }
+
+    for (i = 0; i < n; i++) {
+        (void) redisAppendCommand(m->redis, "HINCRBY " CHAT_KEY_SENT_TRIED
+                                  " %s 1", shard, items[i].id);
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+            return message_redis_lost(m, "HINCRBY");
+        }
+
+        freeReplyObject(reply);
+    }
+
+    return 0;
+}
+
+
+static int
+message_reclaim_end(message_t *m, unsigned shard)
+{
+    redisReply  *reply;
+
+    if (message_redis_settle(m) != 0) {
+        return -1;
+    }
+
+    reply = redisCommand(m->redis, "DEL " CHAT_KEY_SENT_TRIED, shard);
+
+    if (reply == NULL) {
+        return message_redis_lost(m, "DEL");
+    }
+
+    freeReplyObject(reply);
+    m->shards[shard].reclaim = 0;
+
+    return 0;
 }

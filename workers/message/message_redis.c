@@ -2,7 +2,7 @@
  * message_redis.c: the worker's connection to Redis.
  *
  * Called from message_*.c; hands to hiredis and fanout_route.c. One connection
- * for streams and publishing, so that XACK of a batch is behind its PUBLISH
+ * for streams and publishing, so that XDEL of a batch is behind its PUBLISH
  * whatever happens to the connection in between.
  */
 
@@ -37,10 +37,9 @@ message_redis_open(message_t *m)
     m->redis_n = 0;
     m->beat_at = 0;
 
-    /* what was in hand when the connection broke is pending there */
+    /* what was in hand when the connection broke is there */
     for (i = 0; i < CHAT_SHARDS; i++) {
         m->shards[i].reclaim = 1;
-        m->shards[i].group = 0;
     }
 
     return 0;
@@ -80,7 +79,7 @@ message_redis_settle(message_t *m)
     for ( /* void */ ; m->acks > 0; m->acks--) {
 
         if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
-            return message_redis_lost(m, "XACK");
+            return message_redis_lost(m, "XDEL");
         }
 
         freeReplyObject(reply);

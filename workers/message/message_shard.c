@@ -17,14 +17,13 @@
 #include "message.h"
 
 #define MESSAGE_TAKE_MS    200      /* between looks for free shards        */
-#define MESSAGE_STRAY_MS   1000
+#define MESSAGE_CHECK_MS   1000
 #define MESSAGE_PAUSE_MS   1000     /* a longer turn: were we stopped?      */
 
 static int message_shard_share(const message_t *m);
 static int message_shard_take(message_t *m, unsigned share);
 static int message_shard_release(message_t *m, unsigned share);
 static int message_shard_fence(message_t *m);
-static int message_shard_strays(message_t *m);
 
 
 int
@@ -35,8 +34,8 @@ message_shard_tick(message_t *m)
 
     now = worker_mono_ms();
 
-    /* Who was stopped may have been cut off meanwhile, and would read new
-     * events of shards that are another's now: ask before, not after. */
+    /* who was stopped may have been cut off meanwhile: what is another's now
+     * need not be begun */
     if (now - m->turn_at > MESSAGE_PAUSE_MS && m->turn_at != 0
         && store_chat_check(m->store) != STORE_OK)
     {
@@ -47,7 +46,7 @@ message_shard_tick(message_t *m)
     m->turn_at = now;
 
     if (now < m->beat_at && now < m->look_at && now < m->take_at
-        && now < m->stray_at)
+        && now < m->check_at)
     {
         return 0;
     }
@@ -79,8 +78,8 @@ message_shard_tick(message_t *m)
         }
     }
 
-    if (now >= m->stray_at) {
-        m->stray_at = now + MESSAGE_STRAY_MS;
+    if (now >= m->check_at) {
+        m->check_at = now + MESSAGE_CHECK_MS;
 
         /* also when there is nothing to write: who waits for us must not
          * learn with the next message that we are away */
@@ -88,8 +87,6 @@ message_shard_tick(message_t *m)
             message_store_lost(m);
             return -1;
         }
-
-        return message_shard_strays(m);
     }
 
     return 0;
@@ -266,55 +263,6 @@ message_shard_fence(message_t *m)
         /* one connection holds all its locks, and the next look will tell
          * whether it is gone */
         break;
-    }
-
-    return 0;
-}
-
-
-/* With nothing in hand nothing of ours is pending: what is was read by a
- * worker that had lost the shard without knowing it. */
-
-static int
-message_shard_strays(message_t *m)
-{
-    unsigned     i;
-    uint64_t     mask;
-    redisReply  *reply;
-
-    mask = message_shard_mask(m);
-
-    if (message_stream_groups(m, mask) != 0) {
-        return -1;
-    }
-
-    for (i = 0; i < CHAT_SHARDS; i++) {
-        if (mask >> i & 1) {
-            (void) redisAppendCommand(m->redis, "XPENDING " CHAT_KEY_SENT " "
-                                      CHAT_GROUP_SENT, i);
-        }
-    }
-
-    for (i = 0; i < CHAT_SHARDS; i++) {
-
-        if (!(mask >> i & 1)) {
-            continue;
-        }
-
-        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
-            return message_redis_lost(m, "XPENDING");
-        }
-
-        if (reply->type == REDIS_REPLY_ERROR) {
-            m->shards[i].group = 0;
-
-        } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
-                   && reply->element[0]->integer > 0)
-        {
-            m->shards[i].reclaim = 1;
-        }
-
-        freeReplyObject(reply);
     }
 
     return 0;

@@ -2,9 +2,10 @@
  * message_stream.c: events out of Redis Streams, and out of them for good.
  *
  * Called from message_worker.c, message_reclaim.c, message_away.c; hands to
- * hiredis. One XREADGROUP over all streams. COUNT is a number per stream, so
- * it is chosen by how many of them had something the last time: what comes
- * back is about one batch, whether one chat is busy or all are.
+ * hiredis. One XREAD over all streams, always from their beginning: what is done
+ * has been deleted. COUNT is a number per stream, so it is chosen by how many
+ * of them had something the last time: what comes back is about one batch,
+ * whether one chat is busy or all are.
  */
 
 #include <stdio.h>
@@ -18,14 +19,14 @@
 #include "message.h"
 
 #define MESSAGE_COUNT_MIN  4
-#define MESSAGE_COUNT_MAX  64
 
 static int message_stream_send(message_t *m, uint64_t mask, int block_ms);
+static void message_item_decode(message_item_t *item);
 static int message_stream_shard(const redisReply *key);
 static void message_stream_parse(message_t *m, message_read_t *read);
 static void message_stream_adapt(message_t *m, size_t streams, size_t most);
-static void message_stream_command(message_t *m, const char *command,
-    const char *group, unsigned shard, const message_item_t *items, size_t n);
+static void message_stream_delete(message_t *m, unsigned shard,
+    const message_item_t *items, size_t n);
 
 
 int
@@ -36,9 +37,7 @@ message_stream_read(message_t *m, uint64_t mask, int block_ms,
 
     memset(read_r, 0, sizeof(*read_r));
 
-    if (message_stream_groups(m, mask) != 0
-        || message_stream_send(m, mask, block_ms) != 0)
-    {
+    if (message_stream_send(m, mask, block_ms) != 0) {
         return -1;
     }
 
@@ -48,27 +47,13 @@ message_stream_read(message_t *m, uint64_t mask, int block_ms,
     }
 
     if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
-        return message_redis_lost(m, "XREADGROUP");
+        return message_redis_lost(m, "XREAD");
     }
 
     read_r->reply = reply;
 
     if (reply->type == REDIS_REPLY_ERROR) {
-
-        /* emptied under us: made anew by the next read */
-        if (strncmp(reply->str, "NOGROUP", 7) == 0
-            || strncmp(reply->str, "UNBLOCKED", 9) == 0)
-        {
-            unsigned  i;
-
-            for (i = 0; i < CHAT_SHARDS; i++) {
-                m->shards[i].group = 0;
-            }
-
-            return 0;
-        }
-
-        worker_log(WORKER_ERROR, "redis refuses XREADGROUP: %s", reply->str);
+        worker_log(WORKER_ERROR, "redis refuses XREAD: %s", reply->str);
         worker_sleep(200);
         return 0;
     }
@@ -95,7 +80,7 @@ message_stream_free(message_read_t *read)
 
 
 void
-message_stream_ack(message_t *m, const message_item_t *items, size_t n)
+message_stream_done(message_t *m, const message_item_t *items, size_t n)
 {
     size_t    i;
     uint64_t  mask;
@@ -108,70 +93,13 @@ message_stream_ack(message_t *m, const message_item_t *items, size_t n)
     for (shard = 0; mask != 0; shard++, mask >>= 1) {
 
         if (mask & 1) {
-            /* XACK alone would leave the entry in the stream */
-            message_stream_command(m, "XACK", CHAT_GROUP_SENT, shard, items,
-                                   n);
-            message_stream_command(m, "XDEL", NULL, shard, items, n);
+            message_stream_delete(m, shard, items, n);
         }
     }
 }
 
 
-int
-message_stream_groups(message_t *m, uint64_t mask)
-{
-    unsigned     i;
-    uint64_t     want;
-    redisReply  *reply;
-
-    for (want = 0, i = 0; i < CHAT_SHARDS; i++) {
-        if ((mask >> i & 1) && !m->shards[i].group) {
-            want |= UINT64_C(1) << i;
-        }
-    }
-
-    if (want == 0) {
-        return 0;
-    }
-
-    if (message_redis_settle(m) != 0) {
-        return -1;
-    }
-
-    for (i = 0; i < CHAT_SHARDS; i++) {
-        if (want >> i & 1) {
-            (void) redisAppendCommand(m->redis, "XGROUP CREATE "
-                                      CHAT_KEY_SENT " " CHAT_GROUP_SENT
-                                      " 0 MKSTREAM", i);
-        }
-    }
-
-    for (i = 0; i < CHAT_SHARDS; i++) {
-
-        if (!(want >> i & 1)) {
-            continue;
-        }
-
-        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
-            return message_redis_lost(m, "XGROUP");
-        }
-
-        if (reply->type == REDIS_REPLY_ERROR
-            && strncmp(reply->str, "BUSYGROUP", 9) != 0)
-        {
-            worker_log(WORKER_ERROR, "shard=%u redis refuses XGROUP: %s", i,
-                       reply->str);
-        }
-
-        m->shards[i].group = 1;
-        freeReplyObject(reply);
-    }
-
-    return 0;
-}
-
-
-int
+void
 message_item_read(message_item_t *item, unsigned shard,
     const redisReply *entry)
 {
@@ -182,18 +110,9 @@ message_item_read(message_item_t *item, unsigned shard,
     item->shard = shard;
     item->broken = 1;
 
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2) {
-        return -1;
-    }
-
     id = entry->element[0];
     fields = entry->element[1];
     (void) snprintf(item->id, sizeof(item->id), "%s", id->str);
-
-    /* deleted, but still pending */
-    if (fields->type != REDIS_REPLY_ARRAY) {
-        return -1;
-    }
 
     for (i = 0; i + 1 < fields->elements; i += 2) {
 
@@ -204,14 +123,12 @@ message_item_read(message_item_t *item, unsigned shard,
     }
 
     message_item_decode(item);
-
-    return 0;
 }
 
 
 /* From item->raw; `broken` stays set when it is no event of the shard. */
 
-void
+static void
 message_item_decode(message_item_t *item)
 {
     if (item->raw.data == NULL
@@ -256,7 +173,7 @@ message_stream_send(message_t *m, uint64_t mask, int block_ms)
     char         count[16], block[16];
     char         names[CHAT_SHARDS][32];
     unsigned     i;
-    const char  *argv[9 + 2 * CHAT_SHARDS];
+    const char  *argv[6 + 2 * CHAT_SHARDS];
 
     if (m->count == 0) {
         m->count = MESSAGE_COUNT_MIN;
@@ -266,10 +183,7 @@ message_stream_send(message_t *m, uint64_t mask, int block_ms)
     (void) snprintf(block, sizeof(block), "%d", block_ms);
 
     n = 0;
-    argv[n++] = "XREADGROUP";
-    argv[n++] = "GROUP";
-    argv[n++] = CHAT_GROUP_SENT;
-    argv[n++] = m->worker->id;
+    argv[n++] = "XREAD";
     argv[n++] = "COUNT";
     argv[n++] = count;
 
@@ -288,12 +202,14 @@ message_stream_send(message_t *m, uint64_t mask, int block_ms)
         }
     }
 
-    for ( /* void */ ; keys > 0; keys--) {
-        argv[n++] = ">";
+    for (i = 0; i < CHAT_SHARDS; i++) {
+        if (mask >> i & 1) {
+            argv[n++] = m->shards[i].after[0] ? m->shards[i].after : "0";
+        }
     }
 
     if (redisAppendCommandArgv(m->redis, n, argv, NULL) != REDIS_OK) {
-        return message_redis_lost(m, "XREADGROUP");
+        return message_redis_lost(m, "XREAD");
     }
 
     return 0;
@@ -353,9 +269,8 @@ message_stream_parse(message_t *m, message_read_t *read)
         }
 
         for (k = 0; k < entries->elements; k++) {
-            (void) message_item_read(&read->items[read->n++], (unsigned) shard,
-                                     entries->element[k]);
-            read->items[read->n - 1].failures = 0;
+            message_item_read(&read->items[read->n++], (unsigned) shard,
+                              entries->element[k]);
         }
     }
 }
@@ -389,24 +304,20 @@ message_stream_adapt(message_t *m, size_t streams, size_t most)
 
 
 static void
-message_stream_command(message_t *m, const char *command, const char *group,
-    unsigned shard, const message_item_t *items, size_t n)
+message_stream_delete(message_t *m, unsigned shard,
+    const message_item_t *items, size_t n)
 {
     int           argc;
     char          key[32];
     size_t        i;
     const char  **argv;
 
-    argv = worker_calloc(n + 3, sizeof(*argv));
+    argv = worker_calloc(n + 2, sizeof(*argv));
     (void) snprintf(key, sizeof(key), CHAT_KEY_SENT, shard);
 
     argc = 0;
-    argv[argc++] = command;
+    argv[argc++] = "XDEL";
     argv[argc++] = key;
-
-    if (group != NULL) {
-        argv[argc++] = group;
-    }
 
     for (i = 0; i < n; i++) {
         if (items[i].shard == shard) {

@@ -42,7 +42,6 @@ message_run(worker_t *w)
         message_turn(&m);
     }
 
-    message_hold_none(&m);
     message_shard_leave(&m);
     message_redis_close(&m);
 
@@ -164,8 +163,8 @@ message_us(void)
 }
 
 
-/* What was read and is not processed when something breaks is pending, and its
- * shards are marked so. */
+/* What was read and is not processed when something breaks is still in its
+ * stream, and may have been begun. */
 
 static void
 message_read_process(message_t *m, message_read_t *read)
@@ -180,10 +179,6 @@ message_read_process(message_t *m, message_read_t *read)
         if (message_process(m, &read->items[i], n) != MESSAGE_DONE
             || message_beat_again(m) != 0)
         {
-            if (m->away_at != 0 && i + n < read->n) {
-                message_hold(m, &read->items[i + n], read->n - i - n);
-            }
-
             for ( /* void */ ; i < read->n; i++) {
                 m->shards[read->items[i].shard].reclaim = 1;
             }

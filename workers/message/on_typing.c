@@ -6,14 +6,18 @@
 
 #include "on.h"
 
+#define ON_TYPING_MS  10000
+
 
 store_e
 on_typing(message_t *m, message_item_t *it)
 {
     chat_buf_t  *buf;
 
-    /* nobody is waiting, and it was about a moment that has passed */
-    if (it->redo || on_member(m, it) == NULL) {
+    /* clients let it lapse by then: it was about a moment that has passed */
+    if (worker_ms() - it->ev.received > ON_TYPING_MS
+        || on_member(m, it) == NULL)
+    {
         return STORE_OK;
     }
 
