@@ -397,6 +397,8 @@ def test_without_database_each_is_refused_by_one_and_once(
         edge.send(c, users[0], "m0")
     emptied.stop_pg(signal.SIGQUIT)
     try:
+        # before that, what they find may be thought to be committed
+        wait_for(lambda: edge.redis.zcard("workers:message") == 0, 3)
         edge.redis.set("message.owner:{9}", "another")
         for i, c in enumerate(chats):
             edge.add("SEND", c, user=users[0], device=1, message_id="m1",
