@@ -12,6 +12,7 @@ import sys
 import time
 
 from bench_stack import CHATLOAD
+from bench_table import cost
 
 
 class Load:
@@ -34,14 +35,16 @@ class Load:
             return float("inf")
         return self.limit - (time.monotonic() - self.began)
 
-    def run(self, target, part, key, workload, keep=True, **options):
-        """One run of chatload; its record, or None when it could not be."""
+    def run(self, target, part, key, workload, keep=True, fresh=True,
+            meanwhile=None, **options):
+        """One run of chatload; its record, or None when it could not be.
+        fresh: nothing is behind at its begin. meanwhile: done beside it."""
         options = {"secs": self.secs, "warm": 2, **options}
         if self.time_left() < options["secs"] + 5:
             self.skipped.append(f"{target.name} {part} {key}")
             self.say(f"{target.name} {part} {key}: not run, out of time")
             return None
-        if hasattr(target, "before_run") and workload != "catchup":
+        if hasattr(target, "before_run") and fresh:
             target.before_run()
 
         name = f"{target.proto}-{part}-{key}".replace(" ", "-") \
@@ -61,10 +64,16 @@ class Load:
                 args += [flag, str(value)]
 
         self.say(f"{target.name}: {part} {key}")
-        done = subprocess.run(args, stdout=subprocess.PIPE, text=True)
-        (self.out / f"{name}.txt").write_text(done.stdout)
+        table = self.out / f"{name}.txt"
+        with open(table, "w") as out:
+            done = subprocess.Popen(args, stdout=out)
+            try:
+                if meanwhile:
+                    meanwhile()
+            finally:
+                done.wait()
         if self.verbose:
-            print(done.stdout)
+            print(table.read_text())
         if done.returncode != 0:
             self.say(f"  chatload ended with {done.returncode}: "
                      + " ".join(args))
@@ -118,6 +127,24 @@ class Load:
             low = int(low * 0.88)
         self.say(f"  {target.name} {part} {key}: no rate was held")
         return None
+
+    def medians(self, steps, rounds=3):
+        """steps: functions that make a run. Each several times, in turn, for
+        single runs scatter by a quarter; of each the one in the middle is
+        kept, with what all of them cost."""
+        runs = [[] for _ in steps]
+        for _ in range(rounds):
+            for step, found in zip(steps, runs):
+                r = step()
+                if r is not None:
+                    found.append(r)
+        for found in runs:
+            if found:
+                found.sort(key=cost)
+                r = found[len(found) // 2]
+                r["costs"] = [cost(f) for f in found]
+                self.records.append(r)
+        self.save()
 
     def brief(self, r):
         word = r["servers"].get("unit")

@@ -4,6 +4,8 @@ Called from __main__.py with a Load (bench_load.py) and a target; each
 function is one workload and leaves its records in the Load.
 """
 
+import time
+
 # deliveries stay within what two cores carry: (members, messages/s)
 GROUPS = ((10, 200), (100, 100), (1000, 20), (10000, 2))
 ARCHIVE = 10000                     # entries of one chat
@@ -45,6 +47,11 @@ def w3(load, target, sizes=(5000, 20000), tls=False):
         load.run(target, "W3", f"{n} {'TLS' if tls else 'plain'}", "idle",
                  users=n, procs=procs(n), secs=5, warm=3, concurrency=128,
                  patience=120, **more)
+        if n >= 20000 and not tls:
+            # what the server does of itself, without their heartbeats
+            load.run(target, "W3", f"{n} plain, no pings", "idle", users=n,
+                     procs=procs(n), secs=10, warm=3, concurrency=128,
+                     patience=120, ping=0)
 
 
 def w4(load, target, tls=False, users=20000):
@@ -62,8 +69,25 @@ def w5(load, target, devices=(1, 20)):
     """A backlog of 10,000 entries each."""
     for n in devices:
         target.setup("--archives", n, "--depth", ARCHIVE, "--behind")
-        load.run(target, "W5", f"{n} behind by {ARCHIVE}", "catchup",
-                 users=n, archives=n, depth=ARCHIVE, patience=60, warm=0)
+        catch_up(load, target, "W5", f"{n} behind by {ARCHIVE}", n)
+
+    # the others, alone and in the second that it takes
+    others = dict(users=900, first=100, rate=500, secs=1.2, warm=2)
+    load.run(target, "W5 others", "alone", "pairs", **others)
+    target.setup("--archives", 20, "--depth", ARCHIVE, "--behind")
+
+    def meanwhile():
+        time.sleep(2.2)         # they connect, and warm up
+        catch_up(load, target, "W5", f"20 behind by {ARCHIVE}, 500/s beside",
+                 20)
+
+    load.run(target, "W5 others", "while 20 catch up 10,000 each", "pairs",
+             fresh=False, meanwhile=meanwhile, **others)
+
+
+def catch_up(load, target, part, key, n):
+    load.run(target, part, key, "catchup", fresh=False, users=n, archives=n,
+             depth=ARCHIVE, patience=60, warm=0)
 
 
 def w6(load, target, entries, rate=1000):
@@ -98,24 +122,29 @@ def grow_entries(load, target, steps=(1e5, 1e7)):
             load.say(f"{entries:.0e} entries: not run, out of time")
             return
         fill(load, target, entries)
-        load.run(target, "growth entries", f"{entries:.0e}", "pairs",
-                 users=1000, rate=1000)
+        load.medians([lambda: load.run(
+            target, "growth entries", f"{entries:.0e}", "pairs", keep=False,
+            users=1000, rate=1000)])
         w6(load, target, entries)
 
 
 def grow_users(load, target, steps=(100, 2000, 20000), rate=1000):
     """The same rate, out of more and more connected users."""
-    for n in steps:
-        load.run(target, "growth users", f"{n}", "pairs", users=n,
-                 rate=rate, procs=procs(n), concurrency=128, patience=120)
+    load.medians([lambda n=n: load.run(
+        target, "growth users", f"{n}", "pairs", keep=False, users=n,
+        rate=rate, procs=procs(n), concurrency=128, patience=120)
+        for n in steps])
 
 
 def grow_edges(load, target, steps=(1, 4), rate=1000):
     back = target.workers
-    for n in steps:
+
+    def step(n):
         target.restart(n)
-        load.run(target, "growth edges", f"{n}", "pairs", users=1000,
-                 rate=rate)
+        return load.run(target, "growth edges", f"{n}", "pairs", keep=False,
+                        users=1000, rate=rate)
+
+    load.medians([lambda n=n: step(n) for n in steps])
     target.restart(back)
 
 
@@ -166,7 +195,8 @@ def peer(load, target):
         w3(load, target, sizes=(5000,))
         w4(load, target, users=5000)
         return
-    w1(load, target, top=40000, guess=target.guess, confirm=10)
+    w1(load, target, rates=(1000, 5000), top=40000, guess=target.guess,
+       confirm=10)
     w2(load, target)
     w3(load, target, sizes=(5000,))
     w4(load, target)

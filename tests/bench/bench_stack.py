@@ -101,6 +101,12 @@ class Stack:
              *(str(a) for a in args)], text=True, stderr=subprocess.PIPE)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
+        # what devices have noted of themselves is not true any more
+        subprocess.run(
+            ["redis-cli", "-s", self.home / "sock/app/redis.sock", "EVAL",
+             "for _, k in ipairs(redis.call('KEYS', 'route:*')) do "
+             "redis.call('DEL', k) end", "0"], check=True,
+            stdout=subprocess.DEVNULL)
 
     def users(self, n):
         self.setup("--setup-users", n)

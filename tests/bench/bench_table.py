@@ -11,12 +11,16 @@ TITLES = {
     "W3": "W3: connections that only stay",
     "W4": "W4: connects per second, token check and catch-up included",
     "W5": "W5: catch-up of 10,000 entries a device",
+    "W5 others": "W5: what others have of it, 500 messages/s",
     "W6": "W6: history pages at random, 50 entries each",
     "W7": "W7: a day's mix: pairs, 20 groups of 500, presence, receipts, "
           "reads",
-    "growth users": "Growth: W1 at 1,000/s by connected users",
-    "growth edges": "Growth: W1 at 1,000/s by edges (nginx workers)",
-    "growth entries": "Growth: W1 at 1,000/s by stored entries",
+    "growth users": "Growth: W1 at 1,000/s by connected users, the middle of "
+                    "three runs",
+    "growth edges": "Growth: W1 at 1,000/s by edges (nginx workers), the "
+                    "middle of three runs",
+    "growth entries": "Growth: W1 at 1,000/s by stored entries, the middle "
+                      "of three runs",
 }
 
 
@@ -73,6 +77,14 @@ def cost(r):
     return r["servers"].get("all", {}).get("us_per_unit")
 
 
+def costs(r):
+    """The middle one of several runs, and how far they lie apart."""
+    if len(r.get("costs", [])) < 2:
+        return number(cost(r))
+    return (f"{number(cost(r))} ({number(min(r['costs']))} to "
+            f"{number(max(r['costs']))} in {len(r['costs'])})")
+
+
 def memory(r):
     """Bytes per connection: servers' PSS, and the kernel's for both ends."""
     all_ = r["servers"].get("all")
@@ -103,7 +115,7 @@ def part_table(part, records):
           else r["key"],
           number(rate(r)), *(number(latency(r)[p])
                              for p in ("p50", "p99", "p99.9")),
-          number(cost(r)), split(r), wrong(r)] for r in records])
+          costs(r), split(r), wrong(r)] for r in records])
 
 
 def ratios(records):

@@ -96,6 +96,7 @@ typedef struct {
     double       secs;          /* seconds of counting                      */
     double       drain;         /* longest wait for what is under way       */
     double       patience;      /* longest wait for all to be connected     */
+    double       ping;          /* s between pings; 0: none                 */
     const char  *keys;          /* the stack's keys directory               */
     const char  *pg;            /* setup: libpq DSN                         */
     int          setup_users;

@@ -18,12 +18,12 @@
 
 #define LOAD_EVENTS    128
 #define LOAD_IDLE_NS   20000000ll       /* longest wait                     */
-#define LOAD_PING_NS   25000000000ll    /* below the heartbeat of 30 s      */
 #define LOAD_OPENS     64               /* a turn                           */
 
 static void load_loop_open(load_t *l);
 static void load_loop_cycle(load_t *l, int budget);
 static void load_loop_ping(load_t *l);
+static int64_t load_ping_ns(const load_t *l);
 static void load_loop_wait(load_t *l, int64_t next);
 static void load_loop_end(load_t *l);
 
@@ -135,7 +135,7 @@ load_loop_cycle(load_t *l, int budget)
 }
 
 
-/* A few connections every turn: one after the other, each every 25 s. */
+/* A few connections every turn: one after the other, each when it is time. */
 static void
 load_loop_ping(load_t *l)
 {
@@ -143,13 +143,16 @@ load_loop_ping(load_t *l)
     load_conn_t  *c;
     load_pool_t  *pool;
 
+    if (l->opt->ping == 0) {
+        return;
+    }
     pool = &l->pool[LOAD_POOL_MAIN];
     for (i = 0; i < LOAD_OPENS && (uint32_t) i < pool->n; i++) {
         c = &pool->conn[l->ping_pos++ % pool->n];
         if (c->state != LOAD_READY || l->now < c->ping_due) {
             continue;
         }
-        c->ping_due = l->now + LOAD_PING_NS;
+        c->ping_due = l->now + load_ping_ns(l);
         if (c->proto->ping != NULL) {
             c->proto->ping(c);
         }
@@ -196,6 +199,13 @@ load_loop_end(load_t *l)
 }
 
 
+static int64_t
+load_ping_ns(const load_t *l)
+{
+    return (int64_t) (l->opt->ping * 1e9) + 1;
+}
+
+
 void
 load_on_welcome(load_conn_t *c)
 {
@@ -218,7 +228,7 @@ load_on_ready(load_conn_t *c)
     }
     c->state = LOAD_READY;
     c->ping_due = l->now + (int64_t) (load_random(l)
-                                      % (uint64_t) LOAD_PING_NS);
+                                      % (uint64_t) load_ping_ns(l));
     l->handshakes--;
     load_inc(l, ready);
     if (c->role == LOAD_POOL_AUX) {

@@ -54,6 +54,8 @@ static const load_opt_row_t  load_opt_rows[] = {
     ROW("secs", OPT_REAL, secs, 0.1, 3600, "s of counting [20]"),
     ROW("drain", OPT_REAL, drain, 0, 600, "s to wait afterwards [5]"),
     ROW("patience", OPT_REAL, patience, 1, 3600, "s to connect [60]"),
+    ROW("ping", OPT_REAL, ping, 0, 3600, "s between a client's pings, 0: none "
+        "[30]"),
     ROW("keys", OPT_WORD, keys, 0, 0, "the stack's keys directory"),
     ROW("pg", OPT_WORD, pg, 0, 0, "setup: DSN"),
     ROW("setup-users", OPT_INT, setup_users, 0, 1000000, "setup: users"),
@@ -119,7 +121,7 @@ load_opt_parse(int argc, char **argv, load_opt_t *opt)
         .groups = 0, .members = 100, .senders = 1, .presence = 10,
         .churn = 5, .readers = 32, .depth = 10000, .page = 50,
         .concurrency = 64, .warm = 2, .secs = 20, .drain = 5,
-        .patience = 60, .domain = "localhost", .title = "",
+        .patience = 60, .ping = 30, .domain = "localhost", .title = "",
         .workload = -1,
     };
     if (argc < 2) {
