@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <hiredis/hiredis.h>
 
@@ -50,6 +51,8 @@ static int sync_groups(sync_t *s);
 static int sync_read(sync_t *s);
 static void sync_stream(sync_t *s, const char *key, const redisReply *list);
 static void sync_take(sync_t *s, const redisReply *entry);
+static void sync_tell_all(sync_t *s, uint8_t type);
+static int64_t sync_us(void);
 static void sync_tell(sync_t *s, size_t i);
 static store_sync_t *sync_store(sync_t *s);
 static void sync_queue(sync_t *s, const char *fmt, ...);
@@ -196,11 +199,8 @@ sync_read(sync_t *s)
             sync_ahead(store, s->requests, s->n, &s->items);
         }
 
-        for (i = 0; i < s->n && s->redis != NULL; i++) {
-            sync_tell(s, i);
-        }
-
-        sync_flush(s);
+        sync_tell_all(s, CHAT_EV_SYNC_LIST);
+        sync_tell_all(s, CHAT_EV_SYNC_PAGE);
 
     } else if (reply->type == REDIS_REPLY_ERROR) {
 
@@ -283,6 +283,46 @@ sync_take(sync_t *s, const redisReply *entry)
 }
 
 
+/*
+ * Lists first, they are what a connect waits for. Then pages, and after each a
+ * rest half as long as it took: who catches up has time, and the database, the
+ * edges and the cores are for those who write as well.
+ */
+
+static void
+sync_tell_all(sync_t *s, uint8_t type)
+{
+    size_t           i;
+    int64_t          began;
+    struct timespec  rest;
+
+    for (i = 0; i < s->n && s->redis != NULL; i++) {
+
+        if (s->requests[i].ev->type != type) {
+            continue;
+        }
+
+        began = sync_us();
+        sync_tell(s, i);
+
+        if (type == CHAT_EV_SYNC_PAGE) {
+            sync_flush(s);
+
+            rest.tv_sec = 0;
+            rest.tv_nsec = (sync_us() - began) * 500;
+
+            if (rest.tv_nsec < 100000000) {
+                (void) nanosleep(&rest, NULL);
+            }
+        }
+    }
+
+    if (s->redis != NULL) {
+        sync_flush(s);
+    }
+}
+
+
 static void
 sync_tell(sync_t *s, size_t i)
 {
@@ -319,6 +359,17 @@ sync_tell(sync_t *s, size_t i)
     if (worker_mono_ms() - s->flushed >= SYNC_FLUSH_MS) {
         sync_flush(s);
     }
+}
+
+
+static int64_t
+sync_us(void)
+{
+    struct timespec  now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 
