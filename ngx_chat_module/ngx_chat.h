@@ -25,7 +25,7 @@
  *   ngx_chat_leave.c     who left with nothing missed, likewise
  *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
  *   ngx_chat_repeat.c    answers to repeats, in their place
- *   ngx_chat_sync.c      catch-up: lists, pages, gaps
+ *   ngx_chat_sync.c      catch-up: lists, pages (_sync_page.c), gaps
  *   ngx_chat_table.c     a session's chats: what it has been sent
  *   ngx_chat_presence.c  a client follows users: questions, answers
  *   ngx_chat_follow.c    which session follows whom

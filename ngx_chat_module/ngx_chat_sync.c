@@ -1,33 +1,26 @@
 /*
- * ngx_chat_sync.c: catch-up, and the repair of gaps.
+ * ngx_chat_sync.c: catch-up, and the repair of gaps: what is asked when.
  *
  * Called when a session opens, when the subscription was away, when deliver
  * sees a hole, when the client marks, and from the tick; hands requests to the
  * sync worker through publish and its pages to deliver. The session's table
  * says per chat what was written (last) and what there is (target); pages are
- * asked until no chat has target above last, at most CHAT_SYNC_WINDOW entries
- * ahead of the client's marks. One request at a time, asked again after 3 s.
+ * asked until no chat has target above last (ngx_chat_sync_page.c). One request
+ * at a time, asked again after 3 s.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_sync.h"
 
 
 #define NGX_CHAT_SYNC_WAIT    3000      /* ms until a request is asked again */
 #define NGX_CHAT_SYNC_TRIES   3         /* that often the wait doubles       */
-#define NGX_CHAT_SYNC_FAILED  500       /* ms after the worker could not     */
 #define NGX_CHAT_SYNC_SILENT  60000     /* ms a client may leave unmarked    */
-#define NGX_CHAT_SYNC_STUCK   8         /* pages without any progress        */
 
 
 static void ngx_chat_sync_ask_list(ngx_chat_session_t *s);
 static ngx_uint_t ngx_chat_sync_ask_checks(ngx_chat_session_t *s);
-static ngx_uint_t ngx_chat_sync_ask_page(ngx_chat_session_t *s);
-static void ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type,
-    u_char *body, size_t len);
 static void ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked);
-static void ngx_chat_sync_held(ngx_chat_session_t *s);
 static void ngx_chat_sync_done(ngx_chat_session_t *s);
-static void ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec);
 
 
 static void
@@ -167,15 +160,6 @@ ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_known_t *k)
 }
 
 
-/* Catch-up leaves half of the queue to what comes live. */
-
-static ngx_inline ngx_uint_t
-ngx_chat_sync_behind(ngx_chat_session_t *s, size_t len)
-{
-    return s->out != NULL && s->out_bytes + len > s->conf->send_buffer / 2;
-}
-
-
 /* Asks whatever comes next, if anything can be asked now. */
 
 void
@@ -260,69 +244,7 @@ ngx_chat_sync_ask_checks(ngx_chat_session_t *s)
 }
 
 
-/* 1 when a page is under way, or the window is full and only the client's
- * marks can open it. */
-
-static ngx_uint_t
-ngx_chat_sync_ask_page(ngx_chat_session_t *s)
-{
-    u_char             body[CHAT_SYNC_CHATS * CHAT_WANT_SIZE], *p;
-    uint64_t           room;
-    ngx_uint_t         n;
-    chat_want_t        want;
-    ngx_chat_known_t  *k;
-
-    room = CHAT_SYNC_PAGE;
-
-    if (s->sync != NGX_CHAT_LIVE) {
-        room = ngx_min(room, CHAT_SYNC_WINDOW - s->unacked);
-    }
-
-    p = body;
-    n = 0;
-
-    /* sync_pos stays at the first chat with something to fetch */
-    while (s->sync_pos < s->table.n) {
-        k = &s->table.known[s->sync_pos];
-
-        if (k->target > k->last && !(k->flags & NGX_CHAT_WAITS)) {
-            break;
-        }
-
-        s->sync_pos++;
-    }
-
-    if (s->sync_pos == s->table.n) {
-        return 0;
-    }
-
-    if (room == 0) {
-        return 1;
-    }
-
-    for (k = &s->table.known[s->sync_pos];
-         k < &s->table.known[s->table.n] && room && n < CHAT_SYNC_CHATS;
-         k++)
-    {
-        if (k->target <= k->last || (k->flags & NGX_CHAT_WAITS)) {
-            continue;
-        }
-
-        ngx_memcpy(want.chat, k->chat, 16);
-        want.after = k->last;
-        want.to = ngx_min(k->target, k->last + room);
-        room -= want.to - want.after;
-        p = chat_want_encode(&want, p);
-        n++;
-    }
-
-    ngx_chat_sync_ask(s, CHAT_EV_SYNC_PAGE, body, p - body);
-
-    return 1;
-}
-
-
-static void
+void
 ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
     size_t len)
 {
@@ -454,143 +376,12 @@ ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
 
 /* Repeats whose answer waits: now their place may be known, or passed. */
 
-static void
+void
 ngx_chat_sync_held(ngx_chat_session_t *s)
 {
     if (s->held != NULL) {
         ngx_chat_repeat_again(s, 0);
     }
-}
-
-
-void
-ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
-{
-    size_t      pos;
-    uint64_t    before;
-    ngx_uint_t  cut;
-    chat_rec_t  entry;
-
-    if (!s->sync_asked || rec->seq != s->sync_page) {
-        return;             /* asked again since */
-    }
-
-    s->sync_asked = 0;
-    s->sync_tries = 0;
-    s->sync_at = ngx_current_msec;
-    ngx_chat_edge->counters.pages++;
-
-    if (rec->flags & CHAT_REC_F_FAILED) {
-        s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
-        return;
-    }
-
-    before = s->sync_written;
-    cut = 0;
-    pos = 0;
-
-    while (chat_batch_next(rec->items, rec->nitems, &pos, &entry) == 1) {
-
-        /* a page may be larger than what the client's network takes at once:
-         * that is no reason to call it slow. The rest is asked for again. */
-        if (ngx_chat_sync_behind(s, entry.frame.len)) {
-            ngx_chat_write_flush(s);
-            cut = ngx_chat_sync_behind(s, entry.frame.len);
-        }
-
-        if (s->state != NGX_CHAT_OPEN) {
-            return;
-        }
-
-        if (cut) {
-            s->sync_full = 1;
-            break;
-        }
-
-        ngx_chat_sync_entry(s, &entry);
-    }
-
-    if (s->state != NGX_CHAT_OPEN) {
-        return;
-    }
-
-    if (s->sync_written != before || cut) {
-        s->sync_stuck = 0;
-
-    } else if (++s->sync_stuck > NGX_CHAT_SYNC_STUCK) {
-        /* entries that were promised are not there: we are wrong */
-        ngx_log_error(NGX_LOG_ALERT, s->connection->log, 0,
-                      "chat session %uL user %uL: %ui pages brought nothing",
-                      s->id, s->user, (ngx_uint_t) s->sync_stuck);
-        ngx_chat_session_close(s, CHAT_CLOSE_INTERNAL, "internal error");
-        return;
-    }
-
-    ngx_chat_sync_held(s);
-    ngx_chat_sync_more(s);
-}
-
-
-static void
-ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
-{
-    ngx_chat_frame_t  *frame;
-    ngx_chat_known_t  *k;
-
-    k = ngx_chat_table_find(&s->table, rec->chat);
-
-    if (k == NULL || rec->seq != k->last + 1) {
-        return;             /* came live meanwhile, or was asked twice */
-    }
-
-    frame = NULL;
-
-    if (ngx_chat_deliver_write(s, rec, &frame, 0) == NGX_OK) {
-        k->last = rec->seq;
-        s->sync_written++;
-
-        if (s->sync != NGX_CHAT_LIVE) {
-            if (s->unacked++ == 0) {
-                s->marked_at = ngx_current_msec;
-            }
-        }
-    }
-
-    if (frame != NULL) {
-        ngx_chat_frame_free(frame);
-    }
-}
-
-
-/* The client marks: the window opens. */
-
-void
-ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_known_t *k,
-    uint64_t seq)
-{
-    uint64_t  n;
-
-    if (k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS)) {
-        return;
-    }
-
-    seq = ngx_min(seq, k->last);
-
-    if (seq <= k->acked) {
-        return;
-    }
-
-    n = seq - k->acked;
-    k->acked = seq;
-
-    if (s->sync == NGX_CHAT_LIVE) {
-        return;
-    }
-
-    s->unacked -= ngx_min(n, s->unacked);
-    s->marked_at = ngx_current_msec;
-
-    ngx_chat_sync_more(s);
 }
 
 

@@ -7,7 +7,9 @@
  *
  * fanout.c          gathers
  * fanout_route.c    which user is on which edge: a cache of route:{user}
+ * fanout_note.c     notes of devices that left with everything
  * fanout_publish.c  one buffer and one PUBLISH per edge and batch
+ * fanout_bury.c     the routes of edges that died
  *
  * The worker's connection to Redis is borrowed; a second one, on which Redis
  * tells what of the cache is no longer true, is our own.

@@ -120,14 +120,16 @@ fanout_route_t *fanout_route_want(fanout_t *f, uint64_t user);
 int fanout_route_fetch(fanout_t *f);
 void fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
     uint64_t session);
-void fanout_route_note(fanout_route_t *route, uint64_t device);
-void fanout_route_take(fanout_t *f, fanout_route_t *route);
-void fanout_route_take_send(fanout_t *f);
-int fanout_route_take_settle(fanout_t *f);
-void fanout_route_take_end(fanout_t *f);
 void fanout_route_forget(fanout_t *f, uint64_t user);
 void fanout_route_clear(fanout_t *f);
 void fanout_route_trim(fanout_t *f);
+
+/* fanout_note.c */
+void fanout_note_add(fanout_route_t *route, uint64_t device);
+void fanout_note_take(fanout_t *f, fanout_route_t *route);
+void fanout_note_send(fanout_t *f);
+int fanout_note_settle(fanout_t *f);
+void fanout_note_end(fanout_t *f);
 
 /* fanout_publish.c: fills the edges' buffers from what was gathered; every
  * route that is needed must be known. */

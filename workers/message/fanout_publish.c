@@ -16,13 +16,6 @@
 
 #define FANOUT_ROUNDS  50
 
-/* fields of a route, deleted only while they still say what we saw, and while
- * the edge is gone: one that is back has written its routes anew */
-static const char  fanout_bury_script[] =
-    "if redis.call('EXISTS', KEYS[2]) == 0 "
-    "and redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
-    "redis.call('HDEL', KEYS[1], ARGV[1]) " CHAT_ROUTE_LUA_END " end return 0";
-
 static int fanout_send(fanout_t *f);
 static int fanout_settle(fanout_t *f);
 static int fanout_needs_routes(const fanout_t *f);
@@ -35,7 +28,6 @@ static void fanout_target(fanout_t *f, fanout_edge_t *edge, uint64_t user,
 static void fanout_touch(fanout_t *f, fanout_edge_t *edge);
 static fanout_edge_t *fanout_edge(fanout_t *f, uint64_t id);
 static void fanout_record(fanout_edge_t *edge, const chat_rec_t *rec);
-static int fanout_bury_edge(fanout_t *f, uint64_t edge);
 
 
 int
@@ -69,7 +61,7 @@ fanout_confirm(fanout_t *f)
             rc = fanout_route_drain(f);
         }
 
-        fanout_route_take_end(f);
+        fanout_note_end(f);
 
         if (rc != 0 || !f->untrue) {
             break;
@@ -165,7 +157,7 @@ fanout_send(fanout_t *f)
         chat_buf_reset(&edge->buf);
     }
 
-    fanout_route_take_send(f);
+    fanout_note_send(f);
 
     for (done = f->nsent + f->ntaken == 0; !done; /* void */) {
         if (redisBufferWrite(f->redis, &done) != REDIS_OK) {
@@ -199,24 +191,7 @@ fanout_settle(fanout_t *f)
 
     f->nsent = 0;
 
-    return fanout_route_take_settle(f);
-}
-
-
-int
-fanout_bury(fanout_t *f)
-{
-    size_t  i;
-
-    for (i = 0; i < f->ndead; i++) {
-        if (fanout_bury_edge(f, f->dead[i]) != 0) {
-            return -1;
-        }
-    }
-
-    f->ndead = 0;
-
-    return 0;
+    return fanout_note_settle(f);
 }
 
 
@@ -396,7 +371,7 @@ fanout_chat_notes(fanout_t *f, const message_chat_t *chat, uint64_t seq)
         if (noted->route->nnotes != 0
             && message_member_sees(noted->member, seq))
         {
-            fanout_route_take(f, noted->route);
+            fanout_note_take(f, noted->route);
         }
     }
 }
@@ -511,75 +486,4 @@ fanout_record(fanout_edge_t *edge, const chat_rec_t *rec)
     if (chat_batch_end(&edge->buf, mark) != 0) {
         worker_die("edge=%016" PRIx64 " a record cannot be written", edge->id);
     }
-}
-
-
-/* An edge whose heartbeat is there has only lost its subscription: it will
- * resync, and its routes are right. */
-
-static int
-fanout_bury_edge(fanout_t *f, uint64_t id)
-{
-    int              ours;
-    size_t           i, n;
-    redisReply      *reply;
-    fanout_edge_t   *edge;
-    fanout_route_t  *route, *next;
-
-    reply = redisCommand(f->redis, "EXISTS " CHAT_KEY_EDGE, id);
-
-    if (reply == NULL) {
-        return -1;
-    }
-
-    n = reply->type == REDIS_REPLY_INTEGER ? (size_t) reply->integer : 1;
-    freeReplyObject(reply);
-
-    if (n != 0) {
-        return 0;
-    }
-
-    worker_log(WORKER_INFO, "edge=%016" PRIx64 " dead: its routes go", id);
-
-    HASH_ITER(hh, f->routes, route, next) {
-
-        for (ours = 0, i = 0; i < route->n; i++) {
-
-            if (route->sessions[i].edge == id) {
-                (void) redisAppendCommand(f->redis, "EVAL %s 2 "
-                                          CHAT_KEY_ROUTE " " CHAT_KEY_EDGE
-                                          " %" PRIu64
-                                          " %016" PRIx64 ":%" PRIu64,
-                                          fanout_bury_script, route->user, id,
-                                          route->sessions[i].device, id,
-                                          route->sessions[i].session);
-                ours = 1;
-                n++;
-            }
-        }
-
-        if (ours) {
-            fanout_route_forget(f, route->user);
-        }
-    }
-
-    for ( /* void */ ; n > 0; n--) {
-
-        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
-            return -1;
-        }
-
-        freeReplyObject(reply);
-    }
-
-    HASH_FIND(hh, f->edges, &id, sizeof(id), edge);
-
-    if (edge != NULL) {
-        HASH_DELETE(hh, f->edges, edge);
-        chat_buf_free(&edge->buf);
-        chat_buf_free(&edge->targets);
-        free(edge);
-    }
-
-    return 0;
 }
