@@ -32,6 +32,7 @@ MINUTES = 19.5
 PARTS = {
     "w1": lambda l, t: (bench_runs.w1(l, t, top=40000),
                         bench_runs.w1(l, t, receipts=True, top=40000)),
+    "turn": bench_runs.in_turn,
     "w2": bench_runs.w2,
     "w3": lambda l, t: (bench_runs.w3(l, t), bench_runs.w3(l, t, tls=True)),
     "w4": lambda l, t: (bench_runs.w4(l, t), bench_runs.w4(l, t, tls=True)),
@@ -95,7 +96,8 @@ def main():
         elif full:
             target = stack(home, not o.keep)
             with_stack(target, True,
-                       lambda: bench_runs.ours(load, target))
+                       lambda: (bench_runs.ours(load, target),
+                                bench_runs.in_turn(load, target)))
             for name in PEERS:
                 with PEERS[name]() as t:
                     bench_runs.peer(load, t)

@@ -6,6 +6,8 @@ function is one workload and leaves its records in the Load.
 
 import time
 
+from peers.peers import PEERS
+
 # deliveries stay within what two cores carry: (members, messages/s)
 GROUPS = ((10, 200), (100, 100), (1000, 20), (10000, 2))
 ARCHIVE = 10000                     # entries of one chat
@@ -172,6 +174,16 @@ def ours(load, target):
     w7(load, target)
     grow_users(load, target)
     grow_edges(load, target)
+
+
+def in_turn(load, target, rate=1000):
+    """Ours and ejabberd one after the other, again and again: a machine may be
+    half as fast ten minutes later, and a ratio must not depend on that."""
+    with PEERS["ejabberd"]() as peer:
+        peer.users(1000)
+        load.medians([lambda t=t: load.run(
+            t, "W1 in turn", f"{rate}/s", "pairs", keep=False, users=1000,
+            rate=rate) for t in (target, peer)])
 
 
 def quick(load, target):

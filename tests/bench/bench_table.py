@@ -6,6 +6,8 @@ doubled or disordered stands in the same row as the speed.
 
 TITLES = {
     "W1": "W1: 1,000 users in 500 pairs, 100 bytes, receivers silent",
+    "W1 in turn": "W1 at 1,000/s, ours and ejabberd in turn, the middle of "
+                  "three runs",
     "W1 receipts": "W1 with every receiver sending `delivered`",
     "W2": "W2: one group, every member online (per delivery)",
     "W3": "W3: connections that only stay",

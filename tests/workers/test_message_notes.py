@@ -109,6 +109,13 @@ def test_a_note_that_came_after_the_last_entry_goes_with_the_next(edge, chat):
         assert {u for u, _ in edge.send(c, a, f"n{i}").items} == {b}
 
 
+def test_however_many_devices_a_user_has_had(edge, chat):
+    c, (a, b, _, _) = chat
+    leave(edge, b, *range(100, 150))
+    edge.send(c, a, "m1")
+    gone(edge, b)
+
+
 def test_a_note_not_yet_sure_goes_too(edge, chat):
     c, (a, b, _, _) = chat
     edge.redis.hset(key(b), "-5", "?%016x:9" % edge.id)

@@ -15,16 +15,12 @@
 #include "chat_keys.h"
 #include "fanout_private.h"
 
-#define FANOUT_NOTES  16            /* of a user, who has 10 devices        */
+static void fanout_note_delete(fanout_t *f, const fanout_taken_t *taken);
 
 
 void
 fanout_note_add(fanout_route_t *route, uint64_t device)
 {
-    if (route->nnotes == FANOUT_NOTES) {
-        return;
-    }
-
     route->notes = worker_realloc(route->notes, (route->nnotes + 1u)
                                                 * sizeof(*route->notes));
     route->notes[route->nnotes++] = device;
@@ -57,28 +53,43 @@ fanout_note_take(fanout_t *f, fanout_route_t *route)
 void
 fanout_note_send(fanout_t *f)
 {
-    char             key[40], fields[FANOUT_NOTES][24];
-    size_t           i, k, lengths[2 + FANOUT_NOTES];
-    const char      *argv[2 + FANOUT_NOTES];
-    fanout_taken_t  *taken;
+    size_t  i;
+
+    for (i = 0; i < f->ntaken; i++) {
+        fanout_note_delete(f, &f->taken[i]);
+    }
+}
+
+
+/* A user has ten devices, but there may be notes of some that are revoked. */
+
+static void
+fanout_note_delete(fanout_t *f, const fanout_taken_t *taken)
+{
+    char          key[40], (*fields)[24];
+    size_t        k, *lengths;
+    const char  **argv;
+
+    fields = worker_calloc(taken->n, sizeof(*fields));
+    lengths = worker_calloc(taken->n + 2u, sizeof(*lengths));
+    argv = worker_calloc(taken->n + 2u, sizeof(*argv));
 
     argv[0] = "HDEL";
     lengths[0] = 4;
     argv[1] = key;
+    lengths[1] = (size_t) sprintf(key, CHAT_KEY_ROUTE, taken->user);
 
-    for (i = 0; i < f->ntaken; i++) {
-        taken = &f->taken[i];
-
-        lengths[1] = (size_t) sprintf(key, CHAT_KEY_ROUTE, taken->user);
-
-        for (k = 0; k < taken->n; k++) {
-            argv[2 + k] = fields[k];
-            lengths[2 + k] = (size_t) sprintf(fields[k], "-%" PRIu64,
-                                              taken->notes[k]);
-        }
-
-        (void) redisAppendCommandArgv(f->redis, taken->n + 2, argv, lengths);
+    for (k = 0; k < taken->n; k++) {
+        argv[2 + k] = fields[k];
+        lengths[2 + k] = (size_t) sprintf(fields[k], "-%" PRIu64,
+                                          taken->notes[k]);
     }
+
+    (void) redisAppendCommandArgv(f->redis, taken->n + 2, argv, lengths);
+
+    free(fields);
+    free(lengths);
+    free(argv);
 }
 
 
