@@ -109,7 +109,7 @@ class Load:
                 rate = (low + high) // 2
             if high is not None and (high - low < 0.12 * high or high < 40):
                 break
-        for _ in range(4):
+        for _ in range(6):
             if low < 20:
                 break
             r = self.run(target, part, f"{key}", "pairs", rate=low,

@@ -51,6 +51,7 @@ def w3(load, target, sizes=(5000, 20000), tls=False):
                  patience=120, **more)
         if n >= 20000 and not tls:
             # what the server does of itself, without their heartbeats
+            target.renew()
             load.run(target, "W3", f"{n} plain, no pings", "idle", users=n,
                      procs=procs(n), secs=10, warm=3, concurrency=128,
                      patience=120, ping=0)
