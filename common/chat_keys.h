@@ -10,9 +10,9 @@
 
 #include <inttypes.h>
 
-/* streams. That of a shard of chats has one reader, who holds the shard's lock in
- * PostgreSQL, and no consumer group: what is in it is not done. Beside it, who
- * read it last (a worker's id), and what dead owners had begun, how often */
+/* streams. That of a shard of chats has one reader, who holds the shard's lock
+ * in PostgreSQL, and no consumer group: what is in it is not done. Beside it,
+ * who read it last (a worker's id), and what dead owners had begun, how often */
 #define CHAT_KEY_SENT       "message.sent:{%u}"     /* shard of the chat    */
 #define CHAT_KEY_SENT_OWNER "message.owner:{%u}"
 #define CHAT_KEY_SENT_TRIED "message.tried:{%u}"    /* hash: id -> number   */

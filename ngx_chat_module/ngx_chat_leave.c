@@ -4,8 +4,9 @@
  * Called when a session ends and when a device comes back; hands to route and
  * to the subscription. The note is the field "-<device>" of route:{user}. Who
  * finds it, with the run of Redis it was written in, has missed nothing: no
- * database is asked. A message worker takes it away, for good, before it tells
- * the edges of the first entry for that user; docs/internals.md has the proof.
+ * database is asked. A message worker takes it away, for good, right after it
+ * has told the edges of the first entry that is missed; docs/internals.md says
+ * why that is safe.
  *
  * What was published to us before our route was gone may still be under way
  * when the session ends. So the note is "?" and the route at first, which
@@ -22,6 +23,7 @@
                  offsetof(ngx_chat_route_t, next_user)
 
 
+static ngx_chat_route_t *ngx_chat_leave_first(void);
 static void ngx_chat_leave_ask(void);
 
 
@@ -122,6 +124,21 @@ ngx_chat_leave_fence(ngx_chat_route_t *route)
 }
 
 
+/* The one that waits longest, or NULL. */
+
+static ngx_chat_route_t *
+ngx_chat_leave_first(void)
+{
+    ngx_queue_t  *waits;
+
+    waits = &ngx_chat_edge->leave_waits;
+
+    return ngx_queue_empty(waits)
+           ? NULL
+           : ngx_queue_data(ngx_queue_head(waits), ngx_chat_route_t, waits);
+}
+
+
 static void
 ngx_chat_leave_ask(void)
 {
@@ -154,15 +171,12 @@ ngx_chat_leave_passed(ngx_uint_t ticket)
 {
     u_char             note[64];
     ngx_str_t          args[2];
-    ngx_queue_t       *q;
     ngx_chat_edge_t   *edge;
     ngx_chat_route_t  *route;
 
     edge = ngx_chat_edge;
 
-    while (!ngx_queue_empty(&edge->leave_waits)) {
-        q = ngx_queue_head(&edge->leave_waits);
-        route = ngx_queue_data(q, ngx_chat_route_t, waits);
+    while ((route = ngx_chat_leave_first()) != NULL) {
 
         if (route->ticket == 0) {
             ngx_chat_leave_ask();
@@ -210,16 +224,13 @@ ngx_chat_leave_end(ngx_chat_route_t *route)
 void
 ngx_chat_leave_lost(void)
 {
-    ngx_queue_t       *q;
     ngx_uint_t         i;
     ngx_chat_edge_t   *edge;
     ngx_chat_route_t  *route;
 
     edge = ngx_chat_edge;
 
-    while (!ngx_queue_empty(&edge->leave_waits)) {
-        q = ngx_queue_head(&edge->leave_waits);
-        route = ngx_queue_data(q, ngx_chat_route_t, waits);
+    while ((route = ngx_chat_leave_first()) != NULL) {
         ngx_chat_leave_end(route);
         ngx_free(route);
     }

@@ -148,9 +148,13 @@ char *worker_strdup(const char *s);
 
 int64_t worker_ms(void);            /* wall clock, ms since 1970            */
 int64_t worker_mono_ms(void);       /* monotonic                            */
+int64_t worker_mono_us(void);
 
 /* Sleeps up to ms, less when worker_stopping is set. */
 void worker_sleep(int ms);
+
+/* Sleeps up to us, whatever happens: for a few milliseconds at most. */
+void worker_nap(int64_t us);
 
 /* Full-jitter backoff: the next wait in ms for the n-th failure (n from 0),
  * random in [base/2, min(cap, base * 2^n)]. */

@@ -18,31 +18,38 @@
 
 volatile sig_atomic_t  worker_stopping;
 
-static int64_t worker_clock(clockid_t clock);
+static int64_t worker_clock_us(clockid_t clock);
 
 
 int64_t
 worker_ms(void)
 {
-    return worker_clock(CLOCK_REALTIME);
+    return worker_clock_us(CLOCK_REALTIME) / 1000;
 }
 
 
 int64_t
 worker_mono_ms(void)
 {
-    return worker_clock(CLOCK_MONOTONIC);
+    return worker_mono_us() / 1000;
+}
+
+
+int64_t
+worker_mono_us(void)
+{
+    return worker_clock_us(CLOCK_MONOTONIC);
 }
 
 
 static int64_t
-worker_clock(clockid_t clock)
+worker_clock_us(clockid_t clock)
 {
     struct timespec  now;
 
     clock_gettime(clock, &now);
 
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 
@@ -82,6 +89,19 @@ worker_sleep(int ms)
     }
 
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+
+void
+worker_nap(int64_t us)
+{
+    struct timespec  ts;
+
+    if (us > 0) {
+        ts.tv_sec = us / 1000000;
+        ts.tv_nsec = us % 1000000 * 1000;
+        (void) nanosleep(&ts, NULL);
+    }
 }
 
 

@@ -1,9 +1,10 @@
 """Fixtures for tests of worker processes, see stores.py.
 
 `stores` is one PostgreSQL and one Redis for the whole run; `emptied` gives them
-without rows and keys; `worker` starts processes that end with the test.
+without rows and keys; `edge` is one that hears; `worker` starts processes that end with the test.
 """
 
+import msg
 import pytest
 from stores import Stores, Worker
 
@@ -21,6 +22,14 @@ def stores():
 def emptied(stores):
     stores.empty()
     return stores
+
+
+@pytest.fixture
+def edge(emptied):
+    """An edge, played by the test, see msg.py."""
+    e = msg.Edge(emptied)
+    yield e
+    e.close()
 
 
 @pytest.fixture

@@ -7,13 +7,6 @@ import pytest
 
 
 @pytest.fixture
-def edge(emptied):
-    e = msg.Edge(emptied)
-    yield e
-    e.close()
-
-
-@pytest.fixture
 def users(emptied, edge, worker):
     ids = msg.make_users(emptied, 6)
     worker(emptied.conf(), "message")

@@ -7,15 +7,7 @@ import time
 import inner
 import msg
 import psycopg2
-import pytest
 from stores import wait_for
-
-
-@pytest.fixture
-def edge(emptied):
-    e = msg.Edge(emptied)
-    yield e
-    e.close()
 
 
 def owners(stores):

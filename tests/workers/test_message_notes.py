@@ -15,13 +15,6 @@ RUN = b"0123456789abcdef"
 
 
 @pytest.fixture
-def edge(emptied):
-    e = msg.Edge(emptied)
-    yield e
-    e.close()
-
-
-@pytest.fixture
 def chat(emptied, worker):
     users = msg.make_users(emptied, 4)
     worker(emptied.conf(), "message")

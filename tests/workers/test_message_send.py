@@ -10,13 +10,6 @@ import msg
 
 
 @pytest.fixture
-def edge(emptied):
-    e = msg.Edge(emptied)
-    yield e
-    e.close()
-
-
-@pytest.fixture
 def chat(emptied, edge, worker):
     users = msg.make_users(emptied, 3)
     worker(emptied.conf(), "message")

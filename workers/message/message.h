@@ -104,7 +104,7 @@ struct message_s {
     int64_t               connect_at; /* next try to reach it               */
     int                   connect_n;  /* failed tries                       */
     unsigned              count;    /* COUNT of the next read               */
-    unsigned              acks;     /* answers outstanding                  */
+    unsigned              acks;     /* answers outstanding, of no interest  */
     int                   redis_n;  /* failed tries to reach Redis          */
     chat_buf_t            text;     /* of the handler at work               */
     uint64_t              away_mask; /* shards that were ours, message_away.c */
@@ -167,8 +167,8 @@ int message_stream_read(message_t *m, uint64_t mask, int block_ms,
     message_read_t *read_r);
 void message_stream_free(message_read_t *read);
 
-/* Takes items out of their streams, without waiting for the answers; these come
- * with the next command or by message_redis_settle(). */
+/* Takes items out of their streams, without waiting for the answers; these
+ * come with the next command or by message_redis_settle(). */
 void message_stream_done(message_t *m, const message_item_t *items, size_t n);
 
 /* Of one stream entry [id, [field, value ...]], borrowed. */

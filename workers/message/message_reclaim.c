@@ -2,9 +2,9 @@
  * message_reclaim.c: what a dead owner, or we, may have begun.
  *
  * Called from message_worker.c after shards were taken and after a connection
- * was lost. An event leaves its stream only when it is done, and an owner has no
- * more in hand than it reads of a stream at once: so what may have been begun
- * are the first MESSAGE_COUNT_MAX entries that are there. They are done, again
+ * was lost. An event leaves its stream only when it is done, and an owner has
+ * no more in hand than it reads of a stream at once: so what may have been
+ * begun are the first MESSAGE_COUNT_MAX entries that are there. They are done, again
  * or at last, before anything else is read.
  *
  * An entry that kills its owners must not go on for ever: what is begun after
@@ -29,7 +29,7 @@ static int message_reclaim_run(message_t *m, unsigned shard,
 static int message_reclaim_tried(message_t *m, unsigned shard,
     message_item_t *items, size_t n);
 static int message_reclaim_try(message_t *m, unsigned shard,
-    message_item_t *items, size_t n);
+    const message_item_t *items, size_t n);
 static int message_reclaim_end(message_t *m, unsigned shard);
 
 
@@ -192,57 +192,38 @@ message_reclaim_tried(message_t *m, unsigned shard, message_item_t *items,
 }
 
 
-/* Written before they are begun, so that it is there when they kill us. */
+/* Settled before they are begun, so that it is there when they kill us. */
 
 static int
-message_reclaim_try(message_t *m, unsigned shard, message_item_t *items,
+message_reclaim_try(message_t *m, unsigned shard, const message_item_t *items,
     size_t n)
 {
-    size_t       i;
-    redisReply  *reply;
+    size_t  i;
 
     if (!m->shards[shard].others) {
         return 0;
     }
 
-    if (message_redis_settle(m) != 0) {
-        return -1;
-    }
-
     for (i = 0; i < n; i++) {
         (void) redisAppendCommand(m->redis, "HINCRBY " CHAT_KEY_SENT_TRIED
                                   " %s 1", shard, items[i].id);
+        m->acks++;
     }
 
-    for (i = 0; i < n; i++) {
-
-        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
-            return message_redis_lost(m, "HINCRBY");
-        }
-
-        freeReplyObject(reply);
-    }
-
-    return 0;
+    return message_redis_settle(m);
 }
 
 
 static int
 message_reclaim_end(message_t *m, unsigned shard)
 {
-    redisReply  *reply;
+    (void) redisAppendCommand(m->redis, "DEL " CHAT_KEY_SENT_TRIED, shard);
+    m->acks++;
 
     if (message_redis_settle(m) != 0) {
         return -1;
     }
 
-    reply = redisCommand(m->redis, "DEL " CHAT_KEY_SENT_TRIED, shard);
-
-    if (reply == NULL) {
-        return message_redis_lost(m, "DEL");
-    }
-
-    freeReplyObject(reply);
     m->shards[shard].reclaim = 0;
 
     return 0;

@@ -2,8 +2,8 @@
  * message_stream.c: events out of Redis Streams, and out of them for good.
  *
  * Called from message_worker.c, message_reclaim.c, message_away.c; hands to
- * hiredis. One XREAD over all streams, always from their beginning: what is done
- * has been deleted. COUNT is a number per stream, so it is chosen by how many
+ * hiredis. One XREAD over all streams, always from their beginning: what is
+ * done has been deleted. COUNT is a number per stream, so it is chosen by how many
  * of them had something the last time: what comes back is about one batch,
  * whether one chat is busy or all are.
  */

@@ -7,13 +7,11 @@
  */
 
 #include <string.h>
-#include <time.h>
 
 #include "message.h"
 
 static void message_turn(message_t *m);
 static void message_flow(message_t *m, size_t n);
-static int64_t message_us(void);
 static void message_read_process(message_t *m, message_read_t *read);
 static int message_run(worker_t *w);
 
@@ -69,6 +67,7 @@ message_turn(message_t *m)
 
     if (fanout_pay(m->out) != 0) {
         (void) message_redis_lost(m, "PUBLISH");
+        worker_sleep(worker_backoff(m->redis_n++, 50, 1000));
         return;
     }
 
@@ -113,19 +112,8 @@ message_turn(message_t *m)
 void
 message_pause(const message_t *m)
 {
-    int64_t          wait;
-    struct timespec  ts;
-
-    if (m->flow < MESSAGE_FLOW) {
-        return;
-    }
-
-    wait = m->read_us + m->worker->conf->gather_us - message_us();
-
-    if (wait > 0) {
-        ts.tv_sec = 0;
-        ts.tv_nsec = wait * 1000;
-        (void) nanosleep(&ts, NULL);
+    if (m->flow >= MESSAGE_FLOW) {
+        worker_nap(m->read_us + m->worker->conf->gather_us - worker_mono_us());
     }
 }
 
@@ -140,7 +128,7 @@ message_flow(message_t *m, size_t n)
         return;
     }
 
-    now = message_us();
+    now = worker_mono_us();
 
     if (now - m->read_us > 2 * (int64_t) m->worker->conf->gather_us) {
         m->flow /= 2;
@@ -149,17 +137,6 @@ message_flow(message_t *m, size_t n)
     }
 
     m->read_us = now;
-}
-
-
-static int64_t
-message_us(void)
-{
-    struct timespec  now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <hiredis/hiredis.h>
 
@@ -22,6 +21,7 @@
 
 #define SYNC_COUNT      64          /* requests a stream and read            */
 #define SYNC_FLUSH_MS   20          /* answers wait for each other so long   */
+#define SYNC_REST_US    50000       /* longest rest after a page             */
 #define SYNC_TRIM_MS    60000
 #define SYNC_KEEP_MS    600000      /* entries older than this are litter    */
 #define SYNC_AWAY_MS    2000        /* longest pause between tries           */
@@ -52,7 +52,6 @@ static int sync_read(sync_t *s);
 static void sync_stream(sync_t *s, const char *key, const redisReply *list);
 static void sync_take(sync_t *s, const redisReply *entry);
 static void sync_tell_all(sync_t *s, uint8_t type);
-static int64_t sync_us(void);
 static void sync_tell(sync_t *s, size_t i);
 static store_sync_t *sync_store(sync_t *s);
 static void sync_queue(sync_t *s, const char *fmt, ...);
@@ -292,9 +291,8 @@ sync_take(sync_t *s, const redisReply *entry)
 static void
 sync_tell_all(sync_t *s, uint8_t type)
 {
-    size_t           i;
-    int64_t          began;
-    struct timespec  rest;
+    size_t   i;
+    int64_t  began, rest;
 
     for (i = 0; i < s->n && s->redis != NULL; i++) {
 
@@ -302,18 +300,14 @@ sync_tell_all(sync_t *s, uint8_t type)
             continue;
         }
 
-        began = sync_us();
+        began = worker_mono_us();
         sync_tell(s, i);
 
         if (type == CHAT_EV_SYNC_PAGE) {
             sync_flush(s);
 
-            rest.tv_sec = 0;
-            rest.tv_nsec = (sync_us() - began) * 500;
-
-            if (rest.tv_nsec < 100000000) {
-                (void) nanosleep(&rest, NULL);
-            }
+            rest = (worker_mono_us() - began) / 2;
+            worker_nap(rest < SYNC_REST_US ? rest : SYNC_REST_US);
         }
     }
 
@@ -359,17 +353,6 @@ sync_tell(sync_t *s, size_t i)
     if (worker_mono_ms() - s->flushed >= SYNC_FLUSH_MS) {
         sync_flush(s);
     }
-}
-
-
-static int64_t
-sync_us(void)
-{
-    struct timespec  now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 
