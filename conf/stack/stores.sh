@@ -103,8 +103,8 @@ daemonize yes
 appendonly yes
 appendfsync everysec
 # what is done is deleted, so the file grows and the data does not: written anew
-# at 64 MB, the default, it would be every ten seconds under load, and each time
-# costs a tenth of a second. 256 MB are read in two seconds at a start.
+# at 64 MB, the default, it was every 15 s under load, and each time cost a tenth
+# of a second. A file of 256 MB is read in three seconds at a start.
 auto-aof-rewrite-min-size 256mb
 # meanwhile a write need not wait for the disk: no truth is here
 no-appendfsync-on-rewrite yes
