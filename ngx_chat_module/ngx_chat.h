@@ -85,6 +85,7 @@ typedef struct {
     u_char             *id_key;         /* CHAT_ID_KEY bytes                */
 
     ngx_msec_t          drain;          /* chat_drain                       */
+    ngx_msec_t          gather;         /* chat_gather                      */
     ngx_uint_t          stream_limit;   /* chat_stream_limit, entries       */
     ngx_uint_t          enabled;        /* some location needs an edge      */
 } ngx_chat_main_conf_t;
@@ -331,6 +332,7 @@ typedef struct {                        /* shown by chat_status metrics     */
     uint64_t            frames_out;
     uint64_t            bytes_out;
     uint64_t            events;         /* XADDed                           */
+    uint64_t            event_writes;   /* writes to Redis with some        */
     uint64_t            batches;        /* received                         */
     uint64_t            entries;        /* written to sockets               */
     uint64_t            pages;
@@ -364,10 +366,16 @@ typedef struct {
     ngx_event_t         retry;
     ngx_uint_t          failures;
     ngx_msec_t          written;        /* last write                       */
+    ngx_connection_t   *window;         /* timerfd, NULL: nothing gathers   */
+    ngx_uint_t          flow;           /* writes of events without a pause */
+    ngx_msec_t          events_at;      /* the last of them                 */
     ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
     ngx_uint_t          asked;          /* fences, ngx_chat_redis_fence()   */
     ngx_uint_t          answered;
     unsigned            writing:1;      /* a write is under way             */
+    unsigned            patient:1;      /* what is appended may wait        */
+    unsigned            events:1;       /* some of it is not written yet    */
+    unsigned            waiting:1;      /* for the window's end             */
     unsigned            up:1;           /* logged in; subscribed            */
     unsigned            subscriber:1;
 } ngx_chat_redis_t;

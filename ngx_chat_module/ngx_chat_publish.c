@@ -2,8 +2,8 @@
  * ngx_chat_publish.c: an event into its Redis stream.
  *
  * Called from dispatch, marks, rest and sync; hands to the command connection
- * of ngx_chat_redis.c, which gathers what one turn of the event loop brings
- * into one write. When Redis refuses or is lost, the sender is told at once:
+ * of ngx_chat_redis.c, which gathers what one turn of the event loop brings,
+ * or one window, into one write. When Redis refuses or is lost, the sender is told at once:
  * `unavailable`, and a resend with the same messageId is harmless whatever
  * became of the first.
  */
@@ -11,6 +11,9 @@
 #include "ngx_chat.h"
 #include "ngx_chat_redis.h"
 
+
+typedef ngx_int_t (*ngx_chat_redis_send_pt)(redisCallbackFn *fn, void *data,
+    int argc, const char **argv, const size_t *lens);
 
 /* who is told when the XADD fails */
 typedef struct {
@@ -26,7 +29,8 @@ typedef struct {
 static void ngx_chat_publish_reply(redisAsyncContext *ac, void *reply,
     void *data);
 static ngx_int_t ngx_chat_publish_add(chat_event_t *ev, const char *key,
-    size_t key_len, redisCallbackFn *fn, void *data);
+    size_t key_len, ngx_chat_redis_send_pt send, redisCallbackFn *fn,
+    void *data);
 
 
 /* 1 when a send to this chat can be taken now. */
@@ -77,7 +81,7 @@ ngx_chat_publish_event(chat_event_t *ev, ngx_uint_t shard)
     rc = ngx_chat_publish_add(ev, (char *) key,
                               ngx_sprintf(key, "message.sent:{%ui}", shard)
                               - key,
-                              fn, pending);
+                              ngx_chat_redis_event, fn, pending);
 
     if (rc != NGX_OK && pending != NULL) {
         ngx_free(pending);
@@ -99,16 +103,17 @@ ngx_chat_publish_sync(chat_event_t *ev)
                                 ngx_sprintf(key, "session.sync:{%uL}",
                                             ev->user % CHAT_SYNC_SHARDS)
                                 - key,
-                                NULL, NULL);
+                                ngx_chat_redis_command, NULL, NULL);
 }
 
 
 static ngx_int_t
 ngx_chat_publish_add(chat_event_t *ev, const char *key, size_t key_len,
-    redisCallbackFn *fn, void *data)
+    ngx_chat_redis_send_pt send, redisCallbackFn *fn, void *data)
 {
     size_t        size, lens[5];
     uint8_t      *buf;
+    ngx_int_t     rc;
     ngx_time_t   *tp;
     const char   *args[5];
 
@@ -142,13 +147,13 @@ ngx_chat_publish_add(chat_event_t *ev, const char *key, size_t key_len,
 
     ngx_chat_edge->counters.events++;
 
-    size = ngx_chat_redis_command(fn, data, 5, args, lens);
+    rc = send(fn, data, 5, args, lens);
 
     if (buf != ngx_chat_edge->scratch) {
         ngx_free(buf);
     }
 
-    return size;
+    return rc;
 }
 
 

@@ -47,6 +47,8 @@ ngx_chat_redis_start(void)
         ngx_chat_redis_connect(rd[i]);
     }
 
+    ngx_chat_redis_gather_start(&ngx_chat_edge->command);
+
     return NGX_OK;
 }
 
@@ -65,6 +67,8 @@ ngx_chat_redis_stop(void)
             ngx_chat_redis_lost(rd[i], NULL);
         }
     }
+
+    ngx_chat_redis_gather_stop(&ngx_chat_edge->command);
 }
 
 
@@ -93,6 +97,27 @@ ngx_chat_redis_command(redisCallbackFn *fn, void *data, int argc,
 
     return redisAsyncCommandArgv(rd->context, fn, data, argc, argv, lens)
            == REDIS_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_chat_redis_event(redisCallbackFn *fn, void *data, int argc,
+    const char **argv, const size_t *lens)
+{
+    ngx_int_t          rc;
+    ngx_chat_redis_t  *rd;
+
+    rd = &ngx_chat_edge->command;
+
+    rd->patient = 1;
+    rc = ngx_chat_redis_command(fn, data, argc, argv, lens);
+    rd->patient = 0;
+
+    if (rc == NGX_OK) {
+        rd->events = 1;
+    }
+
+    return rc;
 }
 
 
@@ -171,6 +196,8 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why)
 
     rd->context = NULL;
     rd->up = 0;
+    rd->events = 0;
+    rd->waiting = 0;
     rd->ping_at = 0;
     rd->asked = 0;
     rd->answered = 0;

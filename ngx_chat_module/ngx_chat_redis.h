@@ -32,6 +32,11 @@ struct ngx_chat_route_s {
 ngx_int_t ngx_chat_redis_command(redisCallbackFn *fn, void *data, int argc,
     const char **argv, const size_t *lens);
 
+/* The same for an event: while they come without a pause it waits for the end of
+ * the window (chat_gather), or for a command that does not wait. */
+ngx_int_t ngx_chat_redis_event(redisCallbackFn *fn, void *data, int argc,
+    const char **argv, const size_t *lens);
+
 /* Asks on the subscription: whatever Redis had published before is here when
  * ngx_chat_leave_passed() is called with this number or a higher one. 0 while
  * the subscription is not up. */
@@ -57,5 +62,11 @@ void ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data);
 /* Gives a new connection to nginx's event loop: NGX_OK, or NGX_ERROR when there
  * is no connection slot left. */
 ngx_int_t ngx_chat_redis_attach(ngx_chat_redis_t *rd);
+
+/* gather: see there */
+void ngx_chat_redis_gather_start(ngx_chat_redis_t *rd);
+void ngx_chat_redis_gather_stop(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_gather_wait(ngx_chat_redis_t *rd);
+void ngx_chat_redis_gather_written(ngx_chat_redis_t *rd);
 
 #endif

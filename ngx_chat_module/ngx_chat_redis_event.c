@@ -84,6 +84,7 @@ ngx_chat_redis_write_event(ngx_event_t *ev)
     /* what does not fit waits for the descriptor */
     rd->writing = 1;
     rd->written = ngx_current_msec;
+    ngx_chat_redis_gather_written(rd);
     redisAsyncHandleWrite(rd->context);
     rd->writing = 0;
 }
@@ -119,7 +120,7 @@ ngx_chat_redis_del_read(void *data)
  * A write wakes Redis, and its answer us; each costs as much as several
  * commands. So what one turn of the event loop brings is one write, at its
  * end, and there is at most one a millisecond: under load commands gather,
- * and a single one never waits.
+ * and a single one never waits. Events may gather for longer.
  */
 
 static void
@@ -130,7 +131,9 @@ ngx_chat_redis_add_write(void *data)
 
     ev = rd->connection->write;
 
-    if (ev->active || ev->posted || ev->timer_set) {
+    if (ev->active || ev->posted || ev->timer_set
+        || ngx_chat_redis_gather_wait(rd))
+    {
         return;
     }
 

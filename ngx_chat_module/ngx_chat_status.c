@@ -106,6 +106,8 @@ ngx_chat_status_metrics(ngx_http_request_t *r)
           c->bytes_out },
         { "chat_edge_events_total", "counter", "Events put into streams.",
           c->events },
+        { "chat_edge_event_writes_total", "counter",
+          "Writes to Redis that held events.", c->event_writes },
         { "chat_edge_batches_total", "counter", "Batches from workers.",
           c->batches },
         { "chat_edge_entries_total", "counter", "Entries written.",

@@ -52,8 +52,8 @@ typedef struct {
     int        api_threads;         /* database connections of the API      */
     int        batch_max;           /* entries a message worker takes       */
     int        block_ms;            /* longest wait for new entries         */
-    int        gather_us;           /* shortest time between two reads while
-                                       entries come without a pause         */
+    int        gather_us;           /* window in which a worker reads once
+                                       while entries come without a pause   */
     /* how many processes of each role the pool runs */
     int        n_message, n_api, n_sync, n_push, n_presence;
 } worker_conf_t;
@@ -147,6 +147,7 @@ void *worker_realloc(void *p, size_t size);
 char *worker_strdup(const char *s);
 
 int64_t worker_ms(void);            /* wall clock, ms since 1970            */
+int64_t worker_us(void);            /* the same, us                         */
 int64_t worker_mono_ms(void);       /* monotonic                            */
 int64_t worker_mono_us(void);
 

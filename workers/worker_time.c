@@ -24,7 +24,14 @@ static int64_t worker_clock_us(clockid_t clock);
 int64_t
 worker_ms(void)
 {
-    return worker_clock_us(CLOCK_REALTIME) / 1000;
+    return worker_us() / 1000;
+}
+
+
+int64_t
+worker_us(void)
+{
+    return worker_clock_us(CLOCK_REALTIME);
 }
 
 

@@ -65,6 +65,18 @@ def test_who_moves_between_commit_and_acknowledgement_is_told_again(
     assert told
 
 
+def test_redis_tells_of_routes_and_of_nothing_else(emptied, edge, chat):
+    """The worker reads streams on the connection that is told of changes: each
+    event would be told, if Redis were not asked for routes alone."""
+    c, users = chat
+    for user in users:
+        edge.connect(user, user * 10)
+    for n in range(5):
+        edge.send(c, users[0], f"m{n}")
+    tracked = edge.redis.info("stats")["tracking_total_keys"]
+    assert tracked == len(users)
+
+
 def test_sender_gets_record_also_when_nobody_is_online(edge, chat):
     c, (a, *_) = chat
     rec = edge.send(c, a, "m1")

@@ -3,7 +3,8 @@
  *
  * Called from fanout_publish.c; hands to Redis. The cache is kept true by
  * Redis itself (CLIENT TRACKING with REDIRECT, RESP2): what was read on the
- * worker's connection and then changed is named on our second one.
+ * worker's connection and then changed is named on our second one. OPTIN, for
+ * that connection reads streams too, and each XADD would be named as well.
  *
  * Order matters. A session that had its list read before our commit put its
  * route into Redis before that, so the invalidation was made before. But it
@@ -65,7 +66,8 @@ fanout_open(fanout_t *f, const worker_conf_t *conf, redisContext *redis)
 
     freeReplyObject(reply);
 
-    reply = redisCommand(redis, "CLIENT TRACKING ON REDIRECT %lld NOLOOP", id);
+    reply = redisCommand(redis, "CLIENT TRACKING ON REDIRECT %lld OPTIN NOLOOP",
+                         id);
     if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
         goto failed;
     }
@@ -251,17 +253,28 @@ fanout_route_drain(fanout_t *f)
 static int
 fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
 {
+    int          tracked;
     size_t       i;
     redisReply  *reply;
 
     for (i = 0; i < n; i++) {
+        (void) redisAppendCommand(f->redis, "CLIENT CACHING YES");
         (void) redisAppendCommand(f->redis, "HGETALL " CHAT_KEY_ROUTE,
                                   routes[i]->user);
     }
 
     for (i = 0; i < n; i++) {
 
+        /* a route that is not tracked would be believed for ever */
         if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
+            return -1;
+        }
+
+        tracked = reply->type == REDIS_REPLY_STATUS;
+        freeReplyObject(reply);
+
+        if (!tracked || redisGetReply(f->redis, (void **) &reply) != REDIS_OK)
+        {
             return -1;
         }
 

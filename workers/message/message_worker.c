@@ -19,6 +19,7 @@ const worker_role_t  worker_role_message = { "message", message_run };
 
 #define MESSAGE_BLOCK_MS  200       /* heartbeat and free shards wait too   */
 #define MESSAGE_FLOW      8         /* reads without a pause: gather        */
+#define MESSAGE_AFTER_US  150       /* until the edges' writes are there    */
 
 
 static int
@@ -104,17 +105,30 @@ message_turn(message_t *m)
 /*
  * A commit costs the database as much as a dozen rows and wakes four
  * processes, so under load it pays to let a few messages gather: while reads
- * follow each other without a pause, the next one is not before gather_us after
- * the last. Who writes into silence is served at once. What was committed is
- * on its way by then.
+ * follow each other without a pause, there is one in each window of gather_us,
+ * right after its beginning, when the edges have written what they had
+ * (chat_gather: the windows are cut from the wall clock, the same for all). A
+ * batch that took longer than its window is followed by the next at once. Who
+ * writes into silence is served at once. What was committed is on its way by
+ * then.
  */
 
 void
 message_pause(const message_t *m)
 {
-    if (m->flow >= MESSAGE_FLOW) {
-        worker_nap(m->read_us + m->worker->conf->gather_us - worker_mono_us());
+    int64_t  window, passed, since;
+
+    window = m->worker->conf->gather_us;
+
+    if (m->flow < MESSAGE_FLOW || window == 0) {
+        return;
     }
+
+    /* of the window of the last read, then of this moment */
+    since = worker_mono_us() - m->read_us;
+    passed = (worker_us() - MESSAGE_AFTER_US - since) % window + since;
+
+    worker_nap(window - passed);
 }
 
 

@@ -1,0 +1,153 @@
+/*
+ * ngx_chat_redis_gather.c: when the edge's events go to Redis.
+ *
+ * Called from ngx_chat_redis.c and ngx_chat_redis_event.c. While events come
+ * without a pause they leave at the ends of windows of chat_gather, which are
+ * the same for all edges and for the message workers, for they are cut from the
+ * wall clock: Redis is woken for all edges at once, and a worker that reads
+ * right after finds what all of them had. Who writes into silence waits for
+ * nothing. nginx's timers know milliseconds only, hence the timerfd.
+ */
+
+#include <sys/timerfd.h>
+
+#include "ngx_chat_redis.h"
+
+
+#define NGX_CHAT_GATHER_FLOW  8     /* writes without a pause: gather      */
+
+
+static void ngx_chat_redis_gather_due(ngx_event_t *ev);
+
+
+/* Without it (no descriptor, no connection slot) nothing waits. */
+
+void
+ngx_chat_redis_gather_start(ngx_chat_redis_t *rd)
+{
+    int                fd;
+    ngx_connection_t  *c;
+
+    if (ngx_chat_edge->conf->gather == 0) {
+        return;
+    }
+
+    fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK|TFD_CLOEXEC);
+    c = fd == -1 ? NULL : ngx_get_connection(fd, ngx_chat_edge->log);
+
+    if (c == NULL) {
+        ngx_log_error(NGX_LOG_WARN, ngx_chat_edge->log, ngx_errno,
+                      "chat: no timer for chat_gather: events do not gather");
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        return;
+    }
+
+    c->data = rd;
+    c->log = ngx_chat_edge->log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->read->handler = ngx_chat_redis_gather_due;
+
+    rd->window = c;
+
+    /* edge-triggered: an expired timer need not be read, only set again */
+    if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT) != NGX_OK) {
+        ngx_chat_redis_gather_stop(rd);
+    }
+}
+
+
+void
+ngx_chat_redis_gather_stop(ngx_chat_redis_t *rd)
+{
+    if (rd->window != NULL) {
+        ngx_close_connection(rd->window);
+        rd->window = NULL;
+    }
+}
+
+
+/* 1 when what was appended may wait, and will be written at the window's end. */
+
+ngx_uint_t
+ngx_chat_redis_gather_wait(ngx_chat_redis_t *rd)
+{
+    int64_t            us, whole;
+    struct timespec    now;
+    struct itimerspec  left;
+
+    if (!rd->patient || rd->window == NULL
+        || rd->flow < NGX_CHAT_GATHER_FLOW)
+    {
+        return 0;
+    }
+
+    if (rd->waiting) {
+        return 1;
+    }
+
+    (void) clock_gettime(CLOCK_REALTIME, &now);
+
+    whole = (int64_t) ngx_chat_edge->conf->gather * 1000;
+    us = whole - ((int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000) % whole;
+
+    left.it_interval.tv_sec = 0;
+    left.it_interval.tv_nsec = 0;
+    left.it_value.tv_sec = 0;
+    left.it_value.tv_nsec = us * 1000;
+
+    rd->waiting = timerfd_settime(rd->window->fd, 0, &left, NULL) == 0;
+
+    return rd->waiting;
+}
+
+
+/* Everything that was appended is being written. */
+
+void
+ngx_chat_redis_gather_written(ngx_chat_redis_t *rd)
+{
+    if (rd->events) {
+
+        if (ngx_current_msec - rd->events_at
+            > 2 * ngx_chat_edge->conf->gather)
+        {
+            rd->flow /= 2;
+
+        } else if (rd->flow < 2 * NGX_CHAT_GATHER_FLOW) {
+            rd->flow++;
+        }
+
+        rd->events_at = ngx_current_msec;
+        rd->events = 0;
+        ngx_chat_edge->counters.event_writes++;
+    }
+
+    rd->waiting = 0;
+}
+
+
+static void
+ngx_chat_redis_gather_due(ngx_event_t *ev)
+{
+    ngx_event_t       *wev;
+    ngx_connection_t  *c;
+    ngx_chat_redis_t  *rd;
+
+    c = ev->data;
+    rd = c->data;
+
+    if (!rd->waiting || rd->connection == NULL) {
+        return;     /* it was written with something that did not wait */
+    }
+
+    rd->waiting = 0;
+    wev = rd->connection->write;
+
+    if (!wev->active && !wev->posted) {
+        ngx_post_event(wev, &ngx_posted_events);
+    }
+}
