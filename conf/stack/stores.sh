@@ -18,8 +18,9 @@ pg_bin() {
 }
 
 pg_sql() {
-    as "$pg_user" psql -X -q -At -v ON_ERROR_STOP=1 -h "$sock/pg" -U postgres \
-        -d "$1" -c "$2"
+    # from a directory that the user may enter, or psql complains of it
+    (cd / && as "$pg_user" psql -X -q -At -v ON_ERROR_STOP=1 -h "$sock/pg" \
+        -U postgres -d "$1" -c "$2")
 }
 
 make_pg() {
