@@ -18,6 +18,7 @@
 
 
 static void ngx_chat_redis_gather_due(ngx_event_t *ev);
+static ngx_uint_t ngx_chat_redis_gather_paused(const ngx_chat_redis_t *rd);
 
 
 /* Without it (no descriptor, no connection slot) nothing waits. */
@@ -53,8 +54,7 @@ ngx_chat_redis_gather_start(ngx_chat_redis_t *rd)
 
     rd->window = c;
 
-    /* edge-triggered: an expired timer need not be read, only set again */
-    if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT) != NGX_OK) {
+    if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
         ngx_chat_redis_gather_stop(rd);
     }
 }
@@ -79,8 +79,9 @@ ngx_chat_redis_gather_wait(ngx_chat_redis_t *rd)
     struct timespec    now;
     struct itimerspec  left;
 
-    if (!rd->patient || rd->window == NULL
-        || rd->flow < NGX_CHAT_GATHER_FLOW)
+    /* a process that ends waits for nginx's own timers alone */
+    if (!rd->patient || rd->window == NULL || ngx_exiting
+        || rd->flow < NGX_CHAT_GATHER_FLOW || ngx_chat_redis_gather_paused(rd))
     {
         return 0;
     }
@@ -112,9 +113,7 @@ ngx_chat_redis_gather_written(ngx_chat_redis_t *rd)
 {
     if (rd->events) {
 
-        if (ngx_current_msec - rd->events_at
-            > 2 * ngx_chat_edge->conf->gather)
-        {
+        if (ngx_chat_redis_gather_paused(rd)) {
             rd->flow /= 2;
 
         } else if (rd->flow < 2 * NGX_CHAT_GATHER_FLOW) {
@@ -130,15 +129,27 @@ ngx_chat_redis_gather_written(ngx_chat_redis_t *rd)
 }
 
 
+static ngx_uint_t
+ngx_chat_redis_gather_paused(const ngx_chat_redis_t *rd)
+{
+    return ngx_current_msec - rd->events_at > 2 * ngx_chat_edge->conf->gather;
+}
+
+
 static void
 ngx_chat_redis_gather_due(ngx_event_t *ev)
 {
+    uint64_t           times;
     ngx_event_t       *wev;
     ngx_connection_t  *c;
     ngx_chat_redis_t  *rd;
 
     c = ev->data;
     rd = c->data;
+
+    if (read(c->fd, &times, sizeof(times)) == -1) {
+        return;     /* it was set again meanwhile */
+    }
 
     if (!rd->waiting || rd->connection == NULL) {
         return;     /* it was written with something that did not wait */

@@ -163,6 +163,18 @@ def new_chat():
     return uuid.uuid4()
 
 
+def refused_before(sock, message_id):
+    """The messageIds that are refused as unavailable before this one's ack,
+    with nothing else in between."""
+    refusals, frame = set(), sock.message()
+    while frame["type"] == "error":
+        assert frame["code"] == "unavailable"
+        refusals.add(frame["messageId"])
+        frame = sock.message()
+    assert (frame["type"], frame["messageId"]) == ("message_ack", message_id)
+    return refusals
+
+
 def quiet(sock):
     """The edge has seen all that was sent to it, and wrote nothing."""
     sock.send(PING, b"quiet?")

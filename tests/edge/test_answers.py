@@ -153,6 +153,9 @@ def test_a_client_that_has_gone_before_its_body_is_read(edge, w):
     sock = edge.open()
     sock.sendall(request(edge))
     sock.close()
+    with edge.open() as behind:     # seen: so is what came before
+        behind.sendall(request(edge, body=b'"behind"'))
+        w.wait("SEND", where=lambda ev: ev.body == b'"behind"')
     w.take("SEND")
     wait_for(lambda: edge.metric("chat_edge_requests_waiting") == 0,
              "it is seen gone")

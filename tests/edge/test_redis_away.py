@@ -9,7 +9,7 @@ import time
 import pytest
 from edge import Edge, wait_for
 from inner import put
-from played import Played, new_chat, quiet, seqs
+from played import Played, new_chat, quiet, refused_before, seqs
 
 import schema
 
@@ -199,12 +199,7 @@ def test_a_lost_command_connection_refuses_what_was_on_its_way(w, me):
     send(sock, chat, "last")
     last = w.wait("SEND", where=lambda ev: ev.message_id == "last")
     w.publish(w.entry(chat, 1, [me[0]], of=last))
-    refusals, frame = set(), sock.message()
-    while frame["type"] == "error":
-        assert frame["code"] == "unavailable"
-        refusals.add(frame["messageId"])
-        frame = sock.message()
-    assert (frame["type"], frame["messageId"]) == ("message_ack", "last")
+    refusals = refused_before(sock, "last")
     # each was refused or is in the stream, and none is neither
     taken = {ev.message_id for ev in w.take("SEND")}
     assert taken | refusals == {f"n-{n}" for n in range(20)}

@@ -29,7 +29,7 @@
 #define FANOUT_FETCH  1000          /* HGETALL in one go                    */
 
 static int fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n);
-static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
+static int fanout_route_read(fanout_route_t *route, const redisReply *reply);
 static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
     uint64_t *session_r);
 static void fanout_route_invalid(fanout_t *f, const redisReply *reply);
@@ -253,7 +253,7 @@ fanout_route_drain(fanout_t *f)
 static int
 fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
 {
-    int          tracked;
+    int          rc, tracked;
     size_t       i;
     redisReply  *reply;
 
@@ -278,15 +278,22 @@ fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
             return -1;
         }
 
-        fanout_route_read(routes[i], reply);
+        rc = fanout_route_read(routes[i], reply);
         freeReplyObject(reply);
+
+        if (rc != 0) {
+            return -1;
+        }
     }
 
     return 0;
 }
 
 
-static void
+/* An error (Redis is loading) is not tracked either, but for that of a key which
+ * is no hash: nobody has a route there. */
+
+static int
 fanout_route_read(fanout_route_t *route, const redisReply *reply)
 {
     size_t             i;
@@ -294,7 +301,8 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
     const redisReply  *key, *value;
 
     if (reply->type != REDIS_REPLY_ARRAY) {
-        return;
+        return reply->type == REDIS_REPLY_ERROR
+               && strncmp(reply->str, "WRONGTYPE", 9) == 0 ? 0 : -1;
     }
 
     for (i = 0; i + 1 < reply->elements; i += 2) {
@@ -318,6 +326,8 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
             fanout_route_add(route, device, edge, session);
         }
     }
+
+    return 0;
 }
 
 
