@@ -3,9 +3,9 @@
  *
  * Called from dispatch, marks, rest and sync; hands to the command connection
  * of ngx_chat_redis.c, which gathers what one turn of the event loop brings,
- * or one window, into one write. When Redis refuses or is lost, the sender is told at once:
- * `unavailable`, and a resend with the same messageId is harmless whatever
- * became of the first.
+ * or one window, into one write. When Redis refuses or is lost, the sender is
+ * told at once: `unavailable`, and a resend with the same messageId is harmless
+ * whatever became of the first.
  */
 
 #include "ngx_chat.h"

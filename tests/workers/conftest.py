@@ -1,7 +1,8 @@
 """Fixtures for tests of worker processes, see stores.py.
 
 `stores` is one PostgreSQL and one Redis for the whole run; `emptied` gives them
-without rows and keys; `edge` is one that hears; `worker` starts processes that end with the test.
+without rows and keys; `edge` is one that hears; `worker` starts processes that
+end with the test.
 """
 
 import msg

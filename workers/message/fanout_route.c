@@ -29,7 +29,8 @@
 #define FANOUT_FETCH  1000          /* HGETALL in one go                    */
 
 static int fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n);
-static int fanout_route_read(fanout_route_t *route, const redisReply *reply);
+static int fanout_route_refused(const redisReply *reply);
+static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
 static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
     uint64_t *session_r);
 static void fanout_route_invalid(fanout_t *f, const redisReply *reply);
@@ -253,7 +254,7 @@ fanout_route_drain(fanout_t *f)
 static int
 fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
 {
-    int          rc, tracked;
+    int          refused;
     size_t       i;
     redisReply  *reply;
 
@@ -270,18 +271,19 @@ fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
             return -1;
         }
 
-        tracked = reply->type == REDIS_REPLY_STATUS;
+        refused = fanout_route_refused(reply);
         freeReplyObject(reply);
 
-        if (!tracked || redisGetReply(f->redis, (void **) &reply) != REDIS_OK)
+        if (refused || redisGetReply(f->redis, (void **) &reply) != REDIS_OK)
         {
             return -1;
         }
 
-        rc = fanout_route_read(routes[i], reply);
+        refused = fanout_route_refused(reply);
+        fanout_route_read(routes[i], reply);
         freeReplyObject(reply);
 
-        if (rc != 0) {
+        if (refused) {
             return -1;
         }
     }
@@ -290,10 +292,25 @@ fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
 }
 
 
-/* An error (Redis is loading) is not tracked either, but for that of a key which
- * is no hash: nobody has a route there. */
+/* What Redis has not done (it is loading, an ACL forbids it) is not tracked; that
+ * a key is no hash it has seen by reading it, and nobody has a route there. */
 
 static int
+fanout_route_refused(const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ERROR
+        || strncmp(reply->str, "WRONGTYPE", 9) == 0)
+    {
+        return 0;
+    }
+
+    worker_log(WORKER_WARN, "redis refuses to read a route: %s", reply->str);
+
+    return 1;
+}
+
+
+static void
 fanout_route_read(fanout_route_t *route, const redisReply *reply)
 {
     size_t             i;
@@ -301,8 +318,7 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
     const redisReply  *key, *value;
 
     if (reply->type != REDIS_REPLY_ARRAY) {
-        return reply->type == REDIS_REPLY_ERROR
-               && strncmp(reply->str, "WRONGTYPE", 9) == 0 ? 0 : -1;
+        return;
     }
 
     for (i = 0; i + 1 < reply->elements; i += 2) {
@@ -326,8 +342,6 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
             fanout_route_add(route, device, edge, session);
         }
     }
-
-    return 0;
 }
 
 
