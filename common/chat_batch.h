@@ -39,7 +39,7 @@ typedef enum {
 /* flags of a record */
 #define CHAT_REC_F_REDO     0x01    /* ENTRY: was published before, perhaps  */
 #define CHAT_REC_F_MORE     0x02    /* SYNC_LIST: more chats are behind      */
-#define CHAT_REC_F_ASKED    0x04    /* SYNC_LIST: these were asked for;
+#define CHAT_REC_F_REQUESTED    0x04    /* SYNC_LIST: these were asked for;
                                        PRESENCE: the client asked            */
 #define CHAT_REC_F_FAILED   0x08    /* SYNC_*: could not be read, ask later  */
 
@@ -54,7 +54,7 @@ typedef enum {
 
 /* flags of a presence */
 #define CHAT_PRESENCE_ONLINE  0x01
-#define CHAT_PRESENCE_SHOWN   0x02  /* in an answer: this session is told of
+#define CHAT_PRESENCE_VISIBLE   0x02  /* in an answer: this session is told of
                                        changes too; without it they stay
                                        offline to it                        */
 

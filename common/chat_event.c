@@ -146,7 +146,7 @@ chat_event_decode(const uint8_t *data, size_t len, chat_event_t *ev_r)
 
 
 uint8_t *
-chat_mark_encode(const chat_mark_t *mark, uint8_t *dst)
+chat_receipt_encode(const chat_receipt_t *mark, uint8_t *dst)
 {
     dst = chat_put_u64(dst, mark->session);
     dst = chat_put_u64(dst, mark->user);
@@ -159,7 +159,7 @@ chat_mark_encode(const chat_mark_t *mark, uint8_t *dst)
 
 
 const uint8_t *
-chat_mark_decode(const uint8_t *src, chat_mark_t *mark_r)
+chat_receipt_decode(const uint8_t *src, chat_receipt_t *mark_r)
 {
     mark_r->session = chat_get_u64(src);
     mark_r->user = chat_get_u64(src + 8);
@@ -168,12 +168,12 @@ chat_mark_decode(const uint8_t *src, chat_mark_t *mark_r)
     mark_r->delivered = chat_get_u64(src + 40);
     mark_r->read = chat_get_u64(src + 48);
 
-    return src + CHAT_MARK_SIZE;
+    return src + CHAT_RECEIPT_SIZE;
 }
 
 
 uint8_t *
-chat_want_encode(const chat_want_t *want, uint8_t *dst)
+chat_page_req_encode(const chat_page_req_t *want, uint8_t *dst)
 {
     dst = chat_put_bytes(dst, want->chat, 16);
     dst = chat_put_u64(dst, want->after);
@@ -183,13 +183,13 @@ chat_want_encode(const chat_want_t *want, uint8_t *dst)
 
 
 const uint8_t *
-chat_want_decode(const uint8_t *src, chat_want_t *want_r)
+chat_page_req_decode(const uint8_t *src, chat_page_req_t *want_r)
 {
     memcpy(want_r->chat, src, 16);
     want_r->after = chat_get_u64(src + 16);
     want_r->to = chat_get_u64(src + 24);
 
-    return src + CHAT_WANT_SIZE;
+    return src + CHAT_PAGE_REQ_SIZE;
 }
 
 

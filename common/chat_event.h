@@ -29,7 +29,7 @@ typedef enum {
     CHAT_EV_EDIT,               /* edit_message                             */
     CHAT_EV_DELETE,             /* delete_message                           */
     CHAT_EV_REACT,              /* react; content is the emoji              */
-    CHAT_EV_MARKS,              /* delivered, read: body is chat_mark_t[]   */
+    CHAT_EV_RECEIPTS,              /* delivered, read: body is chat_receipt_t[]   */
     CHAT_EV_TYPING,             /* seq is 1 when active                     */
     CHAT_EV_CHAT_CREATE,        /* POST /chats; body is the request         */
     CHAT_EV_CHAT_CHANGE,        /* PATCH /chats/{id}                        */
@@ -38,10 +38,10 @@ typedef enum {
     CHAT_EV_MEMBER_CHANGE,      /* PATCH .../members/{seq}: seq is the user */
     CHAT_EV_MEMBER_REMOVE,      /* DELETE .../members/{seq}                 */
     /* to session.sync:{n} */
-    CHAT_EV_SYNC_LIST = 32,     /* body is chat_want_t[]: empty asks for all
+    CHAT_EV_SYNC_LIST = 32,     /* body is chat_page_req_t[]: empty asks for all
                                    chats that are behind, else for these
                                    whether behind or not                    */
-    CHAT_EV_SYNC_PAGE,          /* body is chat_want_t[]; of both, seq is the
+    CHAT_EV_SYNC_PAGE,          /* body is chat_page_req_t[]; of both, seq is the
                                    question's number, given back in the
                                    answer                                   */
     /* to user.presence; body is users, CHAT_USER_SIZE bytes each */
@@ -51,7 +51,7 @@ typedef enum {
                                    how they are, and tell this edge when it
                                    changes                                  */
     CHAT_EV_UNWATCH,            /* nobody on this edge follows them          */
-    CHAT_EV_LOOK                /* their status or privacy has changed: tell
+    CHAT_EV_REFRESH                /* their status or privacy has changed: tell
                                    who watches; edge is 0                   */
 } chat_event_e;
 
@@ -59,7 +59,7 @@ typedef enum {
                                    request's id and `body` the raw JSON, which
                                    the worker parses after it has checked
                                    membership                               */
-#define CHAT_EV_F_ASKED 0x02    /* WATCH: the client asked and waits; without
+#define CHAT_EV_F_REQUESTED 0x02    /* WATCH: the client asked and waits; without
                                    it the edge looks again by itself        */
 
 typedef struct {
@@ -92,18 +92,18 @@ typedef struct {
     uint8_t      chat[16];
     uint64_t     delivered;     /* 0: no such mark                          */
     uint64_t     read;
-} chat_mark_t;
+} chat_receipt_t;
 
-#define CHAT_MARK_SIZE  56      /* packed: 3 * 8 + 16 + 2 * 8               */
+#define CHAT_RECEIPT_SIZE  56      /* packed: 3 * 8 + 16 + 2 * 8               */
 
 /* entries of `chat` with after < seq <= to are wanted */
 typedef struct {
     uint8_t      chat[16];
     uint64_t     after;
     uint64_t     to;
-} chat_want_t;
+} chat_page_req_t;
 
-#define CHAT_WANT_SIZE  32      /* packed                                   */
+#define CHAT_PAGE_REQ_SIZE  32      /* packed                                   */
 
 #define CHAT_USER_SIZE  8       /* packed                                   */
 
@@ -118,10 +118,10 @@ uint8_t *chat_event_encode(const chat_event_t *ev, uint8_t *dst);
  * *ev_r are borrowed from data. */
 int chat_event_decode(const uint8_t *data, size_t len, chat_event_t *ev_r);
 
-uint8_t *chat_mark_encode(const chat_mark_t *mark, uint8_t *dst);
-const uint8_t *chat_mark_decode(const uint8_t *src, chat_mark_t *mark_r);
-uint8_t *chat_want_encode(const chat_want_t *want, uint8_t *dst);
-const uint8_t *chat_want_decode(const uint8_t *src, chat_want_t *want_r);
+uint8_t *chat_receipt_encode(const chat_receipt_t *mark, uint8_t *dst);
+const uint8_t *chat_receipt_decode(const uint8_t *src, chat_receipt_t *mark_r);
+uint8_t *chat_page_req_encode(const chat_page_req_t *want, uint8_t *dst);
+const uint8_t *chat_page_req_decode(const uint8_t *src, chat_page_req_t *want_r);
 uint8_t *chat_user_encode(uint64_t user, uint8_t *dst);
 const uint8_t *chat_user_decode(const uint8_t *src, uint64_t *user_r);
 

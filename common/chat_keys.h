@@ -15,7 +15,7 @@
  * who read it last (a worker's id), and what dead owners had begun, how often */
 #define CHAT_KEY_SENT       "message.sent:{%u}"     /* shard of the chat    */
 #define CHAT_KEY_SENT_OWNER "message.owner:{%u}"
-#define CHAT_KEY_SENT_TRIED "message.tried:{%u}"    /* hash: id -> number   */
+#define CHAT_KEY_SENT_ATTEMPTS "message.attempts:{%u}"    /* hash: id -> number   */
 #define CHAT_KEY_SENT_DEAD  "message.sent.dead"     /* fields: e stream id
                                                        error failures at    */
 #define CHAT_KEY_SYNC       "session.sync:{%u}"     /* user % CHAT_SYNC_SHARDS */
@@ -28,27 +28,27 @@
  * that were told about, and the users each has */
 #define CHAT_KEY_PRESENCE   "user.presence"
 #define CHAT_GROUP_PRESENCE "presence"
-#define CHAT_PRESENCE_KEPT  100000
+#define CHAT_PRESENCE_MAXLEN  100000
 #define CHAT_KEY_WATCH      "watch:{%" PRIu64 "}"
 #define CHAT_KEY_LEAVING    "presence.leaving"
 #define CHAT_KEY_EDGES      "presence.edges"
 #define CHAT_KEY_EDGE_USERS "presence.edge:%016" PRIx64
 
 /* s: an edge looks again at who its sessions follow, or the watch ends */
-#define CHAT_WATCH_AGAIN    300
+#define CHAT_WATCH_REFRESH    300
 #define CHAT_WATCH_TTL      900
 
 /* route:{user} is a hash: device -> "<edge hex 16>:<session decimal>", and of
  * a device that left with everything "-<device>" -> its note: the run of Redis,
  * or "?<route>" while that is not sure. A key with notes alone expires. */
 #define CHAT_KEY_ROUTE      "route:{%" PRIu64 "}"
-#define CHAT_NOTE_TTL       "3600"                  /* s */
+#define CHAT_MARKER_TTL       "3600"                  /* s */
 
 /* the end of each script that took a field out of a route's key, KEYS[1] */
 #define CHAT_ROUTE_LUA_END                                                    \
     "for _,f in ipairs(redis.call('HKEYS',KEYS[1])) do "                      \
     "if string.byte(f)~=45 then return 1 end end "                            \
-    "redis.call('EXPIRE',KEYS[1]," CHAT_NOTE_TTL ") return 1"
+    "redis.call('EXPIRE',KEYS[1]," CHAT_MARKER_TTL ") return 1"
 
 /* edge:<hex> is a string with 15 s to live that its edge renews */
 #define CHAT_KEY_EDGE       "edge:%016" PRIx64

@@ -12,25 +12,25 @@
  *   ngx_chat_upgrade.c   the 101; takes the connection over from HTTP
  *   ngx_chat_session.c   a session's life: open, find, close, time out
  *   ngx_chat_hash.c      the table it is found in
- *   ngx_chat_flight.c    its sends that have no answer yet
+ *   ngx_chat_inflight.c    its sends that have no answer yet
  *   ngx_chat_read.c      bytes -> WebSocket messages
  *   ngx_chat_dispatch.c  message -> what it asks for
- *   ngx_chat_publish.c   event -> Redis stream
+ *   ngx_chat_enqueue.c   event -> Redis stream
  *   ngx_chat_rest.c      REST writes, by the same way as the socket
- *   ngx_chat_marks.c     delivered and read, coalesced
+ *   ngx_chat_receipts.c     delivered and read, coalesced
  *   ngx_chat_redis.c     two connections to Redis: commands, subscription
- *                        (its events: _redis_event.c; once a second:
+ *                        (its events: _redis_adapter.c; once a second:
  *                        _redis_watch.c)
  *   ngx_chat_route.c     who is connected here, told to Redis
  *   ngx_chat_leave.c     who left with nothing missed, likewise
  *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
- *   ngx_chat_repeat.c    answers to repeats, in their place
+ *   ngx_chat_duplicate.c    answers to repeats, in their place
  *   ngx_chat_sync.c      catch-up: lists, pages (_sync_page.c), gaps
  *   ngx_chat_table.c     a session's chats: what it has been sent
  *   ngx_chat_presence.c  a client follows users: questions, answers
  *   ngx_chat_follow.c    which session follows whom
- *   ngx_chat_news.c      what it is told of them
- *   ngx_chat_tell.c      what the presence workers must know
+ *   ngx_chat_update.c      what it is told of them
+ *   ngx_chat_notify.c      what the presence workers must know
  *   ngx_chat_write.c     frames out, bounded
  *   ngx_chat_drain.c     reload: reconnect, 1012, within chat_drain
  *   ngx_chat_status.c    healthz, readyz, metrics
@@ -61,7 +61,7 @@
 
 typedef struct ngx_chat_session_s  ngx_chat_session_t;
 typedef struct ngx_chat_rest_s     ngx_chat_rest_t;
-typedef struct ngx_chat_held_s     ngx_chat_held_t;
+typedef struct ngx_chat_pending_ack_s     ngx_chat_pending_ack_t;
 typedef struct ngx_chat_route_s    ngx_chat_route_t;
 
 extern ngx_module_t  ngx_http_chat_module;
@@ -85,7 +85,7 @@ typedef struct {
     u_char             *id_key;         /* CHAT_ID_KEY bytes                */
 
     ngx_msec_t          drain;          /* chat_drain                       */
-    ngx_msec_t          gather;         /* chat_gather                      */
+    ngx_msec_t          linger;         /* chat_linger                      */
     ngx_uint_t          stream_limit;   /* chat_stream_limit, entries       */
     ngx_uint_t          enabled;        /* some location needs an edge      */
 } ngx_chat_main_conf_t;
@@ -136,9 +136,9 @@ struct ngx_chat_out_s {                 /* one frame in one session's queue */
 #define NGX_CHAT_PROVISIONAL  0x01      /* last is a guess from a live entry:
                                            the list's mark wins             */
 #define NGX_CHAT_CHECK        0x02      /* ask for this chat's marks        */
-#define NGX_CHAT_ASKED        0x04      /* asked for, answer under way      */
-#define NGX_CHAT_MARKED       0x08      /* has marks to flush               */
-#define NGX_CHAT_UNSEEN       0x10      /* known by a mark of the client
+#define NGX_CHAT_REQUESTED        0x04      /* asked for, answer under way      */
+#define NGX_CHAT_RECEIPT       0x08      /* has marks to flush               */
+#define NGX_CHAT_UNWRITTEN       0x10      /* known by a mark of the client
                                            alone: nothing was written yet   */
 #define NGX_CHAT_WAITS        (NGX_CHAT_PROVISIONAL | NGX_CHAT_CHECK)
 
@@ -151,11 +151,11 @@ typedef struct {
     uint64_t            delivered;      /* marks not yet published, 0: none */
     uint64_t            read;
     uint32_t            flags;
-} ngx_chat_known_t;
+} ngx_chat_cursor_t;
 
 typedef struct {
     ngx_pool_t         *pool;           /* NULL while empty                 */
-    ngx_chat_known_t   *known;          /* dense, in order of arrival       */
+    ngx_chat_cursor_t  *cursors;         /* dense, in order of arrival       */
     uint32_t           *index;          /* open addressing, position + 1    */
     ngx_uint_t          n;
     ngx_uint_t          cap;
@@ -179,27 +179,27 @@ typedef struct {                        /* one session follows one user     */
     ngx_chat_session_t  *session;
     int64_t              as_of;         /* when this was true, us, by Redis */
     int64_t              last_seen;     /* ms, 0: not to be known           */
-    int64_t              told_seen;
+    int64_t              sent_last_seen;
     unsigned             online:1;
     unsigned             shown:1;       /* this session may know; else the
                                            user is offline to it            */
-    unsigned             told:1;        /* the client has had an answer     */
-    unsigned             told_online:1;
+    unsigned             sent:1;        /* the client has had an answer     */
+    unsigned             sent_online:1;
     unsigned             asked:1;       /* and waits for one                */
 } ngx_chat_follow_t;
 
 typedef struct {                        /* all that a session follows       */
     ngx_queue_t          link;          /* in edge->following               */
-    ngx_queue_t          news;          /* in edge->news                    */
+    ngx_queue_t          updates;          /* in edge->updates                    */
     ngx_chat_session_t  *session;
     ngx_chat_follow_t  **list;          /* by user                          */
     ngx_uint_t           n;
     ngx_uint_t           cap;
-    ngx_uint_t           asks;          /* the client's, without an answer  */
-    ngx_msec_t           asked_at;      /* the last of them                 */
+    ngx_uint_t           requests;          /* the client's, without an answer  */
+    ngx_msec_t           requested_at;      /* the last of them                 */
     ngx_msec_t           progress_at;   /* first of them, or last answer    */
-    ngx_msec_t           again_at;      /* the edge asks by itself          */
-    unsigned             in_news:1;     /* something is untold              */
+    ngx_msec_t           refresh_at;      /* the edge asks by itself          */
+    unsigned             in_updates:1;     /* something is untold              */
 } ngx_chat_follows_t;
 
 
@@ -221,15 +221,15 @@ typedef enum {
 typedef struct {
     uint64_t            hash;           /* of chat and messageId            */
     uint32_t            since;          /* ngx_current_msec, low bits       */
-    uint16_t            owed;           /* sends without an answer          */
+    uint16_t            pending;           /* sends without an answer          */
     uint16_t            acked;          /* answered out of its place: a page
                                            may still bring the entry        */
-} ngx_chat_flight_t;
+} ngx_chat_inflight_t;
 
 struct ngx_chat_session_s {
     ngx_chat_session_t *next_user;      /* in the hash by user              */
     ngx_chat_session_t *next_id;        /* in the hash by id                */
-    ngx_queue_t         heard;          /* by time of the last frame        */
+    ngx_queue_t         activity;       /* by time of the last frame        */
     ngx_queue_t         expiry;         /* by the second its token ends     */
     ngx_queue_t         dirty;          /* has frames to write this turn    */
     ngx_queue_t         work;           /* has sync work or marks to flush  */
@@ -240,7 +240,7 @@ struct ngx_chat_session_s {
     uint64_t            user;
     uint64_t            device;
     int64_t             expires;        /* of the token, s                  */
-    ngx_msec_t          heard_at;
+    ngx_msec_t          last_activity;
 
     ws_parser_t         parser;
     ngx_pool_t         *msg_pool;       /* message in several pieces        */
@@ -253,23 +253,23 @@ struct ngx_chat_session_s {
     ngx_chat_out_t    **out_last;
     size_t              out_pos;        /* of the first frame, written      */
     size_t              out_bytes;      /* queued, not yet written          */
-    size_t              out_held;       /* of them, in a TLS record that must
+    size_t              out_pinned;       /* of them, in a TLS record that must
                                            be tried again as it is          */
 
     ngx_chat_follows_t *follows;        /* NULL: nobody's presence          */
 
     ngx_chat_table_t    table;
-    ngx_chat_flight_t  *flight;         /* sends without an answer          */
-    ngx_pool_t         *flight_pool;
-    ngx_chat_held_t    *held;           /* answers that wait for their place */
-    uint32_t            nflight;
-    uint32_t            flight_cap;
+    ngx_chat_inflight_t  *inflight;         /* sends without an answer          */
+    ngx_pool_t         *inflight_pool;
+    ngx_chat_pending_ack_t    *pending_acks;       /* answers that wait for their place */
+    uint32_t            ninflight;
+    uint32_t            inflight_cap;
 
-    ngx_uint_t          sync_pos;       /* in table.known: first not done   */
+    ngx_uint_t          sync_pos;       /* in table.cursors: first not done   */
     ngx_msec_t          sync_at;        /* when it was asked, or will be    */
     uint32_t            sync_stuck;     /* pages without progress           */
     uint64_t            sync_written;   /* entries written from pages       */
-    ngx_msec_t          marked_at;      /* last mark while catching up      */
+    ngx_msec_t          receipt_at;      /* last mark while catching up      */
     uint32_t            sync_page;      /* number of the page under way     */
     uint32_t            unacked;        /* catch-up entries not delivered   */
     ngx_msec_t          drain_at;       /* draining: it is let go then      */
@@ -277,9 +277,9 @@ struct ngx_chat_session_s {
 
     unsigned            state:2;        /* ngx_chat_state_e                 */
     unsigned            sync:2;         /* ngx_chat_sync_e                  */
-    unsigned            sync_asked:1;   /* a list or page is under way      */
+    unsigned            sync_requested:1;   /* a list or page is under way      */
     unsigned            sync_tries:2;   /* without an answer                */
-    unsigned            sync_rest:1;    /* the list had more                */
+    unsigned            sync_more_chats:1;    /* the list had more                */
     unsigned            sync_full:1;    /* a page did not fit into the queue:
                                            wait until that is empty         */
     unsigned            repair:1;       /* live, but some chat has a gap    */
@@ -288,16 +288,16 @@ struct ngx_chat_session_s {
     unsigned            announced:1;    /* and was there once               */
     unsigned            draining:1;     /* reconnect has been sent          */
     unsigned            superseded:1;   /* its device is connected anew     */
-    unsigned            deaf:1;         /* drain: takes no more frames      */
+    unsigned            reads_paused:1;        /* drain: takes no more frames      */
     unsigned            in_dirty:1;
     unsigned            in_work:1;
-    unsigned            marks:1;        /* some known chat is MARKED        */
+    unsigned            has_receipts:1;        /* some known chat is MARKED        */
     unsigned            echo:1;         /* test build: sends back           */
     unsigned            broken:1;       /* broke the protocol: bytes are
                                            read and thrown away             */
     unsigned            peer_closed:1;  /* its close frame has been read    */
-    unsigned            taken:1;        /* HTTP has let go of the connection */
-    unsigned            forgot:1;       /* chats have left its table        */
+    unsigned            detached:1;        /* HTTP has let go of the connection */
+    unsigned            evicted:1;       /* chats have left its table        */
 };
 
 
@@ -316,7 +316,7 @@ struct ngx_chat_rest_s {
 
 /* ------------------------------------------------------------------- edge */
 
-#define NGX_CHAT_RUN  16                /* of a run_id's 40 characters      */
+#define NGX_CHAT_RUN_ID  16                /* of a run_id's 40 characters      */
 
 typedef struct {
     void              **buckets;
@@ -367,13 +367,13 @@ typedef struct {
     ngx_uint_t          failures;
     ngx_msec_t          written;        /* last write                       */
     ngx_connection_t   *window;         /* timerfd, NULL: nothing gathers   */
-    ngx_uint_t          flow;           /* writes of events without a pause */
+    ngx_uint_t          busy_writes;           /* writes of events without a pause */
     ngx_msec_t          events_at;      /* the last of them                 */
     ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
-    ngx_uint_t          asked;          /* fences, ngx_chat_redis_fence()   */
+    ngx_uint_t          asked;          /* fences, ngx_chat_redis_barrier()   */
     ngx_uint_t          answered;
     unsigned            writing:1;      /* a write is under way             */
-    unsigned            patient:1;      /* what is appended may wait        */
+    unsigned            may_linger:1;      /* what is appended may wait        */
     unsigned            events:1;       /* some of it is not written yet    */
     unsigned            waiting:1;      /* for the window's end             */
     unsigned            up:1;           /* logged in; subscribed            */
@@ -398,7 +398,7 @@ typedef struct {
     ngx_chat_hash_t     by_id;          /* sessions */
     ngx_chat_hash_t     rest;           /* ngx_chat_rest_t */
     uint64_t            last_id;
-    ngx_queue_t         heard;          /* sessions, longest silent first   */
+    ngx_queue_t         activity;       /* sessions, longest silent first   */
     ngx_queue_t        *expiry;         /* sessions: a wheel of seconds     */
     time_t              expired;        /* of them, the last looked at      */
     ngx_queue_t         dirty;
@@ -420,7 +420,7 @@ typedef struct {
 
     ngx_chat_hash_t     followed;       /* ngx_chat_followed_t              */
     ngx_queue_t         following;      /* sessions that follow somebody    */
-    ngx_queue_t         news;           /* of them, with something untold   */
+    ngx_queue_t         updates;           /* of them, with something untold   */
     ngx_uint_t          nfollows;
 
     uint64_t            epochs[CHAT_SHARDS];
@@ -429,9 +429,9 @@ typedef struct {
     ngx_chat_route_t   *stale_routes;   /* to be deleted when Redis is back */
     ngx_uint_t          nstale_routes;
     ngx_chat_hash_t     leaving;        /* routes by user, ngx_chat_leave.c */
-    ngx_queue_t         leave_waits;
+    ngx_queue_t         leave_waiters;
     ngx_str_t           run;            /* of Redis; empty: not known       */
-    u_char              run_id[NGX_CHAT_RUN];
+    u_char              run_id[NGX_CHAT_RUN_ID];
 
     ngx_chat_revoked_t *revoked;
     ngx_uint_t          nrevoked;
@@ -444,7 +444,7 @@ typedef struct {
 #define NGX_CHAT_SCRATCH  65536
 #define NGX_CHAT_TICK     100           /* ms */
 #define NGX_CHAT_EXPIRY   1024          /* s; a token lives 900             */
-#define NGX_CHAT_FLIGHT_MAX  4096       /* sends without an answer, a session */
+#define NGX_CHAT_INFLIGHT_MAX  4096       /* sends without an answer, a session */
 #define NGX_CHAT_TABLE_MAX   16384      /* known chats, a session           */
 #define NGX_CHAT_REST_WAIT   10000      /* ms */
 #define NGX_CHAT_REST_MAX    10000      /* requests that wait               */
@@ -468,7 +468,7 @@ ngx_int_t ngx_chat_auth_bearer(ngx_http_request_t *r, ngx_str_t *token_r);
 ngx_int_t ngx_chat_auth_variables(ngx_conf_t *cf);
 ngx_uint_t ngx_chat_auth_revoked(uint64_t user, uint64_t device);
 void ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires);
-void ngx_chat_auth_forget(void);            /* revocations that have expired */
+void ngx_chat_auth_expire(void);            /* revocations that have expired */
 
 /* problem */
 ngx_int_t ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
@@ -488,7 +488,7 @@ ngx_chat_session_t *ngx_chat_session_open(ngx_http_request_t *r,
 ngx_chat_session_t *ngx_chat_session_find(uint64_t id);
 ngx_chat_session_t *ngx_chat_session_first(uint64_t user);
 ngx_chat_session_t *ngx_chat_session_next(ngx_chat_session_t *s);
-void ngx_chat_session_heard(ngx_chat_session_t *s);
+void ngx_chat_session_touch(ngx_chat_session_t *s);
 ngx_int_t ngx_chat_session_welcome(ngx_chat_session_t *s);
 void ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
     const char *reason);
@@ -498,14 +498,14 @@ void ngx_chat_session_tick(void);
 void ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
     ngx_uint_t code);
 
-ngx_int_t ngx_chat_flight_add(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_flight_owed(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_flight_answer(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_flight_answer_early(ngx_chat_session_t *s,
+ngx_int_t ngx_chat_inflight_add(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_inflight_pending(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_inflight_answer(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_inflight_answer_early(ngx_chat_session_t *s,
     uint64_t hash);
-ngx_uint_t ngx_chat_flight_stood(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_flight_waiting(ngx_chat_session_t *s);
-uint64_t ngx_chat_flight_hash(const u_char *chat, chat_str_t *message_id);
+ngx_uint_t ngx_chat_inflight_acked(ngx_chat_session_t *s, uint64_t hash);
+ngx_uint_t ngx_chat_inflight_count(ngx_chat_session_t *s);
+uint64_t ngx_chat_inflight_hash(const u_char *chat, chat_str_t *message_id);
 
 void *ngx_chat_hash_find(ngx_chat_hash_t *h, uint64_t key, size_t id,
     size_t next);
@@ -525,23 +525,23 @@ void ngx_chat_dispatch_error(ngx_chat_session_t *s, chat_error_e code,
     ngx_uint_t retry_after);
 
 /* publish */
-ngx_int_t ngx_chat_publish_event(chat_event_t *ev, ngx_uint_t shard);
-ngx_uint_t ngx_chat_publish_ready(const u_char *chat);
-ngx_int_t ngx_chat_publish_sync(chat_event_t *ev);
+ngx_int_t ngx_chat_enqueue_event(chat_event_t *ev, ngx_uint_t shard);
+ngx_uint_t ngx_chat_enqueue_ready(const u_char *chat);
+ngx_int_t ngx_chat_enqueue_sync(chat_event_t *ev);
 
 /* rest */
 ngx_int_t ngx_chat_rest_handler(ngx_http_request_t *r);
 
-/* ngx_chat_quiet.c */
-void ngx_chat_quiet_init(void);
+/* ngx_chat_upstream_filter.c */
+void ngx_chat_upstream_filter_init(void);
 void ngx_chat_rest_answer(chat_rec_t *rec);
 void ngx_chat_rest_fail(uint64_t id);
 
 /* marks */
-void ngx_chat_marks_set(ngx_chat_session_t *s, const u_char *chat,
+void ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat,
     uint64_t seq, ngx_uint_t read);
-void ngx_chat_marks_flush(ngx_chat_session_t *s);
-void ngx_chat_marks_tick(void);
+void ngx_chat_receipt_flush(ngx_chat_session_t *s);
+void ngx_chat_receipt_tick(void);
 
 /* redis */
 ngx_int_t ngx_chat_redis_start(void);
@@ -567,30 +567,30 @@ ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
 ngx_int_t ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec);
 
 /* repeat */
-void ngx_chat_repeat(chat_rec_t *rec);
-void ngx_chat_repeat_again(ngx_chat_session_t *s, ngx_uint_t all);
-void ngx_chat_repeat_free(ngx_chat_session_t *s);
+void ngx_chat_duplicate(chat_rec_t *rec);
+void ngx_chat_duplicate_retry(ngx_chat_session_t *s, ngx_uint_t all);
+void ngx_chat_duplicate_free(ngx_chat_session_t *s);
 
 /* sync */
 void ngx_chat_sync_start(ngx_chat_session_t *s);
-void ngx_chat_sync_nothing(ngx_chat_session_t *s);
+void ngx_chat_sync_up_to_date(ngx_chat_session_t *s);
 void ngx_chat_sync_all(void);
-void ngx_chat_sync_again(ngx_chat_session_t *s, ngx_msec_t wait);
+void ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait);
 void ngx_chat_sync_more(ngx_chat_session_t *s);
 void ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec);
 void ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec);
-void ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_known_t *k,
+void ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,
     uint64_t seq);
-ngx_chat_known_t *ngx_chat_sync_know(ngx_chat_session_t *s,
+ngx_chat_cursor_t *ngx_chat_sync_cursor(ngx_chat_session_t *s,
     const u_char *chat);
-void ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_known_t *k);
+void ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k);
 void ngx_chat_sync_tick(void);
-void ngx_chat_sync_forget(ngx_chat_session_t *s);
+void ngx_chat_sync_end(ngx_chat_session_t *s);
 
 /* table */
-ngx_chat_known_t *ngx_chat_table_find(ngx_chat_table_t *t,
+ngx_chat_cursor_t *ngx_chat_table_find(ngx_chat_table_t *t,
     const u_char *chat);
-ngx_chat_known_t *ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log,
+ngx_chat_cursor_t *ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log,
     const u_char *chat);
 void ngx_chat_table_compact(ngx_chat_table_t *t);
 void ngx_chat_table_free(ngx_chat_table_t *t);
@@ -614,16 +614,16 @@ void ngx_chat_follow_remove(ngx_chat_follow_t *f);
 void ngx_chat_follow_drop(ngx_chat_session_t *s);
 
 /* news */
-void ngx_chat_news_set(ngx_chat_follow_t *f, chat_presence_t *presence,
+void ngx_chat_update_set(ngx_chat_follow_t *f, chat_presence_t *presence,
     int64_t as_of);
-void ngx_chat_news_flush(void);
-void ngx_chat_news_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
+void ngx_chat_update_flush(void);
+void ngx_chat_update_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
     ngx_uint_t n);
 
 /* tell */
-void ngx_chat_tell(ngx_uint_t type, uint64_t user);
-void ngx_chat_tell_flush(void);
-ngx_int_t ngx_chat_tell_watch(ngx_chat_session_t *s, const uint64_t *users,
+void ngx_chat_notify(ngx_uint_t type, uint64_t user);
+void ngx_chat_notify_flush(void);
+ngx_int_t ngx_chat_notify_watch(ngx_chat_session_t *s, const uint64_t *users,
     ngx_uint_t n, ngx_uint_t asked);
 
 /* write */

@@ -358,7 +358,7 @@ ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires)
 
 
 void
-ngx_chat_auth_forget(void)
+ngx_chat_auth_expire(void)
 {
     ngx_uint_t        i;
     ngx_chat_edge_t  *edge;

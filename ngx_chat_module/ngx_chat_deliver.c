@@ -45,7 +45,7 @@ ngx_chat_deliver_batch(u_char *data, size_t len)
             break;
 
         case CHAT_REC_ACK:
-            ngx_chat_repeat(&rec);
+            ngx_chat_duplicate(&rec);
             break;
 
         case CHAT_REC_FRAME:
@@ -134,7 +134,7 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
         for (s = ngx_chat_session_first(target.user); s; s = next) {
             next = ngx_chat_session_next(s);
 
-            if (s->state == NGX_CHAT_OPEN && s->taken) {
+            if (s->state == NGX_CHAT_OPEN && s->detached) {
                 ngx_chat_deliver_live(s, rec, &frame, target.flags);
             }
         }
@@ -153,7 +153,7 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
 
         if (s != NULL && s->state == NGX_CHAT_OPEN
             && rec->message_id.data != NULL
-            && ngx_chat_flight_owed(s, ngx_chat_flight_hash(rec->chat,
+            && ngx_chat_inflight_pending(s, ngx_chat_inflight_hash(rec->chat,
                                                         &rec->message_id)))
         {
             ngx_chat_deliver_live(s, rec, &frame, CHAT_TARGET_CHECK);
@@ -174,16 +174,16 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
     ngx_chat_frame_t **frame, ngx_uint_t target)
 {
     ngx_uint_t         check;
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     check = (rec->flags & CHAT_REC_F_REDO) || (target & CHAT_TARGET_CHECK);
 
     k = ngx_chat_table_find(&s->table, rec->chat);
 
-    if (k == NULL || (k->flags & NGX_CHAT_UNSEEN)) {
+    if (k == NULL || (k->flags & NGX_CHAT_UNWRITTEN)) {
 
         if (k == NULL) {
-            k = ngx_chat_sync_know(s, rec->chat);
+            k = ngx_chat_sync_cursor(s, rec->chat);
             if (k == NULL) {
                 ngx_chat_session_close(s, CHAT_CLOSE_TRY_LATER,
                                        "out of memory");
@@ -191,7 +191,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
             }
         }
 
-        k->flags &= ~NGX_CHAT_UNSEEN;
+        k->flags &= ~NGX_CHAT_UNWRITTEN;
         k->last = rec->seq - 1;
         k->target = k->last;
         k->acked = ngx_max(k->acked, k->last);
@@ -202,7 +202,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
 
         /* the list will tell the true mark; after it, a chat that was not in
          * it is up to date */
-        if (s->sync == NGX_CHAT_SYNC_LIST || s->sync_rest) {
+        if (s->sync == NGX_CHAT_SYNC_LIST || s->sync_more_chats) {
             k->flags |= NGX_CHAT_PROVISIONAL;
         }
     }
@@ -213,7 +213,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
 
         /* seen; but the sender may still wait for its answer */
         if (rec->device == s->device && rec->message_id.data != NULL
-            && ngx_chat_flight_answer(s, ngx_chat_flight_hash(rec->chat,
+            && ngx_chat_inflight_answer(s, ngx_chat_inflight_hash(rec->chat,
                                                           &rec->message_id)))
         {
             (void) ngx_chat_deliver_ack(s, rec);
@@ -256,13 +256,13 @@ ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
 
     if (rec->device == s->device && rec->message_id.data != NULL) {
 
-        hash = ngx_chat_flight_hash(rec->chat, &rec->message_id);
+        hash = ngx_chat_inflight_hash(rec->chat, &rec->message_id);
 
-        if (ngx_chat_flight_stood(s, hash)) {
+        if (ngx_chat_inflight_acked(s, hash)) {
             return NGX_OK;
         }
 
-        if (ngx_chat_flight_answer(s, hash)) {
+        if (ngx_chat_inflight_answer(s, hash)) {
             return ngx_chat_deliver_ack(s, rec);
         }
     }
@@ -346,7 +346,7 @@ ngx_chat_deliver_frame(chat_rec_t *rec)
     }
 
     if (rec->message_id.data != NULL) {
-        (void) ngx_chat_flight_answer(s, ngx_chat_flight_hash(rec->chat,
+        (void) ngx_chat_inflight_answer(s, ngx_chat_inflight_hash(rec->chat,
                                                           &rec->message_id));
     }
 
@@ -393,7 +393,7 @@ ngx_chat_deliver_notice(chat_rec_t *rec)
         for (s = ngx_chat_session_first(target.user); s; s = next) {
             next = ngx_chat_session_next(s);
 
-            if (s->state != NGX_CHAT_OPEN || !s->taken
+            if (s->state != NGX_CHAT_OPEN || !s->detached
                 || s->device == rec->device)
             {
                 continue;

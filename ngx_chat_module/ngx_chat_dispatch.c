@@ -62,11 +62,11 @@ ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
         break;
 
     case CHAT_FRAME_DELIVERED:
-        ngx_chat_marks_set(s, frame.chat, frame.seq, 0);
+        ngx_chat_receipt_set(s, frame.chat, frame.seq, 0);
         break;
 
     case CHAT_FRAME_READ:
-        ngx_chat_marks_set(s, frame.chat, frame.seq, 1);
+        ngx_chat_receipt_set(s, frame.chat, frame.seq, 1);
         break;
 
     case CHAT_FRAME_TYPING:
@@ -105,13 +105,13 @@ ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
     uint64_t      hash;
     chat_event_t  ev;
 
-    if (!ngx_chat_publish_ready(frame->chat)) {
+    if (!ngx_chat_enqueue_ready(frame->chat)) {
         goto unavailable;
     }
 
-    hash = ngx_chat_flight_hash(frame->chat, &frame->message_id);
+    hash = ngx_chat_inflight_hash(frame->chat, &frame->message_id);
 
-    if (ngx_chat_flight_add(s, hash) != NGX_OK) {
+    if (ngx_chat_inflight_add(s, hash) != NGX_OK) {
         ngx_chat_dispatch_error(s, CHAT_E_RATE_LIMITED,
                                 "Too many messages wait for their answer: "
                                 "wait for some of them.",
@@ -134,11 +134,11 @@ ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
     ev.content_type = frame->content_type;
     ev.media_id = frame->media_id;
 
-    if (ngx_chat_publish_event(&ev, chat_id_shard(frame->chat)) == NGX_OK) {
+    if (ngx_chat_enqueue_event(&ev, chat_id_shard(frame->chat)) == NGX_OK) {
         return;
     }
 
-    (void) ngx_chat_flight_answer(s, hash);
+    (void) ngx_chat_inflight_answer(s, hash);
 
 unavailable:
 
@@ -156,7 +156,7 @@ ngx_chat_dispatch_typing(ngx_chat_session_t *s, chat_frame_t *frame)
     chat_event_t  ev;
 
     /* not worth an error: the next one comes in seconds */
-    if (!ngx_chat_publish_ready(frame->chat)) {
+    if (!ngx_chat_enqueue_ready(frame->chat)) {
         return;
     }
 
@@ -169,7 +169,7 @@ ngx_chat_dispatch_typing(ngx_chat_session_t *s, chat_frame_t *frame)
     ev.seq = frame->active;
     ngx_memcpy(ev.chat, frame->chat, 16);
 
-    (void) ngx_chat_publish_event(&ev, chat_id_shard(frame->chat));
+    (void) ngx_chat_enqueue_event(&ev, chat_id_shard(frame->chat));
 }
 
 

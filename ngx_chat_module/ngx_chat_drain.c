@@ -124,12 +124,12 @@ ngx_chat_drain_handler(ngx_event_t *ev)
                              - edge->drain_until)
            >= 0;
 
-    for (q = ngx_queue_head(&edge->heard);
-         q != ngx_queue_sentinel(&edge->heard);
+    for (q = ngx_queue_head(&edge->activity);
+         q != ngx_queue_sentinel(&edge->activity);
          q = next)
     {
         next = ngx_queue_next(q);
-        s = ngx_queue_data(q, ngx_chat_session_t, heard);
+        s = ngx_queue_data(q, ngx_chat_session_t, activity);
 
         if (s->state != NGX_CHAT_OPEN) {
             continue;
@@ -149,9 +149,9 @@ ngx_chat_drain_handler(ngx_event_t *ev)
         }
 
         /* no new frames; what was taken gets its answer */
-        s->deaf = 1;
+        s->reads_paused = 1;
 
-        if (over || ngx_chat_flight_waiting(s) == 0
+        if (over || ngx_chat_inflight_count(s) == 0
             || late > (ngx_msec_int_t) (2 * grace))
         {
             ngx_chat_session_close(s, CHAT_CLOSE_RESTART,

@@ -157,8 +157,8 @@ ngx_chat_follow_drop(ngx_chat_session_t *s)
 
     ngx_queue_remove(&fs->link);
 
-    if (fs->in_news) {
-        ngx_queue_remove(&fs->news);
+    if (fs->in_updates) {
+        ngx_queue_remove(&fs->updates);
     }
 
     ngx_free(fs->list);
@@ -224,7 +224,7 @@ ngx_chat_followed_leave(ngx_chat_follow_t *f)
     }
 
     ngx_chat_hash_remove(&ngx_chat_edge->followed, followed, BY_USER);
-    ngx_chat_tell(CHAT_EV_UNWATCH, followed->user);
+    ngx_chat_notify(CHAT_EV_UNWATCH, followed->user);
     ngx_free(followed);
 }
 

@@ -24,7 +24,7 @@
 
 
 static ngx_chat_route_t *ngx_chat_leave_first(void);
-static void ngx_chat_leave_ask(void);
+static void ngx_chat_leave_send_barrier(void);
 
 
 /* only while it is still our question; who came back took it */
@@ -41,12 +41,12 @@ ngx_chat_leave_clean(ngx_chat_session_t *s)
 {
     ngx_uint_t         i;
     ngx_chat_edge_t   *edge;
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     edge = ngx_chat_edge;
 
     if (!s->announced || !s->synced || s->sync != NGX_CHAT_LIVE || s->repair
-        || s->held != NULL || s->forgot || s->superseded
+        || s->pending_acks != NULL || s->evicted || s->superseded
         || s->close_code == CHAT_CLOSE_REVOKED
         || s->close_code == CHAT_CLOSE_SUSPENDED
         || edge->run.len == 0 || !ngx_chat_redis_ready()
@@ -56,7 +56,7 @@ ngx_chat_leave_clean(ngx_chat_session_t *s)
     }
 
     for (i = 0; i < s->table.n; i++) {
-        k = &s->table.known[i];
+        k = &s->table.cursors[i];
 
         if ((k->flags & NGX_CHAT_WAITS)
             || k->target > k->last || k->acked < k->last)
@@ -99,7 +99,7 @@ ngx_chat_leave_missed(uint64_t user)
 /* The note that nobody believes. Returns its end. */
 
 u_char *
-ngx_chat_leave_note(ngx_chat_route_t *route, u_char *note)
+ngx_chat_leave_marker(ngx_chat_route_t *route, u_char *note)
 {
     return ngx_sprintf(note, "?%016xL:%uL", ngx_chat_edge->id,
                        route->session);
@@ -109,17 +109,17 @@ ngx_chat_leave_note(ngx_chat_route_t *route, u_char *note)
 /* Redis has it. All that leave meanwhile share the next question. */
 
 void
-ngx_chat_leave_fence(ngx_chat_route_t *route)
+ngx_chat_leave_barrier(ngx_chat_route_t *route)
 {
     ngx_queue_t  *waits;
 
-    waits = &ngx_chat_edge->leave_waits;
+    waits = &ngx_chat_edge->leave_waiters;
 
     route->ticket = 0;
     ngx_queue_insert_tail(waits, &route->waits);
 
     if (ngx_queue_head(waits) == &route->waits) {
-        ngx_chat_leave_ask();
+        ngx_chat_leave_send_barrier();
     }
 }
 
@@ -131,7 +131,7 @@ ngx_chat_leave_first(void)
 {
     ngx_queue_t  *waits;
 
-    waits = &ngx_chat_edge->leave_waits;
+    waits = &ngx_chat_edge->leave_waiters;
 
     return ngx_queue_empty(waits)
            ? NULL
@@ -140,21 +140,21 @@ ngx_chat_leave_first(void)
 
 
 static void
-ngx_chat_leave_ask(void)
+ngx_chat_leave_send_barrier(void)
 {
     ngx_uint_t         ticket;
     ngx_queue_t       *q;
     ngx_chat_route_t  *route;
 
-    ticket = ngx_chat_redis_fence();
+    ticket = ngx_chat_redis_barrier();
 
     if (ticket == 0) {
         ngx_chat_leave_lost();
         return;
     }
 
-    for (q = ngx_queue_head(&ngx_chat_edge->leave_waits);
-         q != ngx_queue_sentinel(&ngx_chat_edge->leave_waits);
+    for (q = ngx_queue_head(&ngx_chat_edge->leave_waiters);
+         q != ngx_queue_sentinel(&ngx_chat_edge->leave_waiters);
          q = ngx_queue_next(q))
     {
         route = ngx_queue_data(q, ngx_chat_route_t, waits);
@@ -179,7 +179,7 @@ ngx_chat_leave_passed(ngx_uint_t ticket)
     while ((route = ngx_chat_leave_first()) != NULL) {
 
         if (route->ticket == 0) {
-            ngx_chat_leave_ask();
+            ngx_chat_leave_send_barrier();
             return;
         }
 
@@ -189,7 +189,7 @@ ngx_chat_leave_passed(ngx_uint_t ticket)
 
         if (!route->missed && edge->run.len) {
             args[0].data = note;
-            args[0].len = ngx_chat_leave_note(route, note) - note;
+            args[0].len = ngx_chat_leave_marker(route, note) - note;
             args[1] = edge->run;
 
             (void) ngx_chat_route_eval(route, ngx_chat_leave_script,
@@ -247,7 +247,7 @@ ngx_chat_leave_lost(void)
 
 
 ngx_uint_t
-ngx_chat_leave_believe(redisReply *note)
+ngx_chat_leave_marker_valid(redisReply *note)
 {
     ngx_str_t  *run;
 

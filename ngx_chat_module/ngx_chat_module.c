@@ -71,15 +71,15 @@ static ngx_command_t  ngx_chat_commands[] = {
       offsetof(ngx_chat_main_conf_t, drain),
       &ngx_chat_range_drain },
 
-    /* chat_gather time;  http; default 3ms, 0 to 20ms, 0: off. While messages
+    /* chat_linger time;  http; default 3ms, 0 to 20ms, 0: off. While messages
      * come without a pause, they leave for Redis at the ends of windows of this
-     * length; a single one never waits. The same as gather_us of the workers,
+     * length; a single one never waits. The same as linger_us of the workers,
      * who read right after. */
-    { ngx_string("chat_gather"),
+    { ngx_string("chat_linger"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_chat_main_conf_t, gather),
+      offsetof(ngx_chat_main_conf_t, linger),
       &ngx_chat_range_gather },
 
     /* chat_stream_limit number;  http; default 20000, 100 to 10^8. Entries
@@ -245,7 +245,7 @@ ngx_chat_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_chat_rest_handler;
 
-    ngx_chat_quiet_init();
+    ngx_chat_upstream_filter_init();
 
     return NGX_OK;
 }
@@ -262,7 +262,7 @@ ngx_chat_create_main_conf(ngx_conf_t *cf)
     }
 
     mcf->drain = NGX_CONF_UNSET_MSEC;
-    mcf->gather = NGX_CONF_UNSET_MSEC;
+    mcf->linger = NGX_CONF_UNSET_MSEC;
     mcf->stream_limit = NGX_CONF_UNSET_UINT;
 
     return mcf;
@@ -275,7 +275,7 @@ ngx_chat_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_chat_main_conf_t  *mcf = conf;
 
     ngx_conf_init_msec_value(mcf->drain, 30000);
-    ngx_conf_init_msec_value(mcf->gather, 3);
+    ngx_conf_init_msec_value(mcf->linger, 3);
     ngx_conf_init_uint_value(mcf->stream_limit, 20000);
 
     if (!mcf->enabled) {

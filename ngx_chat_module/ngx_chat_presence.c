@@ -16,17 +16,17 @@
 
 #define NGX_CHAT_PRESENCE_WAIT   3000   /* ms until a question is put again */
 #define NGX_CHAT_PRESENCE_LIMIT  10000  /* ms until it is unavailable       */
-#define NGX_CHAT_PRESENCE_ASKS   16     /* questions without an answer      */
+#define NGX_CHAT_PRESENCE_REQUESTS   16     /* questions without an answer      */
 
 
 static ngx_uint_t ngx_chat_presence_ids(chat_frame_t *frame, uint64_t *ids);
 static int ngx_libc_cdecl ngx_chat_presence_compare(const void *a,
     const void *b);
 static void ngx_chat_presence_answer(chat_rec_t *rec);
-static void ngx_chat_presence_news(chat_rec_t *rec);
+static void ngx_chat_presence_update(chat_rec_t *rec);
 static void ngx_chat_presence_unanswered(ngx_chat_follows_t *fs);
 static void ngx_chat_presence_unavailable(ngx_chat_follows_t *fs);
-static ngx_uint_t ngx_chat_presence_ask(ngx_chat_follows_t *fs,
+static ngx_uint_t ngx_chat_presence_request(ngx_chat_follows_t *fs,
     ngx_uint_t asked);
 
 
@@ -48,7 +48,7 @@ ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
 
     fs = s->follows;
 
-    if (fs != NULL && fs->asks >= NGX_CHAT_PRESENCE_ASKS) {
+    if (fs != NULL && fs->requests >= NGX_CHAT_PRESENCE_REQUESTS) {
         ngx_chat_dispatch_error(s, CHAT_E_RATE_LIMITED,
                                 "Too many subscriptions wait for their "
                                 "answer: wait for some of them.",
@@ -87,19 +87,19 @@ ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
 
     fs = s->follows;
 
-    if (fs->asks++ == 0) {
+    if (fs->requests++ == 0) {
         fs->progress_at = ngx_current_msec;
     }
 
-    if (fs->again_at == 0) {
-        fs->again_at = ngx_current_msec + CHAT_WATCH_AGAIN * 750
-                       + randombytes_uniform(CHAT_WATCH_AGAIN * 250);
+    if (fs->refresh_at == 0) {
+        fs->refresh_at = ngx_current_msec + CHAT_WATCH_REFRESH * 750
+                       + randombytes_uniform(CHAT_WATCH_REFRESH * 250);
     }
 
-    fs->asked_at = ngx_current_msec;
+    fs->requested_at = ngx_current_msec;
 
     /* should it fail, the tick asks again */
-    (void) ngx_chat_tell_watch(s, ids, n, 1);
+    (void) ngx_chat_notify_watch(s, ids, n, 1);
 }
 
 
@@ -122,7 +122,7 @@ ngx_chat_presence_unsubscribe(ngx_chat_session_t *s, chat_frame_t *frame)
         }
     }
 
-    ngx_chat_news_write(s, NULL, 0);
+    ngx_chat_update_write(s, NULL, 0);
 }
 
 
@@ -134,7 +134,7 @@ ngx_chat_presence_deliver(chat_rec_t *rec)
     if (rec->session) {
         ngx_chat_presence_answer(rec);
     } else {
-        ngx_chat_presence_news(rec);
+        ngx_chat_presence_update(rec);
     }
 }
 
@@ -145,7 +145,7 @@ void
 ngx_chat_presence_chats(ngx_chat_session_t *s)
 {
     if (s->follows != NULL) {
-        s->follows->again_at = ngx_current_msec;
+        s->follows->refresh_at = ngx_current_msec;
     }
 }
 
@@ -168,7 +168,7 @@ ngx_chat_presence_all(void)
          q = ngx_queue_next(q))
     {
         fs = ngx_queue_data(q, ngx_chat_follows_t, link);
-        fs->again_at = ngx_current_msec
+        fs->refresh_at = ngx_current_msec
                        + (spread ? randombytes_uniform(spread) : 0);
     }
 }
@@ -187,8 +187,8 @@ ngx_chat_presence_tick(void)
         return;
     }
 
-    ngx_chat_news_flush();
-    ngx_chat_tell_flush();
+    ngx_chat_update_flush();
+    ngx_chat_notify_flush();
 
     if (edge->ticks % 10 || !ngx_chat_redis_ready()) {
         return;
@@ -201,12 +201,12 @@ ngx_chat_presence_tick(void)
         next = ngx_queue_next(q);
         fs = ngx_queue_data(q, ngx_chat_follows_t, link);
 
-        if ((ngx_msec_int_t) (ngx_current_msec - fs->again_at) >= 0) {
-            fs->again_at = ngx_current_msec + CHAT_WATCH_AGAIN * 1000;
-            (void) ngx_chat_presence_ask(fs, 0);
+        if ((ngx_msec_int_t) (ngx_current_msec - fs->refresh_at) >= 0) {
+            fs->refresh_at = ngx_current_msec + CHAT_WATCH_REFRESH * 1000;
+            (void) ngx_chat_presence_request(fs, 0);
         }
 
-        if (fs->asks) {
+        if (fs->requests) {
             ngx_chat_presence_unanswered(fs);   /* may be the end of fs */
         }
     }
@@ -266,7 +266,7 @@ ngx_chat_presence_answer(chat_rec_t *rec)
         return;
     }
 
-    asked = rec->flags & CHAT_REC_F_ASKED;
+    asked = rec->flags & CHAT_REC_F_REQUESTED;
 
     list = ngx_alloc((rec->nitems + 1) * sizeof(ngx_chat_follow_t *),
                      s->connection->log);
@@ -285,24 +285,24 @@ ngx_chat_presence_answer(chat_rec_t *rec)
             continue;           /* no longer followed */
         }
 
-        f->shown = (presence.flags & CHAT_PRESENCE_SHOWN) != 0;
+        f->shown = (presence.flags & CHAT_PRESENCE_VISIBLE) != 0;
         list[n++] = f;
 
         if (asked) {
             f->asked = 0;
         }
 
-        ngx_chat_news_set(f, &presence, rec->timestamp);
+        ngx_chat_update_set(f, &presence, rec->timestamp);
     }
 
     if (asked) {
 
-        if (s->follows != NULL && s->follows->asks) {
-            s->follows->asks--;
+        if (s->follows != NULL && s->follows->requests) {
+            s->follows->requests--;
             s->follows->progress_at = ngx_current_msec;
         }
 
-        ngx_chat_news_write(s, list, n);
+        ngx_chat_update_write(s, list, n);
     }
 
     ngx_free(list);
@@ -310,7 +310,7 @@ ngx_chat_presence_answer(chat_rec_t *rec)
 
 
 static void
-ngx_chat_presence_news(chat_rec_t *rec)
+ngx_chat_presence_update(chat_rec_t *rec)
 {
     size_t                i;
     ngx_queue_t          *q;
@@ -337,7 +337,7 @@ ngx_chat_presence_news(chat_rec_t *rec)
 
             /* oneself: always online, also when others see it otherwise */
             if (f->session->user != presence.user) {
-                ngx_chat_news_set(f, &presence, rec->timestamp);
+                ngx_chat_update_set(f, &presence, rec->timestamp);
             }
         }
     }
@@ -354,9 +354,9 @@ ngx_chat_presence_unanswered(ngx_chat_follows_t *fs)
         return;
     }
 
-    if (ngx_current_msec - fs->asked_at > NGX_CHAT_PRESENCE_WAIT) {
-        fs->asked_at = ngx_current_msec;
-        fs->asks = ngx_chat_presence_ask(fs, 1);
+    if (ngx_current_msec - fs->requested_at > NGX_CHAT_PRESENCE_WAIT) {
+        fs->requested_at = ngx_current_msec;
+        fs->requests = ngx_chat_presence_request(fs, 1);
     }
 }
 
@@ -368,7 +368,7 @@ ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
     ngx_chat_session_t  *s;
 
     s = fs->session;
-    fs->asks = 0;
+    fs->requests = 0;
 
     for (i = fs->n; i > 0; i--) {
 
@@ -376,7 +376,7 @@ ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
             continue;
         }
 
-        if (fs->list[i - 1]->told) {
+        if (fs->list[i - 1]->sent) {
             fs->list[i - 1]->asked = 0;
             continue;
         }
@@ -399,7 +399,7 @@ ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
  * still waits for; returns how many questions that makes. */
 
 static ngx_uint_t
-ngx_chat_presence_ask(ngx_chat_follows_t *fs, ngx_uint_t asked)
+ngx_chat_presence_request(ngx_chat_follows_t *fs, ngx_uint_t asked)
 {
     uint64_t    ids[CHAT_PRESENCE_MAX];
     ngx_uint_t  i, n, asks;
@@ -413,7 +413,7 @@ ngx_chat_presence_ask(ngx_chat_follows_t *fs, ngx_uint_t asked)
         }
 
         if (n == CHAT_PRESENCE_MAX || (n && i == fs->n - 1)) {
-            (void) ngx_chat_tell_watch(fs->session, ids, n, asked);
+            (void) ngx_chat_notify_watch(fs->session, ids, n, asked);
             asks++;
             n = 0;
         }

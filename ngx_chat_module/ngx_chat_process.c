@@ -63,7 +63,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     edge->started = ngx_current_msec;
     edge->subscription.subscriber = 1;
 
-    ngx_queue_init(&edge->heard);
+    ngx_queue_init(&edge->activity);
 
     for (i = 0; i < NGX_CHAT_EXPIRY; i++) {
         ngx_queue_init(&edge->expiry[i]);
@@ -74,8 +74,8 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     ngx_queue_init(&edge->work);
     ngx_queue_init(&edge->dead);
     ngx_queue_init(&edge->following);
-    ngx_queue_init(&edge->news);
-    ngx_queue_init(&edge->leave_waits);
+    ngx_queue_init(&edge->updates);
+    ngx_queue_init(&edge->leave_waiters);
 
     edge->flush.handler = ngx_chat_write_all;
     edge->flush.log = cycle->log;
@@ -119,13 +119,13 @@ ngx_chat_tick(ngx_event_t *ev)
     edge->ticks++;
 
     ngx_chat_session_tick();
-    ngx_chat_marks_tick();
+    ngx_chat_receipt_tick();
     ngx_chat_sync_tick();
     ngx_chat_presence_tick();
 
     if (edge->ticks % 10 == 0) {
         ngx_chat_redis_tick();
-        ngx_chat_auth_forget();
+        ngx_chat_auth_expire();
     }
 
     ngx_add_timer(ev, NGX_CHAT_TICK);

@@ -54,7 +54,7 @@ ngx_chat_read_handler(ngx_event_t *rev)
 
     for (turn = 0; turn < NGX_CHAT_READ_TURN; turn++) {
 
-        if (s->deaf && s->state == NGX_CHAT_OPEN) {
+        if (s->reads_paused && s->state == NGX_CHAT_OPEN) {
             break;
         }
 
@@ -74,7 +74,7 @@ ngx_chat_read_handler(ngx_event_t *rev)
             continue;
         }
 
-        ngx_chat_session_heard(s);
+        ngx_chat_session_touch(s);
         ngx_chat_read_bytes(s, ngx_chat_read_buffer,
                             ngx_chat_read_buffer + n);
 

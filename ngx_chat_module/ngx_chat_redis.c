@@ -24,7 +24,7 @@ static void ngx_chat_redis_disconnected(const redisAsyncContext *ac,
 static void ngx_chat_redis_login(ngx_chat_redis_t *rd);
 static void ngx_chat_redis_selected(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_chat_redis_run(redisAsyncContext *ac, void *reply,
+static void ngx_chat_redis_run_id(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_chat_redis_logged_in(redisAsyncContext *ac, void *reply,
     void *data);
@@ -47,7 +47,7 @@ ngx_chat_redis_start(void)
         ngx_chat_redis_connect(rd[i]);
     }
 
-    ngx_chat_redis_gather_start(&ngx_chat_edge->command);
+    ngx_chat_redis_linger_start(&ngx_chat_edge->command);
 
     return NGX_OK;
 }
@@ -68,7 +68,7 @@ ngx_chat_redis_stop(void)
         }
     }
 
-    ngx_chat_redis_gather_stop(&ngx_chat_edge->command);
+    ngx_chat_redis_linger_stop(&ngx_chat_edge->command);
 }
 
 
@@ -101,7 +101,7 @@ ngx_chat_redis_command(redisCallbackFn *fn, void *data, int argc,
 
 
 ngx_int_t
-ngx_chat_redis_event(redisCallbackFn *fn, void *data, int argc,
+ngx_chat_redis_command_lingering(redisCallbackFn *fn, void *data, int argc,
     const char **argv, const size_t *lens)
 {
     ngx_int_t          rc;
@@ -109,9 +109,9 @@ ngx_chat_redis_event(redisCallbackFn *fn, void *data, int argc,
 
     rd = &ngx_chat_edge->command;
 
-    rd->patient = 1;
+    rd->may_linger = 1;
     rc = ngx_chat_redis_command(fn, data, argc, argv, lens);
-    rd->patient = 0;
+    rd->may_linger = 0;
 
     if (rc == NGX_OK) {
         rd->events = 1;
@@ -122,7 +122,7 @@ ngx_chat_redis_event(redisCallbackFn *fn, void *data, int argc,
 
 
 ngx_uint_t
-ngx_chat_redis_fence(void)
+ngx_chat_redis_barrier(void)
 {
     ngx_chat_redis_t  *rd;
 
@@ -330,7 +330,7 @@ ngx_chat_redis_login(ngx_chat_redis_t *rd)
         return;
     }
 
-    redisAsyncCommand(ac, ngx_chat_redis_run, NULL, "INFO server");
+    redisAsyncCommand(ac, ngx_chat_redis_run_id, NULL, "INFO server");
     redisAsyncCommand(ac, ngx_chat_redis_logged_in, NULL, "PING");
 }
 
@@ -339,7 +339,7 @@ ngx_chat_redis_login(ngx_chat_redis_t *rd)
  * had told. Not known (INFO is forbidden): nobody's note is believed. */
 
 static void
-ngx_chat_redis_run(redisAsyncContext *ac, void *reply, void *data)
+ngx_chat_redis_run_id(redisAsyncContext *ac, void *reply, void *data)
 {
     u_char           *p;
     redisReply       *r = reply;
@@ -355,11 +355,11 @@ ngx_chat_redis_run(redisAsyncContext *ac, void *reply, void *data)
     p = ngx_strnstr((u_char *) r->str, "run_id:", r->len);
 
     if (p != NULL
-        && (size_t) ((u_char *) r->str + r->len - p) >= 7 + NGX_CHAT_RUN)
+        && (size_t) ((u_char *) r->str + r->len - p) >= 7 + NGX_CHAT_RUN_ID)
     {
-        ngx_memcpy(edge->run_id, p + 7, NGX_CHAT_RUN);
+        ngx_memcpy(edge->run_id, p + 7, NGX_CHAT_RUN_ID);
         edge->run.data = edge->run_id;
-        edge->run.len = NGX_CHAT_RUN;
+        edge->run.len = NGX_CHAT_RUN_ID;
     }
 }
 

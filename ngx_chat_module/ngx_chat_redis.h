@@ -33,14 +33,14 @@ ngx_int_t ngx_chat_redis_command(redisCallbackFn *fn, void *data, int argc,
     const char **argv, const size_t *lens);
 
 /* The same for an event: while they come without a pause it waits for the end of
- * the window (chat_gather), or for a command that does not wait. */
-ngx_int_t ngx_chat_redis_event(redisCallbackFn *fn, void *data, int argc,
+ * the window (chat_linger), or for a command that does not wait. */
+ngx_int_t ngx_chat_redis_command_lingering(redisCallbackFn *fn, void *data, int argc,
     const char **argv, const size_t *lens);
 
 /* Asks on the subscription: whatever Redis had published before is here when
  * ngx_chat_leave_passed() is called with this number or a higher one. 0 while
  * the subscription is not up. */
-ngx_uint_t ngx_chat_redis_fence(void);
+ngx_uint_t ngx_chat_redis_barrier(void);
 
 /* Runs a script over the route's key: the device, its value and what else is
  * given (at most two) are its arguments. */
@@ -49,12 +49,12 @@ ngx_int_t ngx_chat_route_eval(ngx_chat_route_t *route, const char *script,
 
 /* leave: see there */
 void ngx_chat_leave_begin(ngx_chat_route_t *route);
-u_char *ngx_chat_leave_note(ngx_chat_route_t *route, u_char *note);
-void ngx_chat_leave_fence(ngx_chat_route_t *route);
+u_char *ngx_chat_leave_marker(ngx_chat_route_t *route, u_char *note);
+void ngx_chat_leave_barrier(ngx_chat_route_t *route);
 void ngx_chat_leave_end(ngx_chat_route_t *route);
 void ngx_chat_leave_passed(ngx_uint_t ticket);
 void ngx_chat_leave_lost(void);
-ngx_uint_t ngx_chat_leave_believe(redisReply *note);
+ngx_uint_t ngx_chat_leave_marker_valid(redisReply *note);
 
 /* Replies of the subscription, also to the SUBSCRIBE that stands for a PING. */
 void ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data);
@@ -64,9 +64,9 @@ void ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data);
 ngx_int_t ngx_chat_redis_attach(ngx_chat_redis_t *rd);
 
 /* gather: see there */
-void ngx_chat_redis_gather_start(ngx_chat_redis_t *rd);
-void ngx_chat_redis_gather_stop(ngx_chat_redis_t *rd);
-ngx_uint_t ngx_chat_redis_gather_wait(ngx_chat_redis_t *rd);
-void ngx_chat_redis_gather_written(ngx_chat_redis_t *rd);
+void ngx_chat_redis_linger_start(ngx_chat_redis_t *rd);
+void ngx_chat_redis_linger_stop(ngx_chat_redis_t *rd);
+ngx_uint_t ngx_chat_redis_linger_wait(ngx_chat_redis_t *rd);
+void ngx_chat_redis_linger_written(ngx_chat_redis_t *rd);
 
 #endif

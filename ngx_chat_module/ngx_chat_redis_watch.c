@@ -9,7 +9,7 @@
 #include "ngx_chat_redis.h"
 
 
-#define NGX_CHAT_REDIS_SILENT  3000     /* ms without an answer to PING     */
+#define NGX_CHAT_REDIS_TIMEOUT  3000     /* ms without an answer to PING     */
 
 
 static void ngx_chat_redis_revoked(redisAsyncContext *ac, void *reply,
@@ -48,7 +48,7 @@ ngx_chat_redis_tick(void)
         }
 
         if (rd[i]->ping_at) {
-            if (ngx_current_msec - rd[i]->ping_at > NGX_CHAT_REDIS_SILENT) {
+            if (ngx_current_msec - rd[i]->ping_at > NGX_CHAT_REDIS_TIMEOUT) {
                 ngx_chat_redis_lost(rd[i], "no answer for 3 s");
             }
 
@@ -59,7 +59,7 @@ ngx_chat_redis_tick(void)
             rd[i]->ping_at = ngx_current_msec;
 
             if (rd[i]->subscriber) {
-                (void) ngx_chat_redis_fence();
+                (void) ngx_chat_redis_barrier();
             } else {
                 redisAsyncCommand(rd[i]->context, ngx_chat_redis_pong, NULL,
                                   "PING");
@@ -90,7 +90,7 @@ ngx_chat_redis_tick(void)
     redisAsyncCommand(ac, ngx_chat_redis_workers, NULL,
                       "ZCOUNT workers:message %lld +inf",
                       (long long) tp->sec * 1000 + tp->msec
-                      - NGX_CHAT_REDIS_SILENT);
+                      - NGX_CHAT_REDIS_TIMEOUT);
 
     for (i = 0; i < CHAT_SHARDS; i++) {
         redisAsyncCommand(ac, ngx_chat_redis_length, (void *) (uintptr_t) i,

@@ -35,7 +35,7 @@ static ngx_uint_t ngx_chat_rest_is_json(ngx_http_request_t *r);
 static void ngx_chat_rest_body(ngx_http_request_t *r);
 static ngx_int_t ngx_chat_rest_collect(ngx_http_request_t *r,
     ngx_str_t *body);
-static ngx_int_t ngx_chat_rest_publish(ngx_http_request_t *r,
+static ngx_int_t ngx_chat_rest_enqueue(ngx_http_request_t *r,
     ngx_chat_ctx_t *ctx, ngx_str_t *body);
 static ngx_int_t ngx_chat_rest_key(ngx_http_request_t *r, chat_str_t *key);
 static ngx_int_t ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body,
@@ -205,7 +205,7 @@ ngx_chat_rest_body(ngx_http_request_t *r)
         return;
     }
 
-    rc = ngx_chat_rest_publish(r, ctx, &body);
+    rc = ngx_chat_rest_enqueue(r, ctx, &body);
 
     if (rc != NGX_OK) {
         ngx_chat_edge->counters.unavailable++;
@@ -340,7 +340,7 @@ ngx_chat_rest_key(ngx_http_request_t *r, chat_str_t *key)
 
 
 static ngx_int_t
-ngx_chat_rest_publish(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
+ngx_chat_rest_enqueue(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
     ngx_str_t *body)
 {
     chat_event_t      ev;
@@ -371,7 +371,7 @@ ngx_chat_rest_publish(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
 
     (void) ngx_chat_rest_key(r, &ev.idempotency_key);
 
-    if (!ngx_chat_publish_ready(rest->chat)) {
+    if (!ngx_chat_enqueue_ready(rest->chat)) {
         return NGX_ERROR;
     }
 
@@ -389,7 +389,7 @@ ngx_chat_rest_publish(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
     rest->timeout.log = r->connection->log;
     ngx_add_timer(&rest->timeout, NGX_CHAT_REST_WAIT);
 
-    if (ngx_chat_publish_event(&ev, chat_id_shard(rest->chat)) != NGX_OK) {
+    if (ngx_chat_enqueue_event(&ev, chat_id_shard(rest->chat)) != NGX_OK) {
         ngx_chat_rest_cleanup(rest);
         return NGX_ERROR;
     }

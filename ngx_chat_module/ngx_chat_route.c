@@ -161,7 +161,7 @@ ngx_chat_route_delete(ngx_chat_route_t *route)
     ngx_str_t  note;
 
     note.data = text;
-    note.len = route->clean ? ngx_chat_leave_note(route, text) - text : 0;
+    note.len = route->clean ? ngx_chat_leave_marker(route, text) - text : 0;
 
     if (ngx_chat_route_eval(route, ngx_chat_route_del_script,
                             sizeof(ngx_chat_route_del_script) - 1,
@@ -218,13 +218,13 @@ ngx_chat_route_all(void)
         ngx_chat_route_delete(route);
     }
 
-    for (q = ngx_queue_head(&edge->heard);
-         q != ngx_queue_sentinel(&edge->heard);
+    for (q = ngx_queue_head(&edge->activity);
+         q != ngx_queue_sentinel(&edge->activity);
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_chat_session_t, heard);
+        s = ngx_queue_data(q, ngx_chat_session_t, activity);
 
-        if (s->state == NGX_CHAT_OPEN && s->taken && !s->echo
+        if (s->state == NGX_CHAT_OPEN && s->detached && !s->echo
             && !s->superseded)
         {
             s->routed = 0;      /* the tick tries again */
@@ -246,10 +246,10 @@ ngx_chat_route_cleared(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    ngx_chat_tell(CHAT_EV_OFFLINE, route->user);
+    ngx_chat_notify(CHAT_EV_OFFLINE, route->user);
 
     if (route->clean && r->type == REDIS_REPLY_INTEGER && r->integer == 1) {
-        ngx_chat_leave_fence(route);
+        ngx_chat_leave_barrier(route);
         return;
     }
 
@@ -281,7 +281,7 @@ ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
                           "chat session %uL user %uL: Redis refused its "
                           "route: %s", s->id, s->user, r->str);
             s->routed = 0;
-            ngx_chat_sync_again(s, NGX_CHAT_ROUTE_AGAIN);
+            ngx_chat_sync_restart(s, NGX_CHAT_ROUTE_AGAIN);
         }
 
     } else {
@@ -290,7 +290,7 @@ ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
             s->announced = 1;
         }
 
-        ngx_chat_tell(CHAT_EV_ONLINE, route->user);
+        ngx_chat_notify(CHAT_EV_ONLINE, route->user);
 
         if (r->type != REDIS_REPLY_ARRAY || r->elements == 0) {
             /* not our script's */
@@ -300,9 +300,9 @@ ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
                                     r->element[0]->len);
 
         } else if (s != NULL && r->elements == 2
-                   && ngx_chat_leave_believe(r->element[1]))
+                   && ngx_chat_leave_marker_valid(r->element[1]))
         {
-            ngx_chat_sync_nothing(s);
+            ngx_chat_sync_up_to_date(s);
         }
 
         /* what it missed is asked for now that its route is there */

@@ -45,7 +45,7 @@ ngx_chat_session_open(ngx_http_request_t *r, ngx_chat_loc_conf_t *conf,
     s->device = token->device;
     s->expires = token->expires;
     s->out_last = &s->out;
-    s->heard_at = ngx_current_msec;
+    s->last_activity = ngx_current_msec;
     s->echo = (token->user == 0);
 
     ws_parser_init(&s->parser, s->echo ? conf->echo : conf->max_frame);
@@ -59,7 +59,7 @@ ngx_chat_session_open(ngx_http_request_t *r, ngx_chat_loc_conf_t *conf,
         return NULL;
     }
 
-    ngx_queue_insert_tail(&edge->heard, &s->heard);
+    ngx_queue_insert_tail(&edge->activity, &s->activity);
     ngx_chat_session_expire(s);
     edge->counters.connects++;
 
@@ -147,11 +147,11 @@ ngx_chat_session_next(ngx_chat_session_t *s)
  * one heard last goes to its end. */
 
 void
-ngx_chat_session_heard(ngx_chat_session_t *s)
+ngx_chat_session_touch(ngx_chat_session_t *s)
 {
-    s->heard_at = ngx_current_msec;
-    ngx_queue_remove(&s->heard);
-    ngx_queue_insert_tail(&ngx_chat_edge->heard, &s->heard);
+    s->last_activity = ngx_current_msec;
+    ngx_queue_remove(&s->activity);
+    ngx_queue_insert_tail(&ngx_chat_edge->activity, &s->activity);
 }
 
 
@@ -167,7 +167,7 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
         return;
     }
 
-    if (!s->taken) {
+    if (!s->detached) {
         ngx_chat_session_destroy(s, reason);
         return;
     }
@@ -185,9 +185,9 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
         ngx_chat_write_drop(s);
     }
 
-    ngx_chat_marks_flush(s);
+    ngx_chat_receipt_flush(s);
     ngx_chat_route_clear(s);
-    ngx_chat_sync_forget(s);
+    ngx_chat_sync_end(s);
     ngx_chat_follow_drop(s);
 
     len = ws_close_frame(frame, code, reason);
@@ -242,9 +242,9 @@ ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
     }
 
     if (s->state == NGX_CHAT_OPEN) {
-        ngx_chat_marks_flush(s);
+        ngx_chat_receipt_flush(s);
         ngx_chat_route_clear(s);
-        ngx_chat_sync_forget(s);
+        ngx_chat_sync_end(s);
         ngx_chat_follow_drop(s);
     }
 
@@ -252,7 +252,7 @@ ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
 
     ngx_chat_hash_remove(&edge->by_id, s, BY_ID);
     ngx_chat_hash_remove(&edge->by_user, s, BY_USER);
-    ngx_queue_remove(&s->heard);
+    ngx_queue_remove(&s->activity);
     ngx_queue_remove(&s->expiry);
 
     if (s->in_work) {
@@ -268,7 +268,7 @@ ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
     ngx_chat_write_drop(s);
     edge->counters.closes++;
 
-    if (!s->taken) {
+    if (!s->detached) {
         /* HTTP still has the connection and closes it */
         ngx_chat_session_free(s);
         return;
@@ -287,10 +287,10 @@ void
 ngx_chat_session_free(ngx_chat_session_t *s)
 {
     ngx_chat_table_free(&s->table);
-    ngx_chat_repeat_free(s);
+    ngx_chat_duplicate_free(s);
 
-    if (s->flight_pool) {
-        ngx_destroy_pool(s->flight_pool);
+    if (s->inflight_pool) {
+        ngx_destroy_pool(s->inflight_pool);
     }
 
     if (s->msg_pool) {
@@ -344,21 +344,21 @@ ngx_chat_session_tick(void)
 
     edge = ngx_chat_edge;
 
-    for (q = ngx_queue_head(&edge->heard);
-         q != ngx_queue_sentinel(&edge->heard);
+    for (q = ngx_queue_head(&edge->activity);
+         q != ngx_queue_sentinel(&edge->activity);
          q = next)
     {
         next = ngx_queue_next(q);
-        s = ngx_queue_data(q, ngx_chat_session_t, heard);
+        s = ngx_queue_data(q, ngx_chat_session_t, activity);
 
         /* locations may differ in their heartbeat: the shortest ends the
          * walk */
-        if (ngx_current_msec - s->heard_at < 2 * edge->min_heartbeat) {
+        if (ngx_current_msec - s->last_activity < 2 * edge->min_heartbeat) {
             break;
         }
 
         if (s->state == NGX_CHAT_OPEN
-            && ngx_current_msec - s->heard_at > 2 * s->conf->heartbeat)
+            && ngx_current_msec - s->last_activity > 2 * s->conf->heartbeat)
         {
             ngx_chat_session_close(s, CHAT_CLOSE_NO_HEARTBEAT,
                                    "no heartbeat");

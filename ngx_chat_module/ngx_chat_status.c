@@ -118,7 +118,7 @@ ngx_chat_status_metrics(ngx_http_request_t *r)
           "Sessions closed because they did not read.", c->too_slow },
         { "chat_edge_unavailable_total", "counter",
           "Sends and requests refused as unavailable.", c->unavailable },
-        { "chat_edge_stale_total", "counter",
+        { "chat_edge_fenced_total", "counter",
           "Entries of a worker that had lost its shard.", c->stale },
         { "chat_edge_redis_lost_total", "counter",
           "Connections to Redis lost.", c->redis_lost },

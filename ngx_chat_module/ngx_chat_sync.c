@@ -14,11 +14,11 @@
 
 #define NGX_CHAT_SYNC_WAIT    3000      /* ms until a request is asked again */
 #define NGX_CHAT_SYNC_TRIES   3         /* that often the wait doubles       */
-#define NGX_CHAT_SYNC_SILENT  60000     /* ms a client may leave unmarked    */
+#define NGX_CHAT_SYNC_IDLE  60000     /* ms a client may leave unmarked    */
 
 
-static void ngx_chat_sync_ask_list(ngx_chat_session_t *s);
-static ngx_uint_t ngx_chat_sync_ask_checks(ngx_chat_session_t *s);
+static void ngx_chat_sync_request_list(ngx_chat_session_t *s);
+static ngx_uint_t ngx_chat_sync_request_cursors(ngx_chat_session_t *s);
 static void ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked);
 static void ngx_chat_sync_done(ngx_chat_session_t *s);
 
@@ -51,7 +51,7 @@ ngx_chat_sync_start(ngx_chat_session_t *s)
  * as a list without chats. Not when it has to look again since. */
 
 void
-ngx_chat_sync_nothing(ngx_chat_session_t *s)
+ngx_chat_sync_up_to_date(ngx_chat_session_t *s)
 {
     if (s->state != NGX_CHAT_OPEN || s->sync != NGX_CHAT_SYNC_LIST
         || s->sync_page != 0 || !ngx_chat_redis_ready())
@@ -77,17 +77,17 @@ ngx_chat_sync_all(void)
     edge = ngx_chat_edge;
     spread = ngx_min(edge->by_id.n / 5, 3000);
 
-    for (q = ngx_queue_head(&edge->heard);
-         q != ngx_queue_sentinel(&edge->heard);
+    for (q = ngx_queue_head(&edge->activity);
+         q != ngx_queue_sentinel(&edge->activity);
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_chat_session_t, heard);
+        s = ngx_queue_data(q, ngx_chat_session_t, activity);
 
-        if (s->state != NGX_CHAT_OPEN || !s->taken || s->echo) {
+        if (s->state != NGX_CHAT_OPEN || !s->detached || s->echo) {
             continue;
         }
 
-        ngx_chat_sync_again(s, spread ? randombytes_uniform(spread) : 0);
+        ngx_chat_sync_restart(s, spread ? randombytes_uniform(spread) : 0);
     }
 
     ngx_chat_presence_all();
@@ -97,10 +97,10 @@ ngx_chat_sync_all(void)
 /* One session looks again, from the list on. */
 
 void
-ngx_chat_sync_again(ngx_chat_session_t *s, ngx_msec_t wait)
+ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait)
 {
     s->sync = NGX_CHAT_SYNC_LIST;
-    s->sync_asked = 0;
+    s->sync_requested = 0;
     s->sync_page++;             /* what is under way is old */
     s->sync_at = ngx_current_msec + wait;
     ngx_chat_sync_queue(s);
@@ -110,7 +110,7 @@ ngx_chat_sync_again(ngx_chat_session_t *s, ngx_msec_t wait)
 /* The session ends. */
 
 void
-ngx_chat_sync_forget(ngx_chat_session_t *s)
+ngx_chat_sync_end(ngx_chat_session_t *s)
 {
     if (s->in_work) {
         ngx_queue_remove(&s->work);
@@ -122,10 +122,10 @@ ngx_chat_sync_forget(ngx_chat_session_t *s)
 /* Finds or adds a chat; makes room in a table that is full of chats with
  * nothing left to do. */
 
-ngx_chat_known_t *
-ngx_chat_sync_know(ngx_chat_session_t *s, const u_char *chat)
+ngx_chat_cursor_t *
+ngx_chat_sync_cursor(ngx_chat_session_t *s, const u_char *chat)
 {
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     k = ngx_chat_table_find(&s->table, chat);
     if (k != NULL) {
@@ -134,7 +134,7 @@ ngx_chat_sync_know(ngx_chat_session_t *s, const u_char *chat)
 
     if (s->table.n >= NGX_CHAT_TABLE_MAX && s->sync == NGX_CHAT_LIVE) {
         ngx_chat_table_compact(&s->table);
-        s->forgot = 1;
+        s->evicted = 1;
         s->sync_pos = 0;
     }
 
@@ -145,10 +145,10 @@ ngx_chat_sync_know(ngx_chat_session_t *s, const u_char *chat)
 /* A chat of the table has a gap, or waits for its marks. */
 
 void
-ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_known_t *k)
+ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k)
 {
     /* catch-up may have passed it already */
-    s->sync_pos = ngx_min(s->sync_pos, (ngx_uint_t) (k - s->table.known));
+    s->sync_pos = ngx_min(s->sync_pos, (ngx_uint_t) (k - s->table.cursors));
 
     if (s->sync != NGX_CHAT_LIVE) {
         return;             /* catch-up comes to it */
@@ -165,7 +165,7 @@ ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_known_t *k)
 void
 ngx_chat_sync_more(ngx_chat_session_t *s)
 {
-    if (s->state != NGX_CHAT_OPEN || s->sync_asked
+    if (s->state != NGX_CHAT_OPEN || s->sync_requested
         || (s->sync == NGX_CHAT_LIVE && !s->repair)
         || (ngx_msec_int_t) (ngx_current_msec - s->sync_at) < 0
         || !(s->routed || s->superseded)
@@ -176,7 +176,7 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
 
     if (s->sync == NGX_CHAT_SYNC_LIST) {
         if (s->announced || s->superseded) {
-            ngx_chat_sync_ask_list(s);
+            ngx_chat_sync_request_list(s);
         }
 
         return;
@@ -189,7 +189,7 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
 
     s->sync_full = 0;
 
-    if (ngx_chat_sync_ask_checks(s) || ngx_chat_sync_ask_page(s)) {
+    if (ngx_chat_sync_request_cursors(s) || ngx_chat_sync_request_page(s)) {
         return;
     }
 
@@ -200,37 +200,37 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
 
 
 static void
-ngx_chat_sync_ask_list(ngx_chat_session_t *s)
+ngx_chat_sync_request_list(ngx_chat_session_t *s)
 {
-    s->sync_rest = 0;
-    ngx_chat_sync_ask(s, CHAT_EV_SYNC_LIST, NULL, 0);
+    s->sync_more_chats = 0;
+    ngx_chat_sync_request(s, CHAT_EV_SYNC_LIST, NULL, 0);
 }
 
 
 /* Chats whose marks decide: were they seen before this connection? */
 
 static ngx_uint_t
-ngx_chat_sync_ask_checks(ngx_chat_session_t *s)
+ngx_chat_sync_request_cursors(ngx_chat_session_t *s)
 {
-    u_char             body[CHAT_SYNC_CHATS * CHAT_WANT_SIZE], *p;
+    u_char             body[CHAT_SYNC_CHATS * CHAT_PAGE_REQ_SIZE], *p;
     ngx_uint_t         i, n;
-    chat_want_t        want;
-    ngx_chat_known_t  *k;
+    chat_page_req_t        want;
+    ngx_chat_cursor_t  *k;
 
     p = body;
 
     for (i = 0, n = 0; i < s->table.n; i++) {
-        k = &s->table.known[i];
-        k->flags &= ~NGX_CHAT_ASKED;    /* an earlier question is void */
+        k = &s->table.cursors[i];
+        k->flags &= ~NGX_CHAT_REQUESTED;    /* an earlier question is void */
 
         if (!(k->flags & NGX_CHAT_CHECK) || n == CHAT_SYNC_CHATS) {
             continue;
         }
 
-        ngx_memzero(&want, sizeof(chat_want_t));
+        ngx_memzero(&want, sizeof(chat_page_req_t));
         ngx_memcpy(want.chat, k->chat, 16);
-        p = chat_want_encode(&want, p);
-        k->flags |= NGX_CHAT_ASKED;
+        p = chat_page_req_encode(&want, p);
+        k->flags |= NGX_CHAT_REQUESTED;
         n++;
     }
 
@@ -238,14 +238,14 @@ ngx_chat_sync_ask_checks(ngx_chat_session_t *s)
         return 0;
     }
 
-    ngx_chat_sync_ask(s, CHAT_EV_SYNC_LIST, body, p - body);
+    ngx_chat_sync_request(s, CHAT_EV_SYNC_LIST, body, p - body);
 
     return 1;
 }
 
 
 void
-ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
+ngx_chat_sync_request(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
     size_t len)
 {
     chat_event_t  ev;
@@ -263,11 +263,11 @@ ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
         ev.body.len = len;
     }
 
-    if (ngx_chat_publish_sync(&ev) != NGX_OK) {
+    if (ngx_chat_enqueue_sync(&ev) != NGX_OK) {
         return;                 /* the tick asks again */
     }
 
-    s->sync_asked = 1;
+    s->sync_requested = 1;
     s->sync_at = ngx_current_msec;
     ngx_chat_sync_queue(s);
 }
@@ -282,17 +282,17 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
     ngx_uint_t         asked;
     const uint8_t     *p;
     chat_list_item_t   item;
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
-    asked = rec->flags & CHAT_REC_F_ASKED;
+    asked = rec->flags & CHAT_REC_F_REQUESTED;
 
     /* asked again since: what an older answer does not know was perhaps
      * published while nobody listened */
-    if (!s->sync_asked || rec->seq != s->sync_page) {
+    if (!s->sync_requested || rec->seq != s->sync_page) {
         return;
     }
 
-    s->sync_asked = 0;
+    s->sync_requested = 0;
     s->sync_tries = 0;
 
     if (rec->flags & CHAT_REC_F_FAILED) {
@@ -308,30 +308,30 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
         k = ngx_chat_table_find(&s->table, item.chat);
 
         if (k == NULL) {
-            k = ngx_chat_sync_know(s, item.chat);
+            k = ngx_chat_sync_cursor(s, item.chat);
 
             if (k == NULL) {
                 /* the rest comes with another list */
-                s->sync_rest = 1;
+                s->sync_more_chats = 1;
                 break;
             }
 
-            k->flags |= NGX_CHAT_UNSEEN;
+            k->flags |= NGX_CHAT_UNWRITTEN;
         }
 
         /* else the client's marks on this connection count: the stored one
          * may be ahead of what was written here */
-        if (k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS)) {
+        if (k->flags & (NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS)) {
             k->last = item.delivered;
             k->acked = item.delivered;
         }
 
         k->target = ngx_max(k->target, item.last);
-        k->flags &= ~(NGX_CHAT_UNSEEN | NGX_CHAT_WAITS | NGX_CHAT_ASKED);
+        k->flags &= ~(NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS | NGX_CHAT_REQUESTED);
     }
 
     if (rec->flags & CHAT_REC_F_MORE) {
-        s->sync_rest = 1;
+        s->sync_more_chats = 1;
     }
 
     ngx_chat_sync_listed(s, asked);
@@ -344,32 +344,32 @@ static void
 ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
 {
     ngx_uint_t         i;
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     for (i = 0; i < s->table.n; i++) {
-        k = &s->table.known[i];
+        k = &s->table.cursors[i];
 
         if (asked) {
             /* not answered for: not, or no longer, a chat of this user */
-            if (k->flags & NGX_CHAT_ASKED) {
-                k->flags &= ~(NGX_CHAT_WAITS | NGX_CHAT_ASKED);
+            if (k->flags & NGX_CHAT_REQUESTED) {
+                k->flags &= ~(NGX_CHAT_WAITS | NGX_CHAT_REQUESTED);
                 k->target = k->last;
             }
 
-        } else if (!s->sync_rest) {
+        } else if (!s->sync_more_chats) {
             k->flags &= ~NGX_CHAT_PROVISIONAL;
         }
     }
 
     if (!asked) {
         s->sync = NGX_CHAT_SYNC_PAGES;
-        s->marked_at = ngx_current_msec;
+        s->receipt_at = ngx_current_msec;
     }
 
     s->sync_pos = 0;
     s->sync_at = ngx_current_msec;
 
-    ngx_chat_sync_held(s);
+    ngx_chat_sync_pending_acks(s);
     ngx_chat_sync_more(s);
 }
 
@@ -377,10 +377,10 @@ ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
 /* Repeats whose answer waits: now their place may be known, or passed. */
 
 void
-ngx_chat_sync_held(ngx_chat_session_t *s)
+ngx_chat_sync_pending_acks(ngx_chat_session_t *s)
 {
-    if (s->held != NULL) {
-        ngx_chat_repeat_again(s, 0);
+    if (s->pending_acks != NULL) {
+        ngx_chat_duplicate_retry(s, 0);
     }
 }
 
@@ -392,7 +392,7 @@ ngx_chat_sync_done(ngx_chat_session_t *s)
 {
     ngx_chat_frame_t  *f;
 
-    if (s->sync_rest) {
+    if (s->sync_more_chats) {
         /* the list was cut: the rest of it, once the worker has had the
          * marks that take its chats off the list */
         s->sync = NGX_CHAT_SYNC_LIST;
@@ -405,8 +405,8 @@ ngx_chat_sync_done(ngx_chat_session_t *s)
     s->sync_pos = 0;
     s->unacked = 0;
 
-    if (s->held != NULL) {
-        ngx_chat_repeat_again(s, 1);
+    if (s->pending_acks != NULL) {
+        ngx_chat_duplicate_retry(s, 1);
     }
 
     if (s->synced) {
@@ -452,16 +452,16 @@ ngx_chat_sync_tick(void)
             continue;       /* here for its marks */
         }
 
-        if (s->sync_asked
+        if (s->sync_requested
             && ngx_current_msec - s->sync_at
                > ((ngx_msec_t) NGX_CHAT_SYNC_WAIT << s->sync_tries))
         {
             /* workers that are behind are not asked ever faster */
-            s->sync_asked = 0;
+            s->sync_requested = 0;
             s->sync_tries = ngx_min(s->sync_tries + 1, NGX_CHAT_SYNC_TRIES);
 
             for (i = 0; i < s->table.n; i++) {
-                s->table.known[i].flags &= ~NGX_CHAT_ASKED;
+                s->table.cursors[i].flags &= ~NGX_CHAT_REQUESTED;
             }
         }
 
@@ -473,7 +473,7 @@ ngx_chat_sync_tick(void)
 
         if (s->sync == NGX_CHAT_SYNC_PAGES
             && s->unacked >= CHAT_SYNC_WINDOW
-            && ngx_current_msec - s->marked_at > NGX_CHAT_SYNC_SILENT)
+            && ngx_current_msec - s->receipt_at > NGX_CHAT_SYNC_IDLE)
         {
             ngx_chat_session_close(s, CHAT_CLOSE_TOO_SLOW,
                                    "catching up, but nothing is marked as "

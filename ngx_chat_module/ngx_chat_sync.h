@@ -10,14 +10,14 @@
 #define NGX_CHAT_SYNC_FAILED  500       /* ms after the worker could not     */
 
 /* One request to the sync worker; its number is s->sync_page. */
-void ngx_chat_sync_ask(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
+void ngx_chat_sync_request(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
     size_t len);
 /* Repeats whose answer waits: their place may be known by now. */
-void ngx_chat_sync_held(ngx_chat_session_t *s);
+void ngx_chat_sync_pending_acks(ngx_chat_session_t *s);
 
 /* 1 when a page is under way, or the window is full and only the client's
  * marks can open it; 0 when there is nothing to fetch. */
-ngx_uint_t ngx_chat_sync_ask_page(ngx_chat_session_t *s);
+ngx_uint_t ngx_chat_sync_request_page(ngx_chat_session_t *s);
 
 
 /* Catch-up leaves half of the queue to what comes live. */

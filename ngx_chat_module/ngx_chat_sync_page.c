@@ -15,13 +15,13 @@ static void ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec);
 
 
 ngx_uint_t
-ngx_chat_sync_ask_page(ngx_chat_session_t *s)
+ngx_chat_sync_request_page(ngx_chat_session_t *s)
 {
-    u_char             body[CHAT_SYNC_CHATS * CHAT_WANT_SIZE], *p;
+    u_char             body[CHAT_SYNC_CHATS * CHAT_PAGE_REQ_SIZE], *p;
     uint64_t           room;
     ngx_uint_t         n;
-    chat_want_t        want;
-    ngx_chat_known_t  *k;
+    chat_page_req_t        want;
+    ngx_chat_cursor_t  *k;
 
     room = CHAT_SYNC_PAGE;
 
@@ -34,7 +34,7 @@ ngx_chat_sync_ask_page(ngx_chat_session_t *s)
 
     /* sync_pos stays at the first chat with something to fetch */
     while (s->sync_pos < s->table.n) {
-        k = &s->table.known[s->sync_pos];
+        k = &s->table.cursors[s->sync_pos];
 
         if (k->target > k->last && !(k->flags & NGX_CHAT_WAITS)) {
             break;
@@ -51,8 +51,8 @@ ngx_chat_sync_ask_page(ngx_chat_session_t *s)
         return 1;
     }
 
-    for (k = &s->table.known[s->sync_pos];
-         k < &s->table.known[s->table.n] && room && n < CHAT_SYNC_CHATS;
+    for (k = &s->table.cursors[s->sync_pos];
+         k < &s->table.cursors[s->table.n] && room && n < CHAT_SYNC_CHATS;
          k++)
     {
         if (k->target <= k->last || (k->flags & NGX_CHAT_WAITS)) {
@@ -63,11 +63,11 @@ ngx_chat_sync_ask_page(ngx_chat_session_t *s)
         want.after = k->last;
         want.to = ngx_min(k->target, k->last + room);
         room -= want.to - want.after;
-        p = chat_want_encode(&want, p);
+        p = chat_page_req_encode(&want, p);
         n++;
     }
 
-    ngx_chat_sync_ask(s, CHAT_EV_SYNC_PAGE, body, p - body);
+    ngx_chat_sync_request(s, CHAT_EV_SYNC_PAGE, body, p - body);
 
     return 1;
 }
@@ -81,11 +81,11 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
     ngx_uint_t  cut;
     chat_rec_t  entry;
 
-    if (!s->sync_asked || rec->seq != s->sync_page) {
+    if (!s->sync_requested || rec->seq != s->sync_page) {
         return;             /* asked again since */
     }
 
-    s->sync_asked = 0;
+    s->sync_requested = 0;
     s->sync_tries = 0;
     s->sync_at = ngx_current_msec;
     ngx_chat_edge->counters.pages++;
@@ -136,7 +136,7 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
         return;
     }
 
-    ngx_chat_sync_held(s);
+    ngx_chat_sync_pending_acks(s);
     ngx_chat_sync_more(s);
 }
 
@@ -145,7 +145,7 @@ static void
 ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
 {
     ngx_chat_frame_t  *frame;
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     k = ngx_chat_table_find(&s->table, rec->chat);
 
@@ -161,7 +161,7 @@ ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
 
         if (s->sync != NGX_CHAT_LIVE) {
             if (s->unacked++ == 0) {
-                s->marked_at = ngx_current_msec;
+                s->receipt_at = ngx_current_msec;
             }
         }
     }
@@ -175,12 +175,12 @@ ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
 /* The client marks: the window opens. */
 
 void
-ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_known_t *k,
+ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,
     uint64_t seq)
 {
     uint64_t  n;
 
-    if (k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS)) {
+    if (k->flags & (NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS)) {
         return;
     }
 
@@ -198,7 +198,7 @@ ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_known_t *k,
     }
 
     s->unacked -= ngx_min(n, s->unacked);
-    s->marked_at = ngx_current_msec;
+    s->receipt_at = ngx_current_msec;
 
     ngx_chat_sync_more(s);
 }

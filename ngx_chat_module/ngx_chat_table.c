@@ -24,15 +24,15 @@ ngx_chat_table_slot(ngx_chat_table_t *t, const u_char *chat)
 }
 
 
-ngx_chat_known_t *
+ngx_chat_cursor_t *
 ngx_chat_table_find(ngx_chat_table_t *t, const u_char *chat)
 {
     ngx_uint_t  i;
 
     if (t->index == NULL) {
         for (i = 0; i < t->n; i++) {
-            if (ngx_memcmp(t->known[i].chat, chat, 16) == 0) {
-                return &t->known[i];
+            if (ngx_memcmp(t->cursors[i].chat, chat, 16) == 0) {
+                return &t->cursors[i];
             }
         }
 
@@ -43,8 +43,8 @@ ngx_chat_table_find(ngx_chat_table_t *t, const u_char *chat)
          t->index[i] != 0;
          i = (i + 1) & t->mask)
     {
-        if (ngx_memcmp(t->known[t->index[i] - 1].chat, chat, 16) == 0) {
-            return &t->known[t->index[i] - 1];
+        if (ngx_memcmp(t->cursors[t->index[i] - 1].chat, chat, 16) == 0) {
+            return &t->cursors[t->index[i] - 1];
         }
     }
 
@@ -57,7 +57,7 @@ ngx_chat_table_index(ngx_chat_table_t *t, ngx_uint_t n)
 {
     ngx_uint_t  i;
 
-    for (i = ngx_chat_table_slot(t, t->known[n].chat);
+    for (i = ngx_chat_table_slot(t, t->cursors[n].chat);
          t->index[i] != 0;
          i = (i + 1) & t->mask)
     {
@@ -78,14 +78,14 @@ ngx_chat_table_grow(ngx_chat_table_t *t, ngx_log_t *log)
     ngx_memzero(&bigger, sizeof(ngx_chat_table_t));
 
     bigger.cap = t->cap ? t->cap * 2 : 2;
-    size = bigger.cap * sizeof(ngx_chat_known_t);
+    size = bigger.cap * sizeof(ngx_chat_cursor_t);
 
     bigger.pool = ngx_create_pool(size + sizeof(ngx_pool_t), log);
     if (bigger.pool == NULL) {
         return NGX_ERROR;
     }
 
-    bigger.known = ngx_palloc(bigger.pool, size);
+    bigger.cursors = ngx_palloc(bigger.pool, size);
 
     if (bigger.cap > NGX_CHAT_TABLE_LINEAR) {
         bigger.mask = bigger.cap * 2 - 1;
@@ -93,7 +93,7 @@ ngx_chat_table_grow(ngx_chat_table_t *t, ngx_log_t *log)
                                    (bigger.mask + 1) * sizeof(uint32_t));
     }
 
-    if (bigger.known == NULL
+    if (bigger.cursors == NULL
         || (bigger.cap > NGX_CHAT_TABLE_LINEAR && bigger.index == NULL))
     {
         ngx_destroy_pool(bigger.pool);
@@ -103,7 +103,7 @@ ngx_chat_table_grow(ngx_chat_table_t *t, ngx_log_t *log)
     bigger.n = t->n;
 
     if (t->n) {
-        ngx_memcpy(bigger.known, t->known, t->n * sizeof(ngx_chat_known_t));
+        ngx_memcpy(bigger.cursors, t->cursors, t->n * sizeof(ngx_chat_cursor_t));
     }
 
     if (bigger.index != NULL) {
@@ -122,10 +122,10 @@ ngx_chat_table_grow(ngx_chat_table_t *t, ngx_log_t *log)
 /* A new, zeroed entry for a chat that is not there. Pointers got before are
  * not valid any more. NULL out of memory or when the table is full. */
 
-ngx_chat_known_t *
+ngx_chat_cursor_t *
 ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log, const u_char *chat)
 {
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     if (t->n == t->cap
         && (t->n >= NGX_CHAT_TABLE_MAX
@@ -134,8 +134,8 @@ ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log, const u_char *chat)
         return NULL;
     }
 
-    k = &t->known[t->n];
-    ngx_memzero(k, sizeof(ngx_chat_known_t));
+    k = &t->cursors[t->n];
+    ngx_memzero(k, sizeof(ngx_chat_cursor_t));
     ngx_memcpy(k->chat, chat, 16);
 
     if (t->index != NULL) {
@@ -155,15 +155,15 @@ void
 ngx_chat_table_compact(ngx_chat_table_t *t)
 {
     ngx_uint_t         i, n;
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     for (i = 0, n = 0; i < t->n; i++) {
-        k = &t->known[i];
+        k = &t->cursors[i];
 
         if (k->target > k->last
-            || (k->flags & (NGX_CHAT_MARKED | NGX_CHAT_WAITS)))
+            || (k->flags & (NGX_CHAT_RECEIPT | NGX_CHAT_WAITS)))
         {
-            t->known[n++] = *k;
+            t->cursors[n++] = *k;
         }
     }
 

@@ -16,7 +16,7 @@
 static ngx_int_t ngx_chat_upgrade_switch(ngx_http_request_t *r,
     ngx_chat_loc_conf_t *lcf, ngx_chat_upgrade_t *up, chat_token_t *token,
     ngx_str_t *protocol);
-static void ngx_chat_upgrade_take(ngx_event_t *ev);
+static void ngx_chat_upgrade_detach(ngx_event_t *ev);
 static void ngx_chat_upgrade_cleanup(void *data);
 
 
@@ -230,7 +230,7 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ev->handler = ngx_chat_upgrade_take;
+    ev->handler = ngx_chat_upgrade_detach;
     ev->data = r;
     ev->log = r->connection->log;
 
@@ -250,7 +250,7 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
 
 
 static void
-ngx_chat_upgrade_take(ngx_event_t *ev)
+ngx_chat_upgrade_detach(ngx_event_t *ev)
 {
     ngx_buf_t              *b;
     ngx_chain_t            *cl;
@@ -331,7 +331,7 @@ ngx_chat_upgrade_take(ngx_event_t *ev)
     }
 #endif
 
-    s->taken = 1;
+    s->detached = 1;
     c->destroyed = 0;
     c->data = s;
     c->idle = 1;            /* so that a reload calls our read handler */

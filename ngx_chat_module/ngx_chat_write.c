@@ -128,7 +128,7 @@ ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
 
     limit = s->echo ? s->conf->echo * 2 : s->conf->send_buffer;
 
-    if (s->out_bytes + f->len > limit && s->out_bytes && s->taken) {
+    if (s->out_bytes + f->len > limit && s->out_bytes && s->detached) {
         ngx_chat_write_flush(s);
 
         if (s->state != NGX_CHAT_OPEN) {
@@ -242,7 +242,7 @@ ngx_chat_write_flush(ngx_chat_session_t *s)
 
     c = s->connection;
 
-    if (!s->taken || s->state == NGX_CHAT_CLOSED) {
+    if (!s->detached || s->state == NGX_CHAT_CLOSED) {
         return;
     }
 
@@ -254,12 +254,12 @@ ngx_chat_write_flush(ngx_chat_session_t *s)
         if (n == NGX_AGAIN) {
 #if (NGX_HTTP_SSL)
             /* OpenSSL has made a record of these bytes already */
-            s->out_held = c->ssl ? ngx_min(len, NGX_CHAT_TLS_RECORD) : 0;
+            s->out_pinned = c->ssl ? ngx_min(len, NGX_CHAT_TLS_RECORD) : 0;
 #endif
             break;
         }
 
-        s->out_held = 0;
+        s->out_pinned = 0;
 
         if (n == NGX_ERROR) {
             ngx_chat_session_destroy(s, "the client is gone");
@@ -294,7 +294,7 @@ ngx_chat_write_drop(ngx_chat_session_t *s)
     size_t           begun, kept;
     ngx_chat_out_t  *out, *next, **last;
 
-    begun = (s->state == NGX_CHAT_CLOSED) ? 0 : s->out_pos + s->out_held;
+    begun = (s->state == NGX_CHAT_CLOSED) ? 0 : s->out_pos + s->out_pinned;
     kept = 0;
     last = &s->out;
 
@@ -313,7 +313,7 @@ ngx_chat_write_drop(ngx_chat_session_t *s)
 
     if (kept == 0) {
         s->out_pos = 0;
-        s->out_held = 0;
+        s->out_pinned = 0;
     }
 
     s->out_bytes = kept - s->out_pos;

@@ -52,7 +52,7 @@ typedef struct {
     int        api_threads;         /* database connections of the API      */
     int        batch_max;           /* entries a message worker takes       */
     int        block_ms;            /* longest wait for new entries         */
-    int        gather_us;           /* window in which a worker reads once
+    int        linger_us;           /* window in which a worker reads once
                                        while entries come without a pause   */
     /* how many processes of each role the pool runs */
     int        n_message, n_api, n_sync, n_push, n_presence;
@@ -155,7 +155,7 @@ int64_t worker_mono_us(void);
 void worker_sleep(int ms);
 
 /* Sleeps up to us, whatever happens: for a few milliseconds at most. */
-void worker_nap(int64_t us);
+void worker_sleep_us(int64_t us);
 
 /* Full-jitter backoff: the next wait in ms for the n-th failure (n from 0),
  * random in [base/2, min(cap, base * 2^n)]. */

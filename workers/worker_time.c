@@ -100,7 +100,7 @@ worker_sleep(int ms)
 
 
 void
-worker_nap(int64_t us)
+worker_sleep_us(int64_t us)
 {
     struct timespec  ts;
 

@@ -205,7 +205,7 @@ def test_the_key_itself_is_not_printed(conf, quiet_edge):
     ("chat_token_keys x;", "not allowed here"),
     ("chat_id_key x;", "not allowed here"),
     ("chat_drain 5s;", "not allowed here"),
-    ("chat_gather 3ms;", "not allowed here"),
+    ("chat_linger 3ms;", "not allowed here"),
 ])
 def test_a_wrong_value_in_a_location_says_what_is_right(conf, line, says):
     conf.location = line.replace("; ", ";\n").split("\n")
@@ -220,8 +220,8 @@ def test_a_wrong_value_in_a_location_says_what_is_right(conf, line, says):
     ("chat_drain 2h;", "1000 and 3600000"),
     ("chat_drain never;", "invalid value"),
     ("chat_drain 5s;\nchat_drain 5s;", "duplicate"),
-    ("chat_gather 21ms;", "0 and 20"),
-    ("chat_gather some;", "invalid value"),
+    ("chat_linger 21ms;", "0 and 20"),
+    ("chat_linger some;", "invalid value"),
     ("chat_stream_limit 99;", "100 and 100000000"),
     ("chat_stream_limit x;", "invalid number"),
     ("chat_redis 127.0.0.1;", "duplicate"),
@@ -255,7 +255,7 @@ def test_values_at_the_edge_of_what_is_right_are_accepted(conf, line):
 def test_values_may_stand_in_http_and_server(conf):
     conf.http["more"] = ("chat_heartbeat 10s; chat_max_frame_size 8k; "
                          "chat_send_buffer 2m; chat_drain 5s; "
-                         "chat_gather 0; "
+                         "chat_linger 0; "
                          "chat_stream_limit 100; chat_allowed_origins any;")
     conf.server = ["chat_heartbeat 20s;", "chat_auth on;"]
     must_accept(conf)

@@ -145,11 +145,11 @@ trailing_bytes_are_ignored(void **state)
 static void
 mark_is_read_back(void **state)
 {
-    uint8_t      data[CHAT_MARK_SIZE];
-    chat_mark_t  got, mark = { 1, 2, 3, "0123456789abcde", 4, UINT64_MAX };
+    uint8_t      data[CHAT_RECEIPT_SIZE];
+    chat_receipt_t  got, mark = { 1, 2, 3, "0123456789abcde", 4, UINT64_MAX };
 
-    assert_ptr_equal(chat_mark_encode(&mark, data), data + CHAT_MARK_SIZE);
-    assert_ptr_equal(chat_mark_decode(data, &got), data + CHAT_MARK_SIZE);
+    assert_ptr_equal(chat_receipt_encode(&mark, data), data + CHAT_RECEIPT_SIZE);
+    assert_ptr_equal(chat_receipt_decode(data, &got), data + CHAT_RECEIPT_SIZE);
     assert_memory_equal(&got, &mark, sizeof(mark));
 }
 
@@ -157,11 +157,11 @@ mark_is_read_back(void **state)
 static void
 want_is_read_back(void **state)
 {
-    uint8_t      data[CHAT_WANT_SIZE];
-    chat_want_t  got, want = { "0123456789abcde", 4, UINT64_MAX };
+    uint8_t      data[CHAT_PAGE_REQ_SIZE];
+    chat_page_req_t  got, want = { "0123456789abcde", 4, UINT64_MAX };
 
-    assert_ptr_equal(chat_want_encode(&want, data), data + CHAT_WANT_SIZE);
-    assert_ptr_equal(chat_want_decode(data, &got), data + CHAT_WANT_SIZE);
+    assert_ptr_equal(chat_page_req_encode(&want, data), data + CHAT_PAGE_REQ_SIZE);
+    assert_ptr_equal(chat_page_req_decode(data, &got), data + CHAT_PAGE_REQ_SIZE);
     assert_memory_equal(&got, &want, sizeof(want));
 }
 

@@ -216,7 +216,7 @@ on_edge(fanout_t *f, uint64_t user, uint64_t device, uint64_t edge)
 {
     fanout_route_t  *route;
 
-    route = fanout_route_want(f, user);
+    route = fanout_route_get(f, user);
 
     if (edge != 0) {
         fanout_route_add(route, device, edge, device);
@@ -285,7 +285,7 @@ targets_of_an_entry_are_those_who_may_see_it(void **state)
     e.content = str("x");
 
     fanout_entry(f, chat, &e, 5, from, 7, CHAT_REC_F_REDO);
-    fanout_wants(f);
+    fanout_request_routes(f);
 
     (void) on_edge(f, 1, 11, 0xe1);
     (void) on_edge(f, 2, 21, 0xe2);
@@ -348,7 +348,7 @@ notices_leave_out_who_they_are_about(void **state)
     fanout_notice_users(f, users, 2, 42, &json);
     fanout_http(f, (fanout_to_t) { 0xe1, 9 }, 204, &json);
     fanout_http(f, (fanout_to_t) { 0, 9 }, 204, &json);
-    fanout_wants(f);
+    fanout_request_routes(f);
 
     for (i = 1; i <= 3; i++) {
         (void) on_edge(f, i, i * 10, 0xe1);
@@ -368,7 +368,7 @@ notices_leave_out_who_they_are_about(void **state)
     /* what was gathered and not published is forgotten */
     fanout_notice_others(f, chat, 1, &json);
     fanout_reset(f);
-    fanout_wants(f);
+    fanout_request_routes(f);
     assert_int_equal(f->nouts, 0);
 
     chat_buf_free(&json);

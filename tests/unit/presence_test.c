@@ -54,7 +54,7 @@ events_become_notes_one_a_user(void **state)
     assert_int_equal(take(&p, CHAT_EV_ONLINE, 0, 16, 50000), 0);
     assert_int_equal(take(&p, CHAT_EV_OFFLINE, 0, 8, 50000), 0);
     assert_int_equal(take(&p, CHAT_EV_UNWATCH, 0, 8, 99999999), 0);
-    assert_int_equal(take(&p, CHAT_EV_LOOK, 0, 0, 50000), 0);
+    assert_int_equal(take(&p, CHAT_EV_REFRESH, 0, 0, 50000), 0);
 
     assert_int_equal(p.nnotes, 4);
     assert_int_equal(p.notes[1].type, CHAT_EV_ONLINE);
@@ -77,7 +77,7 @@ watches_become_pairs(void **state)
     memset(&p, 0, sizeof(p));
 
     assert_int_equal(take(&p, CHAT_EV_WATCH, 0, 8, 50000), 0);
-    assert_int_equal(take(&p, CHAT_EV_WATCH, CHAT_EV_F_ASKED, 1600, 60000),
+    assert_int_equal(take(&p, CHAT_EV_WATCH, CHAT_EV_F_REQUESTED, 1600, 60000),
                      0);
     assert_int_equal(take(&p, CHAT_EV_WATCH, 0, 8, 60001), 0);  /* too old */
 
@@ -105,7 +105,7 @@ what_is_no_event_of_ours_is_refused(void **state)
 
     assert_int_equal(take(&p, CHAT_EV_SEND, 0, 8, 50000), -1);
     assert_int_equal(take(&p, CHAT_EV_SYNC_PAGE, 0, 8, 50000), -1);
-    assert_int_equal(take(&p, CHAT_EV_LOOK + 1, 0, 8, 50000), -1);
+    assert_int_equal(take(&p, CHAT_EV_REFRESH + 1, 0, 8, 50000), -1);
     assert_int_equal(take(&p, CHAT_EV_ONLINE, 0, 7, 50000), -1);
     assert_int_equal(take(&p, CHAT_EV_WATCH, 0, 9, 50000), -1);
     assert_int_equal(take(&p, CHAT_EV_ONLINE, 0,

@@ -175,7 +175,7 @@ def test_event_that_kills_its_owners_is_set_aside(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     shard = msg.shard(c)
-    tried = "message.tried:{%d}" % shard
+    tried = "message.attempts:{%d}" % shard
     s = edge.add("SEND", c, user=users[0], device=7, message_id="m",
                  content="x")
     edge.add("SEND", c, user=users[0], device=7, message_id="m2",
@@ -198,7 +198,7 @@ def test_what_is_begun_after_anothers_end_is_counted_first(
     a, b = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, [a, b])
     shard = msg.shard(c)
-    tried = "message.tried:{%d}" % shard
+    tried = "message.attempts:{%d}" % shard
     one = worker(emptied.conf(), "message")
     wait_for(lambda: sum(owners(emptied).values()) == 64, 3)
     edge.send(c, a, "m0")

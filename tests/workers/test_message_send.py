@@ -36,11 +36,11 @@ def test_message_is_stored_and_delivered(emptied, edge, chat):
 
 def test_who_moves_between_commit_and_acknowledgement_is_told_again(
         emptied, worker):
-    """While messages come without a pause the worker waits gather_us between
+    """While messages come without a pause the worker waits linger_us between
     PUBLISH and XACK: whose route is changed then gets what was published."""
     edge, other = msg.Edge(emptied), msg.Edge(emptied)
     a, b = msg.make_users(emptied, 2)
-    worker(emptied.conf(gather_us=20000), "message")
+    worker(emptied.conf(linger_us=20000), "message")
     c = msg.make_chat(emptied, [a, b])
     here, there = edge, other
     told = []

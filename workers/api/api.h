@@ -216,7 +216,7 @@ int api_pin_shape(const char *pin);         /* 1: six to twelve digits       */
 
 /* api_revoke.c: PostgreSQL says so already; tells Redis, edges and our own
  * memory. Cannot fail: what does not reach Redis is done by api_upkeep.c. */
-void api_revoke_tell(api_t *api, const store_revoked_t *list, size_t n);
+void api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n);
 /* The whole set from PostgreSQL, with its marker; 0, or -1. */
 int api_revoke_refill(api_t *api, store_pg_t *pg);
 

@@ -86,7 +86,7 @@ api_auth_logout(api_req_t *req)
     rc = store_device_revoke(req->pg, req->user, req->device);
 
     /* another request was faster: it is revoked, which is what was asked */
-    if (rc != STORE_OK && rc != STORE_NONE) {
+    if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
         api_reply_store(req, rc);
         return;
     }
@@ -96,7 +96,7 @@ api_auth_logout(api_req_t *req)
     revoked.at = worker_ms() / 1000 + 1;
 
     api_db_put(req);
-    api_revoke_tell(req->api, &revoked, 1);
+    api_revoke_notify(req->api, &revoked, 1);
     api_reply_empty(req);
 }
 

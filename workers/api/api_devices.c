@@ -77,7 +77,7 @@ api_devices_delete(api_req_t *req)
     revoked.at = worker_ms() / 1000 + 1;
 
     api_db_put(req);
-    api_revoke_tell(req->api, &revoked, 1);
+    api_revoke_notify(req->api, &revoked, 1);
     api_reply_empty(req);
 }
 

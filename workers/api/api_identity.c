@@ -89,7 +89,7 @@ api_identity_check(api_req_t *req)
     asked = worker_mono_ms();
     rc = store_device_standing(req->pg, req->user, req->device, &standing);
 
-    if (rc == STORE_NONE) {
+    if (rc == STORE_NOT_FOUND) {
         /* a token of ours for a device that is not: a database restored from
          * before the login. Only a login helps. */
         api_reply_error(req, CHAT_E_UNAUTHORIZED, NULL);

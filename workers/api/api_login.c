@@ -100,7 +100,7 @@ api_auth_login(api_req_t *req)
         revoked.user = in.user;
         revoked.device = login.revoke;
         revoked.at = worker_ms() / 1000 + 1;
-        api_revoke_tell(req->api, &revoked, 1);
+        api_revoke_notify(req->api, &revoked, 1);
     }
 
     if (in.device != 0) {
@@ -204,7 +204,7 @@ api_login_try(api_req_t *req, const api_login_t *login, api_logged_in_t *in_r)
 
     /* before the commit that makes the device real: should the chats' half
      * fail, there is no device that would be sent all of history */
-    rc = store_marks_start_at_now(req->pg, in_r->user, device);
+    rc = store_receipts_start_at_now(req->pg, in_r->user, device);
     if (rc != STORE_OK) {
         return api_login_store(req, rc);
     }
@@ -228,7 +228,7 @@ api_login_code(api_req_t *req, const api_login_t *login, api_login_e *end_r)
 
     rc = store_code_lock(req->pg, login->number.data, &code);
 
-    if (rc == STORE_NONE
+    if (rc == STORE_NOT_FOUND
         || (rc == STORE_OK
             && (code.expired || code.attempts >= API_CODE_TRIES)))
     {
@@ -265,7 +265,7 @@ api_login_user(api_req_t *req, const api_login_t *login, api_logged_in_t *in,
 
     rc = store_login_user(req->pg, login->number.data, &user);
 
-    if (rc == STORE_NONE) {
+    if (rc == STORE_NOT_FOUND) {
         rc = store_login_create(req->pg, login->number.data, &in->user);
         if (rc != STORE_OK) {
             *end_r = api_login_store(req, rc);
@@ -322,7 +322,7 @@ api_login_room(api_req_t *req, const api_login_t *login, api_logged_in_t *in)
 
     if (login->revoke != 0) {
         rc = store_device_revoke(req->pg, in->user, login->revoke);
-        if (rc != STORE_OK && rc != STORE_NONE) {
+        if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
             api_reply_store(req, rc);
             return -1;
         }

@@ -138,7 +138,7 @@ api_messages_receipts_out(api_req_t *req, const store_members_t *members,
 {
     int               i, n;
     chat_buf_t       *out;
-    store_receipt_t   receipt;
+    store_entry_receipt_t   receipt;
 
     n = members->n > (int) limit ? (int) limit : members->n;
     receipt.user = 0;

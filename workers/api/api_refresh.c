@@ -80,7 +80,7 @@ api_auth_refresh(api_req_t *req)
         revoked.user = token.user;
         revoked.device = token.device;
         revoked.at = worker_ms() / 1000 + 1;
-        api_revoke_tell(req->api, &revoked, 1);
+        api_revoke_notify(req->api, &revoked, 1);
         api_reply_error(req, CHAT_E_REFRESH_REUSED, NULL);
         return;
     }
@@ -98,7 +98,7 @@ api_refresh_try(api_req_t *req, const char *refresh, const uint8_t hash[32],
 
     rc = store_token_lock(req->pg, hash, token);
 
-    if (rc == STORE_NONE) {
+    if (rc == STORE_NOT_FOUND) {
         return api_refresh_refuse(req, CHAT_E_UNAUTHORIZED);
     }
 

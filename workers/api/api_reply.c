@@ -101,7 +101,7 @@ api_reply_field(api_req_t *req, const char *field, const char *why)
 }
 
 
-/* What the database said, in the words of the contract. STORE_NONE is the
+/* What the database said, in the words of the contract. STORE_NOT_FOUND is the
  * caller's to judge; one that forgot is taken for a thing that is not there. */
 
 void
@@ -109,12 +109,12 @@ api_reply_store(api_req_t *req, store_e rc)
 {
     switch (rc) {
 
-    case STORE_AWAY:
-    case STORE_BUSY:
+    case STORE_UNAVAILABLE:
+    case STORE_CONFLICT:
         api_reply_error(req, CHAT_E_UNAVAILABLE, "Try again.");
         return;
 
-    case STORE_NONE:
+    case STORE_NOT_FOUND:
         api_reply_error(req, CHAT_E_NOT_FOUND, NULL);
         return;
 

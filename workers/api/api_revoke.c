@@ -20,7 +20,7 @@ static fanout_revoked_t *api_revoke_list(const store_revoked_t *list,
 
 
 void
-api_revoke_tell(api_t *api, const store_revoked_t *list, size_t n)
+api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n)
 {
     size_t             i;
     fanout_revoked_t  *told;

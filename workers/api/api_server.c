@@ -40,13 +40,13 @@ static int api_server_drain(api_t *api, struct MHD_Daemon *daemon);
 static enum MHD_Result api_server_request(void *cls,
     struct MHD_Connection *conn, const char *url, const char *method,
     const char *version, const char *data, size_t *size, void **con_cls);
-static void api_server_complain(api_req_t *req);
+static void api_server_log(api_req_t *req);
 static void api_server_done(void *cls, struct MHD_Connection *conn,
     void **con_cls, enum MHD_RequestTerminationCode why);
 static size_t api_server_unescape(void *cls, struct MHD_Connection *conn,
     char *text);
 static int api_server_hex(int c);
-static void api_server_quiet(void *cls, const char *fmt, va_list ap);
+static void api_server_upstream_quiet(void *cls, const char *fmt, va_list ap);
 
 const worker_role_t  worker_role_api = { "api", api_server_run };
 
@@ -226,7 +226,7 @@ api_server_start(api_t *api, int fd)
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD
         | MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
         0, NULL, NULL, api_server_request, api,
-        MHD_OPTION_EXTERNAL_LOGGER, api_server_quiet, NULL,
+        MHD_OPTION_EXTERNAL_LOGGER, api_server_upstream_quiet, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, api_server_done, api,
         MHD_OPTION_UNESCAPE_CALLBACK, api_server_unescape, NULL,
@@ -319,7 +319,7 @@ api_server_request(void *cls, struct MHD_Connection *conn, const char *url,
     }
 
     if (req->status >= 500) {
-        api_server_complain(req);
+        api_server_log(req);
     }
 
     return api_reply_send(req);
@@ -329,7 +329,7 @@ api_server_request(void *cls, struct MHD_Connection *conn, const char *url,
 /* By nginx's name of the request, if it is one: a client may have chosen it. */
 
 static void
-api_server_complain(api_req_t *req)
+api_server_log(api_req_t *req)
 {
     const char  *id;
 
@@ -425,6 +425,6 @@ api_server_hex(int c)
 /* libmicrohttpd's sentences are about sockets that clients closed. */
 
 static void
-api_server_quiet(void *cls, const char *fmt, va_list ap)
+api_server_upstream_quiet(void *cls, const char *fmt, va_list ap)
 {
 }

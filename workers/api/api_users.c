@@ -81,7 +81,7 @@ api_users_me_status(api_req_t *req)
         return;
     }
 
-    (void) fanout_account_look(&req->api->redis, req->user);
+    (void) fanout_account_refresh(&req->api->redis, req->user);
     api_users_answer(req);
 }
 
@@ -106,7 +106,7 @@ api_users_me_privacy(api_req_t *req)
         return;
     }
 
-    (void) fanout_account_look(&req->api->redis, req->user);
+    (void) fanout_account_refresh(&req->api->redis, req->user);
     api_users_answer(req);
 }
 
@@ -152,7 +152,7 @@ api_users_me_pin(api_req_t *req)
     rc = store_profile_pin(req->pg, req->user, before[0] ? before : NULL,
                            pin != NULL ? hash : NULL);
 
-    if (rc == STORE_NONE) {
+    if (rc == STORE_NOT_FOUND) {
         api_reply_error(req, CHAT_E_PIN_REQUIRED,
                         "The PIN was changed at the same time.");
     } else if (rc != STORE_OK) {
@@ -195,7 +195,7 @@ api_users_me_delete(api_req_t *req)
                (unsigned long long) req->user, n);
 
     api_db_put(req);
-    api_revoke_tell(req->api, list, n);
+    api_revoke_notify(req->api, list, n);
     free(list);
     api_reply_empty(req);
 }

@@ -20,7 +20,7 @@
 #define FANOUT_ACCOUNT_FOREVER "9007199254740991"
 
 static int fanout_account_open(fanout_account_t *f);
-static redisReply *fanout_account_ask(fanout_account_t *f, const char *fmt,
+static redisReply *fanout_account_query(fanout_account_t *f, const char *fmt,
     ...);
 static redisReply *fanout_account_argv(fanout_account_t *f, int argc,
     const char **argv, const size_t *lens);
@@ -74,7 +74,7 @@ fanout_account_count(fanout_account_t *f, const char *policy,
     pthread_mutex_lock(&f->lock);
 
     rc = -1;
-    reply = fanout_account_ask(f, "EVAL %s 1 %s %d", script, key, window);
+    reply = fanout_account_query(f, "EVAL %s 1 %s %d", script, key, window);
 
     if (reply != NULL) {
         if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
@@ -110,7 +110,7 @@ fanout_account_revoke(fanout_account_t *f, const fanout_revoked_t *list,
     }
 
     if (rc == 0 && marker) {
-        reply = fanout_account_ask(f, "ZADD " CHAT_KEY_REVOKED " "
+        reply = fanout_account_query(f, "ZADD " CHAT_KEY_REVOKED " "
                                    FANOUT_ACCOUNT_FOREVER " 0:0");
         if (reply == NULL) {
             rc = -1;
@@ -134,7 +134,7 @@ fanout_account_marked(fanout_account_t *f, int *marked_r)
     rc = -1;
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_ask(f, "ZSCORE " CHAT_KEY_REVOKED " 0:0");
+    reply = fanout_account_query(f, "ZSCORE " CHAT_KEY_REVOKED " 0:0");
     if (reply != NULL) {
         *marked_r = reply->type == REDIS_REPLY_STRING;
         freeReplyObject(reply);
@@ -159,7 +159,7 @@ fanout_account_trim(fanout_account_t *f, int64_t now)
 
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_ask(f, "ZREMRANGEBYSCORE " CHAT_KEY_REVOKED
+    reply = fanout_account_query(f, "ZREMRANGEBYSCORE " CHAT_KEY_REVOKED
                                " -inf %s", score);
     if (reply != NULL) {
         freeReplyObject(reply);
@@ -173,7 +173,7 @@ fanout_account_trim(fanout_account_t *f, int64_t now)
 
 
 int
-fanout_account_look(fanout_account_t *f, uint64_t user)
+fanout_account_refresh(fanout_account_t *f, uint64_t user)
 {
     int            rc;
     uint8_t        body[CHAT_USER_SIZE], data[512];
@@ -183,7 +183,7 @@ fanout_account_look(fanout_account_t *f, uint64_t user)
     chat_user_encode(user, body);
 
     memset(&ev, 0, sizeof(ev));
-    ev.type = CHAT_EV_LOOK;
+    ev.type = CHAT_EV_REFRESH;
     ev.received = worker_ms();
     ev.body.data = (const char *) body;
     ev.body.len = sizeof(body);
@@ -193,8 +193,8 @@ fanout_account_look(fanout_account_t *f, uint64_t user)
     rc = -1;
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_ask(f, "XADD " CHAT_KEY_PRESENCE " MAXLEN ~ %d * "
-                               CHAT_EVENT_FIELD " %b", CHAT_PRESENCE_KEPT,
+    reply = fanout_account_query(f, "XADD " CHAT_KEY_PRESENCE " MAXLEN ~ %d * "
+                               CHAT_EVENT_FIELD " %b", CHAT_PRESENCE_MAXLEN,
                                data, chat_event_size(&ev));
     if (reply != NULL) {
         freeReplyObject(reply);
@@ -216,7 +216,7 @@ fanout_account_ping(fanout_account_t *f)
     rc = -1;
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_ask(f, "PING");
+    reply = fanout_account_query(f, "PING");
     if (reply != NULL) {
         freeReplyObject(reply);
         rc = 0;
@@ -276,7 +276,7 @@ fanout_account_chunk(fanout_account_t *f, const fanout_revoked_t *list,
     if (reply != NULL) {
         freeReplyObject(reply);
 
-        reply = fanout_account_ask(f, "PUBLISH " CHAT_CHANNEL_ALL " %b",
+        reply = fanout_account_query(f, "PUBLISH " CHAT_CHANNEL_ALL " %b",
                                    batch.data, batch.len);
         if (reply != NULL) {
             freeReplyObject(reply);
@@ -291,7 +291,7 @@ fanout_account_chunk(fanout_account_t *f, const fanout_revoked_t *list,
 
 
 static redisReply *
-fanout_account_ask(fanout_account_t *f, const char *fmt, ...)
+fanout_account_query(fanout_account_t *f, const char *fmt, ...)
 {
     va_list      ap;
     redisReply  *reply;

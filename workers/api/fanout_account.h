@@ -53,7 +53,7 @@ int fanout_account_trim(fanout_account_t *f, int64_t now);
 
 /* How the user is to others may have changed: who follows it is told. Lost
  * with Redis; the edges ask again by themselves within minutes. */
-int fanout_account_look(fanout_account_t *f, uint64_t user);
+int fanout_account_refresh(fanout_account_t *f, uint64_t user);
 
 int fanout_account_ping(fanout_account_t *f);
 

@@ -310,7 +310,7 @@ ctl_migrate_check(const ctl_migrations_t *files,
 static int
 ctl_migrate_failed(const store_pg_t *pg, store_e rc, const char *what)
 {
-    if (rc == STORE_AWAY) {
+    if (rc == STORE_UNAVAILABLE) {
         return ctl_fail("%s: the database cannot be reached", what);
     }
 

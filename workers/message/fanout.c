@@ -47,8 +47,8 @@ fanout_free(fanout_t **fp)
     free(f->outs);
     free(f->users);
     free(f->online);
-    free(f->noted);
-    free(f->taken);
+    free(f->marked);
+    free(f->removed);
     free(f->touched);
     free(f->missing);
     free(f->sent);

@@ -7,9 +7,9 @@
  *
  * fanout.c          gathers
  * fanout_route.c    which user is on which edge: a cache of route:{user}
- * fanout_note.c     notes of devices that left with everything
+ * fanout_marker.c     notes of devices that left with everything
  * fanout_publish.c  one buffer and one PUBLISH per edge and batch
- * fanout_bury.c     the routes of edges that died
+ * fanout_purge.c     the routes of edges that died
  *
  * The worker's connection to Redis is borrowed; a second one, on which Redis
  * tells what of the cache is no longer true, is our own.
@@ -84,13 +84,13 @@ int fanout_confirm(fanout_t *f);
 
 /* What was gathered is committed: it outlives fanout_close(), for Redis may
  * have lost the events it came from, until fanout_confirm() succeeds. */
-void fanout_owe(fanout_t *f);
+void fanout_set_pending(fanout_t *f);
 /* On a new connection: tells what is still owed, as a redo. Its chats must
  * still be there. 0 when nothing is owed; -1: Redis was lost. */
-int fanout_pay(fanout_t *f);
+int fanout_flush(fanout_t *f);
 
 /* Deletes the routes of edges that nobody listened for. Needs a connection
  * with no answer outstanding. */
-int fanout_bury(fanout_t *f);
+int fanout_purge(fanout_t *f);
 
 #endif

@@ -21,9 +21,9 @@ typedef struct {
 typedef struct {
     uint64_t           user;
     fanout_session_t  *sessions;    /* n of them: none when offline         */
-    uint64_t          *notes;       /* devices that left with everything    */
+    uint64_t          *markers;     /* devices that left with everything    */
     uint16_t           n;
-    uint16_t           nnotes;
+    uint16_t           nmarkers;
     uint64_t           batch;       /* the last one it was wanted for       */
     uint64_t           again;       /* the one it was read again for        */
     UT_hash_handle     hh;
@@ -48,13 +48,13 @@ typedef enum {
 typedef struct {
     fanout_route_t    *route;
     message_member_t  *member;
-} fanout_noted_t;
+} fanout_marked_t;
 
 typedef struct {
     uint64_t           user;
-    uint64_t          *notes;       /* devices                              */
+    uint64_t          *markers;     /* devices                              */
     uint16_t           n;
-} fanout_taken_t;
+} fanout_removed_t;
 
 /* one record to be; strings and users by their place, for both grow */
 typedef struct {
@@ -89,14 +89,14 @@ struct fanout_s {
 
     uint64_t              batch;    /* counts publications                  */
     uint8_t               again;    /* only to routes that were read again  */
-    uint8_t               untrue;   /* a route of this batch is             */
+    uint8_t               stale;   /* a route of this batch is             */
     fanout_online_t      *online;
     size_t                nonline, online_max;
-    fanout_noted_t       *noted;
-    size_t                nnoted, noted_max;
-    fanout_taken_t       *taken;    /* notes that go with this publication  */
-    size_t                ntaken, taken_max;
-    uint8_t               owed;     /* committed, and not yet told          */
+    fanout_marked_t       *marked;
+    size_t                nmarked, marked_max;
+    fanout_removed_t       *removed;    /* notes that go with this publication  */
+    size_t                nremoved, removed_max;
+    uint8_t               pending;     /* committed, and not yet told          */
     fanout_edge_t       **touched;  /* by the record being built            */
     size_t                ntouched, touched_max;
     fanout_route_t      **missing;
@@ -116,24 +116,24 @@ struct fanout_s {
 
 /* fanout_route.c */
 int fanout_route_drain(fanout_t *f);
-fanout_route_t *fanout_route_want(fanout_t *f, uint64_t user);
+fanout_route_t *fanout_route_get(fanout_t *f, uint64_t user);
 int fanout_route_fetch(fanout_t *f);
 void fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
     uint64_t session);
-void fanout_route_forget(fanout_t *f, uint64_t user);
+void fanout_route_evict(fanout_t *f, uint64_t user);
 void fanout_route_clear(fanout_t *f);
 void fanout_route_trim(fanout_t *f);
 
-/* fanout_note.c */
-void fanout_note_add(fanout_route_t *route, uint64_t device);
-void fanout_note_take(fanout_t *f, fanout_route_t *route);
-void fanout_note_send(fanout_t *f);
-int fanout_note_settle(fanout_t *f);
-void fanout_note_end(fanout_t *f);
+/* fanout_marker.c */
+void fanout_marker_add(fanout_route_t *route, uint64_t device);
+void fanout_marker_remove(fanout_t *f, fanout_route_t *route);
+void fanout_marker_send(fanout_t *f);
+int fanout_marker_read_replies(fanout_t *f);
+void fanout_marker_end(fanout_t *f);
 
 /* fanout_publish.c: fills the edges' buffers from what was gathered; every
  * route that is needed must be known. */
-void fanout_wants(fanout_t *f);
+void fanout_request_routes(fanout_t *f);
 void fanout_build(fanout_t *f);
 
 #endif

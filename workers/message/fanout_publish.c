@@ -17,10 +17,10 @@
 #define FANOUT_ROUNDS  50
 
 static int fanout_send(fanout_t *f);
-static int fanout_settle(fanout_t *f);
+static int fanout_read_replies(fanout_t *f);
 static int fanout_needs_routes(const fanout_t *f);
 static void fanout_build_out(fanout_t *f, fanout_out_t *out);
-static void fanout_chat_notes(fanout_t *f, const message_chat_t *chat,
+static void fanout_chat_markers(fanout_t *f, const message_chat_t *chat,
     uint64_t seq);
 static void fanout_chat_online(fanout_t *f, message_chat_t *chat);
 static void fanout_target(fanout_t *f, fanout_edge_t *edge, uint64_t user,
@@ -39,7 +39,7 @@ fanout_publish(fanout_t *f)
         return -1;
     }
 
-    f->untrue = 0;
+    f->stale = 0;
 
     return fanout_send(f);
 }
@@ -51,7 +51,7 @@ fanout_confirm(fanout_t *f)
     int       rc;
     unsigned  round;
 
-    rc = fanout_settle(f);
+    rc = fanout_read_replies(f);
 
     /* nobody comes that often within these few milliseconds: the limit is for
      * what we do not know */
@@ -61,15 +61,15 @@ fanout_confirm(fanout_t *f)
             rc = fanout_route_drain(f);
         }
 
-        fanout_note_end(f);
+        fanout_marker_end(f);
 
-        if (rc != 0 || !f->untrue) {
+        if (rc != 0 || !f->stale) {
             break;
         }
 
-        f->untrue = 0;
+        f->stale = 0;
         f->again = 1;
-        rc = fanout_send(f) != 0 || fanout_settle(f) != 0 ? -1 : 0;
+        rc = fanout_send(f) != 0 || fanout_read_replies(f) != 0 ? -1 : 0;
     }
 
     if (round == FANOUT_ROUNDS) {
@@ -77,10 +77,10 @@ fanout_confirm(fanout_t *f)
         rc = -1;
     }
 
-    f->untrue = 0;
+    f->stale = 0;
 
     if (rc == 0) {
-        f->owed = 0;
+        f->pending = 0;
         fanout_reset(f);
         fanout_route_trim(f);
     }
@@ -90,18 +90,18 @@ fanout_confirm(fanout_t *f)
 
 
 void
-fanout_owe(fanout_t *f)
+fanout_set_pending(fanout_t *f)
 {
-    f->owed = 1;
+    f->pending = 1;
 }
 
 
 int
-fanout_pay(fanout_t *f)
+fanout_flush(fanout_t *f)
 {
     size_t  i;
 
-    if (!f->owed) {
+    if (!f->pending) {
         return 0;
     }
 
@@ -124,7 +124,7 @@ fanout_send(fanout_t *f)
     const char     *argv[3];
     fanout_edge_t  *edge, *next;
 
-    fanout_wants(f);
+    fanout_request_routes(f);
 
     if (fanout_route_fetch(f) != 0) {
         return -1;
@@ -157,9 +157,9 @@ fanout_send(fanout_t *f)
         chat_buf_reset(&edge->buf);
     }
 
-    fanout_note_send(f);
+    fanout_marker_send(f);
 
-    for (done = f->nsent + f->ntaken == 0; !done; /* void */) {
+    for (done = f->nsent + f->nremoved == 0; !done; /* void */) {
         if (redisBufferWrite(f->redis, &done) != REDIS_OK) {
             return -1;
         }
@@ -170,7 +170,7 @@ fanout_send(fanout_t *f)
 
 
 static int
-fanout_settle(fanout_t *f)
+fanout_read_replies(fanout_t *f)
 {
     size_t       i;
     redisReply  *reply;
@@ -191,7 +191,7 @@ fanout_settle(fanout_t *f)
 
     f->nsent = 0;
 
-    return fanout_note_settle(f);
+    return fanout_marker_read_replies(f);
 }
 
 
@@ -214,7 +214,7 @@ fanout_needs_routes(const fanout_t *f)
  * asked for once, however many entries it has. */
 
 void
-fanout_wants(fanout_t *f)
+fanout_request_routes(fanout_t *f)
 {
     size_t         i, k;
     fanout_out_t  *out;
@@ -227,7 +227,7 @@ fanout_wants(fanout_t *f)
 
         if (out->who == FANOUT_USERS) {
             for (k = 0; k < out->nusers; k++) {
-                (void) fanout_route_want(f, f->users[out->users + k]);
+                (void) fanout_route_get(f, f->users[out->users + k]);
             }
             continue;
         }
@@ -241,7 +241,7 @@ fanout_wants(fanout_t *f)
         out->chat->nonline = SIZE_MAX;
 
         for (k = 0; k < out->chat->n; k++) {
-            (void) fanout_route_want(f, out->chat->members[k].user);
+            (void) fanout_route_get(f, out->chat->members[k].user);
         }
     }
 }
@@ -253,7 +253,7 @@ fanout_build(fanout_t *f)
     size_t  i;
 
     f->nonline = 0;
-    f->nnoted = 0;
+    f->nmarked = 0;
 
     for (i = 0; i < f->nouts; i++) {
         fanout_build_out(f, &f->outs[i]);
@@ -295,7 +295,7 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
     case FANOUT_USERS:
 
         for (i = 0; i < out->nusers; i++) {
-            route = fanout_route_want(f, f->users[out->users + i]);
+            route = fanout_route_get(f, f->users[out->users + i]);
 
             if (f->again && route->again != f->batch) {
                 continue;
@@ -314,7 +314,7 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
         fanout_chat_online(f, out->chat);
 
         if (out->who == FANOUT_VISIBLE) {
-            fanout_chat_notes(f, out->chat, rec->seq);
+            fanout_chat_markers(f, out->chat, rec->seq);
         }
 
         for (i = 0; i < out->chat->nonline; i++) {
@@ -360,18 +360,18 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
 /* Devices that are not connected, and miss this entry. */
 
 static void
-fanout_chat_notes(fanout_t *f, const message_chat_t *chat, uint64_t seq)
+fanout_chat_markers(fanout_t *f, const message_chat_t *chat, uint64_t seq)
 {
     size_t           i;
-    fanout_noted_t  *noted;
+    fanout_marked_t  *noted;
 
-    for (i = 0; i < chat->nnoted; i++) {
-        noted = &f->noted[chat->noted + i];
+    for (i = 0; i < chat->nmarked; i++) {
+        noted = &f->marked[chat->marked + i];
 
-        if (noted->route->nnotes != 0
+        if (noted->route->nmarkers != 0
             && message_member_sees(noted->member, seq))
         {
-            fanout_note_take(f, noted->route);
+            fanout_marker_remove(f, noted->route);
         }
     }
 }
@@ -390,16 +390,16 @@ fanout_chat_online(fanout_t *f, message_chat_t *chat)
     }
 
     chat->online = f->nonline;
-    chat->noted = f->nnoted;
+    chat->marked = f->nmarked;
 
     for (i = 0; i < chat->n; i++) {
-        route = fanout_route_want(f, chat->members[i].user);
+        route = fanout_route_get(f, chat->members[i].user);
 
-        if (route->nnotes != 0) {
-            FANOUT_GROW(f->noted, f->nnoted, f->noted_max)
-            f->noted[f->nnoted].route = route;
-            f->noted[f->nnoted].member = &chat->members[i];
-            f->nnoted++;
+        if (route->nmarkers != 0) {
+            FANOUT_GROW(f->marked, f->nmarked, f->marked_max)
+            f->marked[f->nmarked].route = route;
+            f->marked[f->nmarked].member = &chat->members[i];
+            f->nmarked++;
         }
 
         for (k = 0; k < route->n; k++) {
@@ -413,7 +413,7 @@ fanout_chat_online(fanout_t *f, message_chat_t *chat)
     }
 
     chat->nonline = f->nonline - chat->online;
-    chat->nnoted = f->nnoted - chat->noted;
+    chat->nmarked = f->nmarked - chat->marked;
 }
 
 

@@ -28,13 +28,13 @@
 
 #define FANOUT_FETCH  1000          /* HGETALL in one go                    */
 
-static int fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n);
+static int fanout_route_query(fanout_t *f, fanout_route_t **routes, size_t n);
 static int fanout_route_refused(const redisReply *reply);
 static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
 static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
     uint64_t *session_r);
 static void fanout_route_invalid(fanout_t *f, const redisReply *reply);
-static void fanout_route_untrue(fanout_t *f, fanout_route_t *route);
+static void fanout_route_stale(fanout_t *f, fanout_route_t *route);
 static void fanout_route_drop(fanout_t *f, fanout_route_t *route);
 
 
@@ -101,10 +101,10 @@ fanout_close(fanout_t *f)
     f->redis = NULL;
     f->nsent = 0;
     f->ndead = 0;
-    fanout_note_end(f);
+    fanout_marker_end(f);
     fanout_route_clear(f);
 
-    if (!f->owed) {
+    if (!f->pending) {
         fanout_reset(f);
     }
 }
@@ -114,7 +114,7 @@ fanout_close(fanout_t *f)
  * fanout_route_fetch() and has no sessions until then. */
 
 fanout_route_t *
-fanout_route_want(fanout_t *f, uint64_t user)
+fanout_route_get(fanout_t *f, uint64_t user)
 {
     fanout_route_t  *route;
 
@@ -148,7 +148,7 @@ fanout_route_fetch(fanout_t *f)
             n = FANOUT_FETCH;
         }
 
-        if (fanout_route_ask(f, f->missing + i, n) != 0) {
+        if (fanout_route_query(f, f->missing + i, n) != 0) {
             return -1;
         }
     }
@@ -176,7 +176,7 @@ fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,
 /* A route that we have changed ourselves: NOLOOP. */
 
 void
-fanout_route_forget(fanout_t *f, uint64_t user)
+fanout_route_evict(fanout_t *f, uint64_t user)
 {
     fanout_route_t  *route;
 
@@ -194,7 +194,7 @@ fanout_route_clear(fanout_t *f)
     fanout_route_t  *route, *next;
 
     HASH_ITER(hh, f->routes, route, next) {
-        fanout_route_untrue(f, route);
+        fanout_route_stale(f, route);
     }
 }
 
@@ -252,7 +252,7 @@ fanout_route_drain(fanout_t *f)
 
 
 static int
-fanout_route_ask(fanout_t *f, fanout_route_t **routes, size_t n)
+fanout_route_query(fanout_t *f, fanout_route_t **routes, size_t n)
 {
     int          refused;
     size_t       i;
@@ -329,7 +329,7 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
             if (chat_num_parse(key->str + 1, (size_t) key->len - 1, &device)
                 == 0)
             {
-                fanout_note_add(route, device);
+                fanout_marker_add(route, device);
             }
 
             continue;
@@ -417,7 +417,7 @@ fanout_route_invalid(fanout_t *f, const redisReply *reply)
         HASH_FIND(hh, f->routes, &user, sizeof(user), route);
 
         if (route != NULL) {
-            fanout_route_untrue(f, route);
+            fanout_route_stale(f, route);
         }
     }
 }
@@ -427,12 +427,12 @@ fanout_route_invalid(fanout_t *f, const redisReply *reply)
  * the entry was told. */
 
 static void
-fanout_route_untrue(fanout_t *f, fanout_route_t *route)
+fanout_route_stale(fanout_t *f, fanout_route_t *route)
 {
     if (route->batch == f->batch
         && (!f->again || route->again == f->batch))
     {
-        f->untrue = 1;
+        f->stale = 1;
     }
 
     fanout_route_drop(f, route);
@@ -444,6 +444,6 @@ fanout_route_drop(fanout_t *f, fanout_route_t *route)
 {
     HASH_DELETE(hh, f->routes, route);
     free(route->sessions);
-    free(route->notes);
+    free(route->markers);
     free(route);
 }

@@ -6,7 +6,7 @@
  *
  * message_worker.c  the loop: read, process, publish, acknowledge
  * message_shard.c   which shards are ours: locks, epochs, fair share, fencing
- * message_beat.c    heartbeats
+ * message_heartbeat.c    heartbeats
  * message_stream.c  events out of Redis Streams, and out of them for good
  * message_reclaim.c what a dead owner, or we, may have begun
  * message_batch.c   what becomes of a batch: order of effects, poison
@@ -18,7 +18,7 @@
  *                   is told
  * fanout_*.c        the ways out: routes, one PUBLISH per edge and batch
  * message_dead.c    what fails five times is set aside
- * message_away.c    answers `unavailable` while PostgreSQL is away
+ * message_unavailable.c    answers `unavailable` while PostgreSQL is away
  *
  * Plain blocking C in one thread. Whatever is in memory here may be lost at
  * any moment: an event leaves its stream only when its effects are in
@@ -38,7 +38,7 @@
 #include "worker.h"
 
 #define MESSAGE_FAILURES    5       /* then it is set aside                 */
-#define MESSAGE_AWAY_MS     2000    /* without database: `unavailable`      */
+#define MESSAGE_UNAVAILABLE_MS     2000    /* without database: `unavailable`      */
 #define MESSAGE_REDO_MS     120000  /* a younger first commit: REDO         */
 #define MESSAGE_CACHE_MAX   1000000 /* members in the cache of chats        */
 #define MESSAGE_RETRY_AFTER 2       /* s, told with `unavailable`           */
@@ -91,30 +91,30 @@ struct message_s {
     message_batch_t      *batch;
     message_shard_t       shards[CHAT_SHARDS];
     unsigned              owned;
-    int64_t               beat_at;  /* next heartbeat, monotonic ms         */
-    int64_t               look_at;  /* next look at those of the others     */
+    int64_t               heartbeat_at;  /* next heartbeat, monotonic ms         */
+    int64_t               peers_at;  /* next look at those of the others     */
     int64_t               take_at;  /* next look for free shards            */
     int64_t               check_at; /* next look whether the locks are ours */
-    int64_t               turn_at;  /* last turn of the loop                */
+    int64_t               iterated_at;  /* last turn of the loop                */
     int64_t               read_us;  /* last read that brought something,
                                        monotonic                            */
-    unsigned              flow;     /* such reads without a pause           */
+    unsigned              busy_reads;     /* such reads without a pause           */
     unsigned              alive;    /* workers with a heartbeat, we too     */
-    int64_t               away_at;  /* database lost; 0: it is there        */
+    int64_t               unavailable_at;  /* database lost; 0: it is there        */
     int64_t               connect_at; /* next try to reach it               */
     int                   connect_n;  /* failed tries                       */
     unsigned              count;    /* COUNT of the next read               */
     unsigned              acks;     /* answers outstanding, of no interest  */
     int                   redis_n;  /* failed tries to reach Redis          */
     chat_buf_t            text;     /* of the handler at work               */
-    uint64_t              away_mask; /* shards that were ours, message_away.c */
-    struct message_seen_s  *seen;   /* heartbeats, message_beat.c           */
+    uint64_t              unavailable_mask; /* shards that were ours, message_unavailable.c */
+    struct message_peer_s  *peers;   /* heartbeats, message_heartbeat.c           */
     uint32_t              written[MESSAGE_WRITTEN]; /* message ids of late, at
                                        their own place, message_append.c    */
 };
 
 /* While messages come without a pause: waits for more of them. */
-void message_pause(const message_t *m);
+void message_linger(const message_t *m);
 
 /* --------------------------------------------------- redis, message_redis.c */
 
@@ -125,7 +125,7 @@ void message_redis_close(message_t *m);
 int message_redis_lost(message_t *m, const char *what);
 /* Reads all answers that are outstanding, so that a command can be sent and
  * its own answer be read. -1: Redis was lost. */
-int message_redis_settle(message_t *m);
+int message_redis_drain(message_t *m);
 
 /* ------------------------------------------------- shards, message_shard.c */
 
@@ -137,18 +137,18 @@ void message_shard_drop_all(message_t *m);
 void message_shard_leave(message_t *m);
 uint64_t message_shard_mask(const message_t *m);
 
-/* ---------------------------------------------- heartbeats, message_beat.c */
+/* ---------------------------------------------- heartbeats, message_heartbeat.c */
 
 #define MESSAGE_DEAD_MS  3000
 
 /* Ours, and, when `look`, what the others do: m->alive. -1: Redis was lost. */
-int message_beat(message_t *m, int look);
+int message_heartbeat(message_t *m, int look);
 /* Ours, when it is time: for those who are long at work. */
-int message_beat_again(message_t *m);
-void message_beat_end(message_t *m);
-void message_beat_free(message_t *m);
-int message_beat_silent(message_t *m, const char *id);
-int message_beat_others(message_t *m);
+int message_heartbeat_renew(message_t *m);
+void message_heartbeat_end(message_t *m);
+void message_heartbeat_free(message_t *m);
+int message_heartbeat_expired(message_t *m, const char *id);
+int message_heartbeat_others(message_t *m);
 
 /* ------------------------------------------------ streams, message_stream.c */
 
@@ -168,7 +168,7 @@ int message_stream_read(message_t *m, uint64_t mask, int block_ms,
 void message_stream_free(message_read_t *read);
 
 /* Takes items out of their streams, without waiting for the answers; these
- * come with the next command or by message_redis_settle(). */
+ * come with the next command or by message_redis_drain(). */
 void message_stream_done(message_t *m, const message_item_t *items, size_t n);
 
 /* Of one stream entry [id, [field, value ...]], borrowed. */
@@ -199,7 +199,7 @@ void message_batch_free(message_batch_t **b);
  * AWAY and message_committing(). */
 store_e message_try(message_t *m, message_item_t *items, size_t n);
 int message_committing(const message_t *m);
-int message_type_known(unsigned type);
+int message_type_supported(unsigned type);
 
 /* ------------------------------------------------- batches, message_batch.c */
 
@@ -222,15 +222,15 @@ store_e message_append(message_t *m, message_chat_t *chat,
 /* 0 when it is in message.sent.dead, -1 when Redis was lost. */
 int message_dead(message_t *m, const message_item_t *item, const char *error);
 
-/* ----------------------------------------------------- away, message_away.c */
+/* ----------------------------------------------------- away, message_unavailable.c */
 
 /* Connects when not connected: 0, or -1. */
 int message_store_open(message_t *m);
 /* The connection was lost, and with it the locks. */
 void message_store_lost(message_t *m);
 /* These may have been committed; NULL: forgets all such. */
-void message_away_from(message_t *m, const message_item_t *items, size_t n);
+void message_unavailable_after(message_t *m, const message_item_t *items, size_t n);
 /* One turn without a database. */
-void message_away(message_t *m);
+void message_unavailable(message_t *m);
 
 #endif

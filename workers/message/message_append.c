@@ -12,9 +12,9 @@
 
 static message_chat_t *message_append_chat(message_t *m, message_chat_t *chat,
     const store_append_t *row);
-static int message_append_written(const message_t *m,
+static int message_append_remembered(const message_t *m,
     const store_append_t *row);
-static void message_append_note(message_t *m, const store_append_t *row);
+static void message_append_remember(message_t *m, const store_append_t *row);
 static uint32_t message_append_hash(const store_append_t *row);
 
 
@@ -34,19 +34,19 @@ message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
 
         /* a repeat that nobody has thought of costs a failed statement, and
          * in a transaction all of it */
-        rows[i].look |= !alone || message_append_written(m, &rows[i]);
+        rows[i].check_duplicate |= !alone || message_append_remembered(m, &rows[i]);
     }
 
     rc = store_chat_append(m->store, rows, n, alone);
 
-    if (rc == STORE_NONE) {
+    if (rc == STORE_NOT_FOUND) {
         worker_log(WORKER_WARN, "a chat changed behind our back: read again");
     }
 
     for (i = 0; i < n && rc == STORE_OK; i++) {
         own = message_append_chat(m, chat, &rows[i]);
 
-        if (!rows[i].fresh) {
+        if (!rows[i].inserted) {
             continue;
         }
 
@@ -57,7 +57,7 @@ message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
 
         own->last_seq++;
         own->last_at = rows[i].e.timestamp;
-        message_append_note(m, &rows[i]);
+        message_append_remember(m, &rows[i]);
     }
 
     return rc;
@@ -78,7 +78,7 @@ message_append_chat(message_t *m, message_chat_t *chat,
  * wrong, either way. */
 
 static int
-message_append_written(const message_t *m, const store_append_t *row)
+message_append_remembered(const message_t *m, const store_append_t *row)
 {
     uint32_t  hash;
 
@@ -89,7 +89,7 @@ message_append_written(const message_t *m, const store_append_t *row)
 
 
 static void
-message_append_note(message_t *m, const store_append_t *row)
+message_append_remember(message_t *m, const store_append_t *row)
 {
     uint32_t  hash;
 

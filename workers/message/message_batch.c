@@ -6,7 +6,7 @@
  * dies before the last is done again by the next owner: a repeat is
  * recognised, and telling twice is harmless. In any other order something
  * could be lost. What was committed when Redis went is kept and told by
- * message_turn(): Redis may come back without the events.
+ * message_iterate(): Redis may come back without the events.
  */
 
 #include <string.h>
@@ -15,7 +15,7 @@
 
 static message_e message_finish(message_t *m, message_item_t *items,
     size_t n);
-static message_e message_leave(message_t *m, const message_item_t *items,
+static message_e message_postpone(message_t *m, const message_item_t *items,
     size_t n, store_e rc);
 static message_e message_set_aside(message_t *m, message_item_t *item,
     const char *error);
@@ -29,7 +29,7 @@ message_process(message_t *m, message_item_t *items, size_t n)
 
     for (broken = 0, i = 0; i < n; i++) {
 
-        if (!message_type_known(items[i].ev.type)) {
+        if (!message_type_supported(items[i].ev.type)) {
             items[i].broken = 1;
         }
 
@@ -43,15 +43,15 @@ message_process(message_t *m, message_item_t *items, size_t n)
             return message_finish(m, items, n);
         }
 
-        if (rc == STORE_AWAY || rc == STORE_BUSY) {
-            return message_leave(m, items, n, rc);
+        if (rc == STORE_UNAVAILABLE || rc == STORE_CONFLICT) {
+            return message_postpone(m, items, n, rc);
         }
     }
 
     /* one of them is poisonous: alone each fails or passes by itself */
     for (i = 0; i < n; i++) {
         if (message_process_single(m, &items[i]) != MESSAGE_DONE) {
-            return message_leave(m, items, n, STORE_OK);
+            return message_postpone(m, items, n, STORE_OK);
         }
     }
 
@@ -80,11 +80,11 @@ message_process_single(message_t *m, message_item_t *item)
             return message_finish(m, item, 1);
         }
 
-        if (rc == STORE_AWAY || rc == STORE_BUSY) {
-            return message_leave(m, item, 1, rc);
+        if (rc == STORE_UNAVAILABLE || rc == STORE_CONFLICT) {
+            return message_postpone(m, item, 1, rc);
         }
 
-        (void) strncpy(error, rc == STORE_WRONG
+        (void) strncpy(error, rc == STORE_FAILED
                               ? store_chat_sqlstate(m->store) : "stale cache",
                        sizeof(error) - 1);
 
@@ -101,9 +101,9 @@ message_process_single(message_t *m, message_item_t *item)
 static message_e
 message_finish(message_t *m, message_item_t *items, size_t n)
 {
-    fanout_owe(m->out);
+    fanout_set_pending(m->out);
 
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return MESSAGE_RETRY;
     }
 
@@ -113,7 +113,7 @@ message_finish(message_t *m, message_item_t *items, size_t n)
     }
 
     /* the answers come meanwhile */
-    message_pause(m);
+    message_linger(m);
 
     if (fanout_confirm(m->out) != 0) {
         (void) message_redis_lost(m, "PUBLISH");
@@ -130,7 +130,7 @@ message_finish(message_t *m, message_item_t *items, size_t n)
 /* They stay where they are, and come before anything new is read. */
 
 static message_e
-message_leave(message_t *m, const message_item_t *items, size_t n, store_e rc)
+message_postpone(message_t *m, const message_item_t *items, size_t n, store_e rc)
 {
     size_t  i;
 
@@ -138,14 +138,14 @@ message_leave(message_t *m, const message_item_t *items, size_t n, store_e rc)
         m->shards[items[i].shard].reclaim = 1;
     }
 
-    if (rc == STORE_AWAY) {
+    if (rc == STORE_UNAVAILABLE) {
         message_store_lost(m);
 
         if (message_committing(m)) {
-            message_away_from(m, items, n);
+            message_unavailable_after(m, items, n);
         }
 
-    } else if (rc == STORE_BUSY) {
+    } else if (rc == STORE_CONFLICT) {
         worker_sleep(100);
     }
 
@@ -163,7 +163,7 @@ message_set_aside(message_t *m, message_item_t *item, const char *error)
 
     /* typing and marks wait for nothing, and a sender of what is no event
      * cannot be told */
-    if (!item->broken && item->ev.type != CHAT_EV_MARKS
+    if (!item->broken && item->ev.type != CHAT_EV_RECEIPTS
         && item->ev.type != CHAT_EV_TYPING)
     {
         on_refuse(m, item, CHAT_E_INTERNAL, "This could not be done.");

@@ -60,8 +60,8 @@ struct message_chat_s {
     void              *last;        /* the last send in the round           */
     size_t             online;      /* fanout_publish.c: first of its list  */
     size_t             nonline;
-    size_t             noted;       /* and of members with notes            */
-    size_t             nnoted;
+    size_t             marked;       /* and of members with notes            */
+    size_t             nmarked;
     uint64_t           online_batch;
 
     message_chat_t    *prev, *next; /* least recently used first            */

@@ -55,7 +55,7 @@ message_dead(message_t *m, const message_item_t *item, const char *error)
                "%s", item->shard, item->id, item->ev.type, item->failures,
                error);
 
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return -1;
     }
 

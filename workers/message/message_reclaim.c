@@ -99,7 +99,7 @@ message_reclaim_first(message_t *m, unsigned shard, redisReply **first_r)
 {
     redisReply  *owner;
 
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return -1;
     }
 
@@ -152,7 +152,7 @@ message_reclaim_run(message_t *m, unsigned shard, message_item_t *items,
         e = items[i].failures >= 2 ? message_process_single(m, &items[i])
                                    : message_process(m, &items[i], k - i);
 
-        if (e != MESSAGE_DONE || message_beat_again(m) != 0) {
+        if (e != MESSAGE_DONE || message_heartbeat_renew(m) != 0) {
             return -1;
         }
     }
@@ -171,7 +171,7 @@ message_reclaim_tried(message_t *m, unsigned shard, message_item_t *items,
     redisReply  *reply;
 
     for (i = 0; i < n; i++) {
-        (void) redisAppendCommand(m->redis, "HGET " CHAT_KEY_SENT_TRIED " %s",
+        (void) redisAppendCommand(m->redis, "HGET " CHAT_KEY_SENT_ATTEMPTS " %s",
                                   shard, items[i].id);
     }
 
@@ -205,22 +205,22 @@ message_reclaim_try(message_t *m, unsigned shard, const message_item_t *items,
     }
 
     for (i = 0; i < n; i++) {
-        (void) redisAppendCommand(m->redis, "HINCRBY " CHAT_KEY_SENT_TRIED
+        (void) redisAppendCommand(m->redis, "HINCRBY " CHAT_KEY_SENT_ATTEMPTS
                                   " %s 1", shard, items[i].id);
         m->acks++;
     }
 
-    return message_redis_settle(m);
+    return message_redis_drain(m);
 }
 
 
 static int
 message_reclaim_end(message_t *m, unsigned shard)
 {
-    (void) redisAppendCommand(m->redis, "DEL " CHAT_KEY_SENT_TRIED, shard);
+    (void) redisAppendCommand(m->redis, "DEL " CHAT_KEY_SENT_ATTEMPTS, shard);
     m->acks++;
 
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return -1;
     }
 

@@ -35,7 +35,7 @@ message_redis_open(message_t *m)
     }
 
     m->redis_n = 0;
-    m->beat_at = 0;
+    m->heartbeat_at = 0;
 
     /* what was in hand when the connection broke is there */
     for (i = 0; i < CHAT_SHARDS; i++) {
@@ -72,7 +72,7 @@ message_redis_lost(message_t *m, const char *what)
 
 
 int
-message_redis_settle(message_t *m)
+message_redis_drain(message_t *m)
 {
     redisReply  *reply;
 

@@ -15,7 +15,7 @@
 /* message_chat_t.doing */
 enum { MESSAGE_NOTHING = 0, MESSAGE_SENDS, MESSAGE_CHANGE };
 
-static int message_round_repeats(const message_item_t *item);
+static int message_round_duplicates(const message_item_t *item);
 
 
 unsigned
@@ -51,7 +51,7 @@ message_rounds(message_item_t *items, size_t n)
 
             if (chat->doing == MESSAGE_CHANGE
                 || (chat->doing == MESSAGE_SENDS
-                    && message_round_repeats(item)))
+                    && message_round_duplicates(item)))
             {
                 chat->round++;
                 item->before = NULL;
@@ -89,7 +89,7 @@ message_item_id(const message_item_t *item)
 
 
 static int
-message_round_repeats(const message_item_t *item)
+message_round_duplicates(const message_item_t *item)
 {
     const chat_str_t      *id, *other;
     const message_item_t  *it;

@@ -18,7 +18,7 @@
 
 #define MESSAGE_TAKE_MS    200      /* between looks for free shards        */
 #define MESSAGE_CHECK_MS   1000
-#define MESSAGE_PAUSE_MS   1000     /* a longer turn: were we stopped?      */
+#define MESSAGE_LINGER_MS   1000     /* a longer turn: were we stopped?      */
 
 static int message_shard_share(const message_t *m);
 static int message_shard_take(message_t *m, unsigned share);
@@ -36,30 +36,30 @@ message_shard_tick(message_t *m)
 
     /* who was stopped may have been cut off meanwhile: what is another's now
      * need not be begun */
-    if (now - m->turn_at > MESSAGE_PAUSE_MS && m->turn_at != 0
+    if (now - m->iterated_at > MESSAGE_LINGER_MS && m->iterated_at != 0
         && store_chat_check(m->store) != STORE_OK)
     {
         message_store_lost(m);
         return -1;
     }
 
-    m->turn_at = now;
+    m->iterated_at = now;
 
-    if (now < m->beat_at && now < m->look_at && now < m->take_at
+    if (now < m->heartbeat_at && now < m->peers_at && now < m->take_at
         && now < m->check_at)
     {
         return 0;
     }
 
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return -1;
     }
 
-    if (fanout_bury(m->out) != 0) {
+    if (fanout_purge(m->out) != 0) {
         return message_redis_lost(m, "EVAL");
     }
 
-    if ((now >= m->beat_at || now >= m->look_at) && message_beat(m, 1) != 0) {
+    if ((now >= m->heartbeat_at || now >= m->peers_at) && message_heartbeat(m, 1) != 0) {
         return -1;
     }
 
@@ -118,14 +118,14 @@ void
 message_shard_leave(message_t *m)
 {
     if (m->redis != NULL) {
-        (void) message_redis_settle(m);
+        (void) message_redis_drain(m);
     }
 
     store_chat_close(m->store);
     message_shard_drop_all(m);
 
-    message_beat_end(m);
-    message_beat_free(m);
+    message_heartbeat_end(m);
+    message_heartbeat_free(m);
 }
 
 
@@ -247,7 +247,7 @@ message_shard_fence(message_t *m)
     for (i = 0; i < n; i++) {
 
         if (strcmp(holders[i].worker, m->worker->id) == 0
-            || !message_beat_silent(m, holders[i].worker))
+            || !message_heartbeat_expired(m, holders[i].worker))
         {
             continue;
         }

@@ -1,7 +1,7 @@
 /*
  * message_stream.c: events out of Redis Streams, and out of them for good.
  *
- * Called from message_worker.c, message_reclaim.c, message_away.c; hands to
+ * Called from message_worker.c, message_reclaim.c, message_unavailable.c; hands to
  * hiredis. One XREAD over all streams, always from their beginning: what is
  * done has been deleted. COUNT is a number per stream, so it is chosen by how many
  * of them had something the last time: what comes back is about one batch,
@@ -42,7 +42,7 @@ message_stream_read(message_t *m, uint64_t mask, int block_ms,
     }
 
     /* answers to the batch before come first */
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return -1;
     }
 
@@ -139,7 +139,7 @@ message_item_decode(message_item_t *item)
     }
 
     /* another shard's lock is not ours; marks name their chats themselves */
-    if (item->ev.type != CHAT_EV_MARKS
+    if (item->ev.type != CHAT_EV_RECEIPTS
         && chat_id_shard(item->ev.chat) != item->shard)
     {
         return;

@@ -20,8 +20,8 @@ struct message_batch_s {
     size_t             nchats, chats_max;
     uint8_t          (*missing)[16]; /* to be read                          */
     size_t             nmissing, missing_max;
-    on_mark_t         *marks;
-    size_t             nmarks, marks_max;
+    on_receipt_t         *receipts;
+    size_t             nreceipts, receipts_max;
     message_item_t   **sends;       /* of the round                         */
     store_append_t    *rows;
     size_t             nsends, sends_max;
@@ -49,10 +49,10 @@ static const on_change_pt  message_changes[] = {
 
 #define MESSAGE_CHANGES  (sizeof(message_changes) / sizeof(on_change_pt))
 
-static store_e message_once(message_t *m, message_item_t *items, size_t n);
-static store_e message_gather(message_t *m, message_item_t *items, size_t n);
+static store_e message_attempt(message_t *m, message_item_t *items, size_t n);
+static store_e message_prepare(message_t *m, message_item_t *items, size_t n);
 static message_chat_t *message_touch(message_t *m, const uint8_t id[16]);
-static void message_gather_marks(message_t *m, message_item_t *item);
+static void message_prepare_receipts(message_t *m, message_item_t *item);
 static int message_changes_nothing(const message_item_t *items, size_t n);
 static store_e message_round(message_t *m, message_item_t *items, size_t n,
     unsigned round, int alone);
@@ -80,7 +80,7 @@ message_batch_free(message_batch_t **bp)
 
     free(b->chats);
     free(b->missing);
-    free(b->marks);
+    free(b->receipts);
     free(b->sends);
     free(b->rows);
     free(b);
@@ -89,9 +89,9 @@ message_batch_free(message_batch_t **bp)
 
 
 int
-message_type_known(unsigned type)
+message_type_supported(unsigned type)
 {
-    return type == CHAT_EV_SEND || type == CHAT_EV_MARKS
+    return type == CHAT_EV_SEND || type == CHAT_EV_RECEIPTS
            || (type < MESSAGE_CHANGES && message_changes[type] != NULL);
 }
 
@@ -112,7 +112,7 @@ message_try(message_t *m, message_item_t *items, size_t n)
     store_e  rc;
 
     for (i = 0; ; i++) {
-        rc = message_once(m, items, n);
+        rc = message_attempt(m, items, n);
 
         if (rc == STORE_OK) {
             message_drop(m, 0);
@@ -122,17 +122,17 @@ message_try(message_t *m, message_item_t *items, size_t n)
         fanout_reset(m->out);
         message_drop(m, 1);
 
-        if (rc == STORE_AWAY) {
+        if (rc == STORE_UNAVAILABLE) {
             return rc;
         }
 
         store_chat_rollback(m->store);
 
-        if (rc == STORE_WRONG || i + 1 == MESSAGE_TRIES) {
+        if (rc == STORE_FAILED || i + 1 == MESSAGE_TRIES) {
             return rc;
         }
 
-        if (rc == STORE_BUSY) {
+        if (rc == STORE_CONFLICT) {
             worker_sleep(worker_backoff(i, 10, 200));
         }
     }
@@ -140,7 +140,7 @@ message_try(message_t *m, message_item_t *items, size_t n)
 
 
 static store_e
-message_once(message_t *m, message_item_t *items, size_t n)
+message_attempt(message_t *m, message_item_t *items, size_t n)
 {
     int               alone;
     size_t            i;
@@ -153,12 +153,12 @@ message_once(message_t *m, message_item_t *items, size_t n)
     b->committing = 0;
 
     /* told now, what is lost is certainly not committed */
-    rc = store_chat_heard(m->store);
+    rc = store_chat_poll(m->store);
     if (rc != STORE_OK) {
         return rc;
     }
 
-    rc = message_gather(m, items, n);
+    rc = message_prepare(m, items, n);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -173,8 +173,8 @@ message_once(message_t *m, message_item_t *items, size_t n)
         }
     }
 
-    if (b->nmarks > 0) {
-        rc = on_marks(m, b->marks, b->nmarks);
+    if (b->nreceipts > 0) {
+        rc = on_receipts(m, b->receipts, b->nreceipts);
         if (rc != STORE_OK) {
             return rc;
         }
@@ -196,7 +196,7 @@ message_once(message_t *m, message_item_t *items, size_t n)
  * cache. */
 
 static store_e
-message_gather(message_t *m, message_item_t *items, size_t n)
+message_prepare(message_t *m, message_item_t *items, size_t n)
 {
     size_t            i;
     message_batch_t  *b;
@@ -206,15 +206,15 @@ message_gather(message_t *m, message_item_t *items, size_t n)
     b->number++;
     b->nchats = 0;
     b->nmissing = 0;
-    b->nmarks = 0;
+    b->nreceipts = 0;
 
     message_cache_trim(m->cache);
 
     for (i = 0; i < n; i++) {
 
-        if (items[i].ev.type == CHAT_EV_MARKS) {
+        if (items[i].ev.type == CHAT_EV_RECEIPTS) {
             items[i].chat = NULL;
-            message_gather_marks(m, &items[i]);
+            message_prepare_receipts(m, &items[i]);
             continue;
         }
 
@@ -257,9 +257,9 @@ message_touch(message_t *m, const uint8_t id[16])
 
 
 static void
-message_gather_marks(message_t *m, message_item_t *item)
+message_prepare_receipts(message_t *m, message_item_t *item)
 {
-    on_mark_t        *mark;
+    on_receipt_t        *mark;
     const uint8_t    *p, *end;
     message_batch_t  *b;
 
@@ -267,17 +267,17 @@ message_gather_marks(message_t *m, message_item_t *item)
     p = (const uint8_t *) item->ev.body.data;
     end = p + item->ev.body.len;
 
-    while (end - p >= CHAT_MARK_SIZE) {
-        MESSAGE_GROW(b->marks, b->nmarks, b->marks_max)
+    while (end - p >= CHAT_RECEIPT_SIZE) {
+        MESSAGE_GROW(b->receipts, b->nreceipts, b->receipts_max)
 
-        mark = &b->marks[b->nmarks];
-        p = chat_mark_decode(p, &mark->mark);
+        mark = &b->receipts[b->nreceipts];
+        p = chat_receipt_decode(p, &mark->receipt);
         mark->it = item;
 
         /* another shard's chat is not ours to write */
-        if (chat_id_shard(mark->mark.chat) == item->shard) {
-            mark->chat = message_touch(m, mark->mark.chat);
-            b->nmarks++;
+        if (chat_id_shard(mark->receipt.chat) == item->shard) {
+            mark->chat = message_touch(m, mark->receipt.chat);
+            b->nreceipts++;
         }
     }
 }
@@ -323,7 +323,7 @@ message_round(message_t *m, message_item_t *items, size_t n, unsigned round,
     for (i = 0; i < n; i++) {
 
         if (items[i].round != round || items[i].ev.type == CHAT_EV_SEND
-            || items[i].ev.type == CHAT_EV_MARKS
+            || items[i].ev.type == CHAT_EV_RECEIPTS
             || items[i].ev.type == CHAT_EV_TYPING)
         {
             continue;
@@ -371,7 +371,7 @@ message_changes_nothing(const message_item_t *items, size_t n)
 
     for (i = 0; i < n; i++) {
         if (items[i].ev.type != CHAT_EV_SEND
-            && items[i].ev.type != CHAT_EV_MARKS
+            && items[i].ev.type != CHAT_EV_RECEIPTS
             && items[i].ev.type != CHAT_EV_TYPING)
         {
             return 0;

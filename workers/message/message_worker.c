@@ -10,15 +10,15 @@
 
 #include "message.h"
 
-static void message_turn(message_t *m);
-static void message_flow(message_t *m, size_t n);
+static void message_iterate(message_t *m);
+static void message_track_load(message_t *m, size_t n);
 static void message_read_process(message_t *m, message_read_t *read);
 static int message_run(worker_t *w);
 
 const worker_role_t  worker_role_message = { "message", message_run };
 
 #define MESSAGE_BLOCK_MS  200       /* heartbeat and free shards wait too   */
-#define MESSAGE_FLOW      8         /* reads without a pause: gather        */
+#define MESSAGE_BUSY_READS      8         /* reads without a pause: gather        */
 #define MESSAGE_AFTER_US  150       /* until the edges' writes are there    */
 
 
@@ -38,7 +38,7 @@ message_run(worker_t *w)
     worker_log(WORKER_INFO, "started id=%s", w->id);
 
     while (!worker_stopping) {
-        message_turn(&m);
+        message_iterate(&m);
     }
 
     message_shard_leave(&m);
@@ -57,7 +57,7 @@ message_run(worker_t *w)
 
 
 static void
-message_turn(message_t *m)
+message_iterate(message_t *m)
 {
     int             block;
     message_read_t  read;
@@ -66,14 +66,14 @@ message_turn(message_t *m)
         return;
     }
 
-    if (fanout_pay(m->out) != 0) {
+    if (fanout_flush(m->out) != 0) {
         (void) message_redis_lost(m, "PUBLISH");
         worker_sleep(worker_backoff(m->redis_n++, 50, 1000));
         return;
     }
 
     if (message_store_open(m) != 0) {
-        message_away(m);
+        message_unavailable(m);
         return;
     }
 
@@ -96,7 +96,7 @@ message_turn(message_t *m)
         return;
     }
 
-    message_flow(m, read.n);
+    message_track_load(m, read.n);
     message_read_process(m, &read);
     message_stream_free(&read);
 }
@@ -105,22 +105,22 @@ message_turn(message_t *m)
 /*
  * A commit costs the database as much as a dozen rows and wakes four
  * processes, so under load it pays to let a few messages gather: while reads
- * follow each other without a pause, there is one in each window of gather_us,
+ * follow each other without a pause, there is one in each window of linger_us,
  * right after its beginning, when the edges have written what they had
- * (chat_gather: the windows are cut from the wall clock, the same for all). A
+ * (chat_linger: the windows are cut from the wall clock, the same for all). A
  * batch that took longer than its window is followed by the next at once. Who
  * writes into silence is served at once. What was committed is on its way by
  * then.
  */
 
 void
-message_pause(const message_t *m)
+message_linger(const message_t *m)
 {
     int64_t  window, passed, since;
 
-    window = m->worker->conf->gather_us;
+    window = m->worker->conf->linger_us;
 
-    if (m->flow < MESSAGE_FLOW || window == 0) {
+    if (m->busy_reads < MESSAGE_BUSY_READS || window == 0) {
         return;
     }
 
@@ -128,26 +128,26 @@ message_pause(const message_t *m)
     since = worker_mono_us() - m->read_us;
     passed = (worker_us() - MESSAGE_AFTER_US - since) % window + since;
 
-    worker_nap(window - passed);
+    worker_sleep_us(window - passed);
 }
 
 
 static void
-message_flow(message_t *m, size_t n)
+message_track_load(message_t *m, size_t n)
 {
     int64_t  now;
 
     if (n == 0) {
-        m->flow = 0;
+        m->busy_reads = 0;
         return;
     }
 
     now = worker_mono_us();
 
-    if (now - m->read_us > 2 * (int64_t) m->worker->conf->gather_us) {
-        m->flow /= 2;
-    } else if (m->flow < 2 * MESSAGE_FLOW) {
-        m->flow++;
+    if (now - m->read_us > 2 * (int64_t) m->worker->conf->linger_us) {
+        m->busy_reads /= 2;
+    } else if (m->busy_reads < 2 * MESSAGE_BUSY_READS) {
+        m->busy_reads++;
     }
 
     m->read_us = now;
@@ -168,7 +168,7 @@ message_read_process(message_t *m, message_read_t *read)
         n = read->n - i < max ? read->n - i : max;
 
         if (message_process(m, &read->items[i], n) != MESSAGE_DONE
-            || message_beat_again(m) != 0)
+            || message_heartbeat_renew(m) != 0)
         {
             for ( /* void */ ; i < read->n; i++) {
                 m->shards[read->items[i].shard].reclaim = 1;

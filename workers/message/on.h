@@ -10,7 +10,7 @@
  * on_send_message.c     on_edit_message.c   on_delete_message.c   on_react.c
  * on_chat_create.c      on_chat_change.c    on_chat_leave.c
  * on_members_add.c      on_member_change.c  on_member_remove.c
- * on_marks.c            on_typing.c
+ * on_receipts.c            on_typing.c
  * on_answer.c           refusals, REST answers, notices, shared checks
  * on_target.c           the message that an edit, delete or reaction is about
  * on_body.c             fields of REST bodies      on_key.c  Idempotency-Key
@@ -49,10 +49,10 @@ store_e on_appended(message_t *m, message_item_t *it, store_append_t *row);
 typedef struct {
     message_item_t  *it;
     message_chat_t  *chat;
-    chat_mark_t      mark;
-} on_mark_t;
+    chat_receipt_t   receipt;
+} on_receipt_t;
 
-store_e on_marks(message_t *m, on_mark_t *marks, size_t n);
+store_e on_receipts(message_t *m, on_receipt_t *marks, size_t n);
 
 /* ------------------------------------------------------------ on_answer.c */
 
@@ -82,7 +82,7 @@ void on_http(message_t *m, message_item_t *it, unsigned status,
 store_e on_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf);
 
 /* {"type":"chat_added"...} with fromSeq, or "chat_removed" when it is 0. */
-void on_tell_chat(message_t *m, message_item_t *it, const uint64_t *users,
+void on_notify_chat(message_t *m, message_item_t *it, const uint64_t *users,
     size_t n, uint64_t from_seq);
 
 /* An entry that a change makes: no message id. `subject` 0: none. */
@@ -98,7 +98,7 @@ void on_publish(message_t *m, message_item_t *it, const chat_entry_t *e,
 /* A change that was done by an owner who died before telling: an entry again
  * makes every edge that missed one ask for it. The chat's last one, or, of a
  * departure, the last that who departed may see. */
-store_e on_again(message_t *m, message_item_t *it, uint64_t seq);
+store_e on_republish(message_t *m, message_item_t *it, uint64_t seq);
 
 /* -------------------------------------------------------------- on_body.c */
 

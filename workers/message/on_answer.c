@@ -224,7 +224,7 @@ on_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf)
 
 
 void
-on_tell_chat(message_t *m, message_item_t *it, const uint64_t *users,
+on_notify_chat(message_t *m, message_item_t *it, const uint64_t *users,
     size_t n, uint64_t from_seq)
 {
     chat_buf_t  *buf;
@@ -287,7 +287,7 @@ on_publish(message_t *m, message_item_t *it, const chat_entry_t *e,
 
 
 store_e
-on_again(message_t *m, message_item_t *it, uint64_t seq)
+on_republish(message_t *m, message_item_t *it, uint64_t seq)
 {
     store_e       rc;
     chat_entry_t  e;
@@ -304,5 +304,5 @@ on_again(message_t *m, message_item_t *it, uint64_t seq)
                      0, CHAT_REC_F_REDO);
     }
 
-    return rc == STORE_NONE ? STORE_OK : rc;
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }

@@ -72,7 +72,7 @@ on_change_title(message_t *m, message_item_t *it, const chat_str_t *title)
     if (it->chat->title != NULL && strlen(it->chat->title) == title->len
         && memcmp(it->chat->title, title->data, title->len) == 0)
     {
-        return it->redo ? on_again(m, it, it->chat->last_seq) : STORE_OK;
+        return it->redo ? on_republish(m, it, it->chat->last_seq) : STORE_OK;
     }
 
     on_entry(it, CHAT_KIND_CHAT_CHANGED, 0, 0, &row);

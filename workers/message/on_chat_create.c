@@ -110,7 +110,7 @@ on_create_do(message_t *m, message_item_t *it, const on_create_t *c)
 
     rc = store_account_exist(m->store, c->users, c->n);
 
-    if (rc == STORE_NONE) {
+    if (rc == STORE_NOT_FOUND) {
         on_refuse(m, it, CHAT_E_BAD_FIELD, "memberIds names an unknown user");
         return STORE_OK;
     }
@@ -122,13 +122,13 @@ on_create_do(message_t *m, message_item_t *it, const on_create_t *c)
     /* done by an owner who died before telling: told again before the key
      * gives the answer */
     if (it->redo && it->chat->exists) {
-        on_tell_chat(m, it, c->users, c->n, 1);
+        on_notify_chat(m, it, c->users, c->n, 1);
     }
 
     rc = on_key_take(m, it, ON_CREATE_ROUTE);
 
     if (rc != STORE_OK) {
-        return rc == STORE_NONE ? STORE_OK : rc;
+        return rc == STORE_NOT_FOUND ? STORE_OK : rc;
     }
 
     return it->chat->exists ? on_create_existing(m, it, c)
@@ -189,7 +189,7 @@ on_create_new(message_t *m, message_item_t *it, const on_create_t *c)
                                                       : STORE_MEMBER, 1);
     }
 
-    on_tell_chat(m, it, c->users, c->n, 1);
+    on_notify_chat(m, it, c->users, c->n, 1);
 
     return on_create_answer(m, it, 201);
 }

@@ -23,8 +23,8 @@ on_chat_leave(message_t *m, message_item_t *it)
 
     if (member != NULL && member->left != 0) {
         on_no_content(m, it);
-        on_tell_chat(m, it, &member->user, 1, 0);
-        return on_again(m, it, member->left);
+        on_notify_chat(m, it, &member->user, 1, 0);
+        return on_republish(m, it, member->left);
     }
 
     member = on_member(m, it);
@@ -104,7 +104,7 @@ on_depart(message_t *m, message_item_t *it, message_member_t *member,
         on_publish(m, it, &rows[i].e, 0);
     }
 
-    on_tell_chat(m, it, &member->user, 1, 0);
+    on_notify_chat(m, it, &member->user, 1, 0);
     on_no_content(m, it);
 
     return STORE_OK;

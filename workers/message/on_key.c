@@ -29,21 +29,21 @@ on_key_take(message_t *m, message_item_t *it, const char *route)
 
     rc = store_chat_key_take(m->store, it->ev.user, route,
                              &it->ev.idempotency_key, digest, &key);
-    if (rc != STORE_NONE) {
+    if (rc != STORE_NOT_FOUND) {
         return rc;
     }
 
     if (key.digest != digest) {
         on_refuse(m, it, CHAT_E_IDEMPOTENCY_KEY_REUSED,
                   "This Idempotency-Key was used for another request.");
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     buf = on_text(m);
     (void) chat_buf_add(buf, key.body.data, key.body.len);
     on_http(m, it, key.status, buf);
 
-    return STORE_NONE;
+    return STORE_NOT_FOUND;
 }
 
 

@@ -64,7 +64,7 @@ on_member_change(message_t *m, message_item_t *it)
     }
 
     if (member->role == role) {
-        rc = it->redo ? on_again(m, it, it->chat->last_seq) : STORE_OK;
+        rc = it->redo ? on_republish(m, it, it->chat->last_seq) : STORE_OK;
 
     } else {
         rc = on_role_change(m, it, owner, member, role);

@@ -35,9 +35,9 @@ on_member_remove(message_t *m, message_item_t *it)
     member = message_chat_member(it->chat, it->ev.seq);
 
     if (member != NULL && member->left != 0 && it->redo) {
-        on_tell_chat(m, it, &member->user, 1, 0);
+        on_notify_chat(m, it, &member->user, 1, 0);
         on_no_content(m, it);
-        return on_again(m, it, member->left);
+        return on_republish(m, it, member->left);
     }
 
     if (member == NULL || member->left != 0) {

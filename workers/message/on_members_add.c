@@ -89,8 +89,8 @@ on_add_do(message_t *m, message_item_t *it, const uint64_t *users, size_t n,
 
     rc = fresh > 0 ? store_account_exist(m->store, add, fresh) : STORE_OK;
 
-    if (rc == STORE_NONE || it->chat->active + fresh > CHAT_MEMBERS_MAX) {
-        on_refuse(m, it, CHAT_E_BAD_FIELD, rc == STORE_NONE
+    if (rc == STORE_NOT_FOUND || it->chat->active + fresh > CHAT_MEMBERS_MAX) {
+        on_refuse(m, it, CHAT_E_BAD_FIELD, rc == STORE_NOT_FOUND
                   ? "userIds names an unknown user"
                   : "userIds: the group would have too many members");
         free(add);
@@ -104,7 +104,7 @@ on_add_do(message_t *m, message_item_t *it, const uint64_t *users, size_t n,
     if (rc == STORE_OK) {
         rc = on_key_take(m, it, route);
 
-        if (rc == STORE_NONE) {
+        if (rc == STORE_NOT_FOUND) {
             free(add);
             return STORE_OK;
         }
@@ -158,7 +158,7 @@ on_add_append(message_t *m, message_item_t *it, const uint64_t *users,
             member = message_chat_join(m->cache, it->chat, users[i],
                                        STORE_MEMBER, seqs[i]);
 
-            on_tell_chat(m, it, &users[i], 1, member->joined);
+            on_notify_chat(m, it, &users[i], 1, member->joined);
             on_publish(m, it, &rows[i].e, back ? users[i] : 0);
         }
     }
@@ -184,12 +184,12 @@ on_add_again(message_t *m, message_item_t *it, const uint64_t *users,
         member = message_chat_member(it->chat, users[i]);
 
         if (member != NULL && member->left == 0) {
-            on_tell_chat(m, it, &users[i], 1, member->joined);
+            on_notify_chat(m, it, &users[i], 1, member->joined);
             some = 1;
         }
     }
 
-    return some ? on_again(m, it, it->chat->last_seq) : STORE_OK;
+    return some ? on_republish(m, it, it->chat->last_seq) : STORE_OK;
 }
 
 

@@ -58,7 +58,7 @@ on_send_message(message_t *m, message_item_t *it, store_append_t *row_r)
     }
 
     row_r->digest = chat_entry_digest(e);
-    row_r->look = it->redo;
+    row_r->check_duplicate = it->redo;
 
     return 1;
 }
@@ -74,7 +74,7 @@ on_appended(message_t *m, message_item_t *it, store_append_t *row)
     chat_buf_t   *buf;
     chat_entry_t  e;
 
-    if (!row->fresh && row->digest != chat_entry_digest(&row->e)) {
+    if (!row->inserted && row->digest != chat_entry_digest(&row->e)) {
         on_refuse(m, it, CHAT_E_MESSAGE_ID_REUSED,
                   "This messageId was used for something else.");
         return STORE_OK;
@@ -82,7 +82,7 @@ on_appended(message_t *m, message_item_t *it, store_append_t *row)
 
     e = row->e;
 
-    if (row->fresh) {
+    if (row->inserted) {
         on_publish(m, it, &e, 0);
 
     } else {
@@ -99,7 +99,7 @@ on_appended(message_t *m, message_item_t *it, store_append_t *row)
     if (it->ev.flags & CHAT_EV_F_REST) {
         buf = on_text(m);
         (void) chat_entry_json(buf, &e, 0);
-        on_http(m, it, row->fresh ? 201 : 200, buf);
+        on_http(m, it, row->inserted ? 201 : 200, buf);
     }
 
     return STORE_OK;

@@ -64,7 +64,7 @@ on_target_entry(message_t *m, message_item_t *it, chat_kind_e kind,
         return rc;
     }
 
-    *fresh_r = row.fresh;
+    *fresh_r = row.inserted;
 
     return on_appended(m, it, &row);
 }

@@ -42,14 +42,14 @@ typedef struct {
     uint64_t   edge;
     uint64_t   user;
     int64_t    received;            /* ms, the edge's clock                 */
-} presence_note_t;
+} presence_change_t;
 
 /* one WATCH */
 typedef struct {
     uint64_t   edge;
     uint64_t   session;
     int64_t    received;
-    uint8_t    asked;               /* CHAT_EV_F_ASKED                      */
+    uint8_t    asked;               /* CHAT_EV_F_REQUESTED                      */
     size_t     pairs;               /* the first of its pairs               */
     size_t     npairs;
 } presence_ask_t;
@@ -100,7 +100,7 @@ typedef struct {
     presence_edge_t      *edges;    /* hash by id                           */
 
     /* of a round */
-    presence_note_t      *notes;
+    presence_change_t      *notes;
     size_t                nnotes, notes_max;
     presence_ask_t       *asks;
     size_t                nasks, asks_max;
@@ -120,8 +120,8 @@ typedef struct {
         (array) = worker_realloc((array), (max) * sizeof(*(array)));         \
     }
 
-/* Where a call talks to Redis or the store: STORE_OK; STORE_AWAY, with
- * p->redis NULL when it was Redis that was lost; STORE_BUSY, STORE_WRONG. */
+/* Where a call talks to Redis or the store: STORE_OK; STORE_UNAVAILABLE, with
+ * p->redis NULL when it was Redis that was lost; STORE_CONFLICT, STORE_FAILED. */
 
 /* round */
 int presence_take(presence_t *p, const uint8_t *data, size_t len,
@@ -153,9 +153,9 @@ void presence_edges_clear(presence_t *p);
 
 /* watch */
 store_e presence_watch_add(presence_t *p);
-void presence_watch_remove(presence_t *p, const presence_note_t *note);
+void presence_watch_remove(presence_t *p, const presence_change_t *note);
 /* For each user with `news`, an item to each edge that watches. */
-store_e presence_watch_news(presence_t *p, int64_t now);
+store_e presence_watch_updates(presence_t *p, int64_t now);
 
 /* gone */
 store_e presence_gone(presence_t *p, size_t *n_r);

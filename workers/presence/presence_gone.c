@@ -46,7 +46,7 @@ presence_gone(presence_t *p, size_t *n_r)
 
     due = presence_gone_due(p);
     if (due == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     rc = STORE_OK;
@@ -57,7 +57,7 @@ presence_gone(presence_t *p, size_t *n_r)
         rc = presence_gone_users(p, due);
 
         /* a statement that was wrong would be so again */
-        if (rc == STORE_OK || rc == STORE_WRONG) {
+        if (rc == STORE_OK || rc == STORE_FAILED) {
             done = presence_gone_done(p, due);
             rc = rc == STORE_OK ? done : rc;
         }
@@ -115,7 +115,7 @@ presence_gone_users(presence_t *p, const redisReply *due)
         return rc;
     }
 
-    rc = presence_watch_news(p, worker_ms());
+    rc = presence_watch_updates(p, worker_ms());
     if (rc != STORE_OK) {
         return rc;
     }
@@ -150,7 +150,7 @@ presence_gone_seen(presence_t *p)
 
     if (n != 0) {
         store = presence_store(p);
-        rc = store ? store_presence_left(store, users, seen, n) : STORE_AWAY;
+        rc = store ? store_presence_left(store, users, seen, n) : STORE_UNAVAILABLE;
     }
 
     free(users);
@@ -194,7 +194,7 @@ presence_gone_done(presence_t *p, const redisReply *due)
 
     reply = presence_reply(p);
     if (reply == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     freeReplyObject(reply);
@@ -216,7 +216,7 @@ presence_sweep(presence_t *p)
 
     edges = presence_reply(p);
     if (edges == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     rc = STORE_OK;
@@ -228,7 +228,7 @@ presence_sweep(presence_t *p)
     for (i = 0; i < edges->elements; i++) {
         reply = presence_reply(p);
         if (reply == NULL) {
-            rc = STORE_AWAY;
+            rc = STORE_UNAVAILABLE;
             break;
         }
 
@@ -265,7 +265,7 @@ presence_sweep_edge(presence_t *p, const char *hex)
 
     users = presence_reply(p);
     if (users == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     if (users->elements == 0) {

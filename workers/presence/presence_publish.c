@@ -30,7 +30,7 @@ presence_answer(presence_t *p, const presence_ask_t *ask)
 
     memset(&rec, 0, sizeof(rec));
     rec.type = CHAT_REC_PRESENCE;
-    rec.flags = ask->asked ? CHAT_REC_F_ASKED : 0;
+    rec.flags = ask->asked ? CHAT_REC_F_REQUESTED : 0;
     rec.session = ask->session;
     rec.timestamp = p->as_of;
 
@@ -43,11 +43,11 @@ presence_answer(presence_t *p, const presence_ask_t *ask)
         item.user = pair->user;
 
         if (pair->asker == pair->user) {
-            item.flags = CHAT_PRESENCE_ONLINE | CHAT_PRESENCE_SHOWN;
+            item.flags = CHAT_PRESENCE_ONLINE | CHAT_PRESENCE_VISIBLE;
 
         } else if (p->shared[ask->pairs + i]) {
             presence_user_show(presence_user(p, pair->user), &item);
-            item.flags |= CHAT_PRESENCE_SHOWN;
+            item.flags |= CHAT_PRESENCE_VISIBLE;
         }
 
         chat_batch_presence(&e->batch, &item);

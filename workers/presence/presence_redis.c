@@ -61,7 +61,7 @@ presence_drain(presence_t *p)
         reply = presence_reply(p);
 
         if (reply == NULL) {
-            return STORE_AWAY;
+            return STORE_UNAVAILABLE;
         }
 
         freeReplyObject(reply);

@@ -14,7 +14,7 @@
 
 #include "presence.h"
 
-#define PRESENCE_AWAY_MS   2000     /* longest pause between tries          */
+#define PRESENCE_UNAVAILABLE_MS   2000     /* longest pause between tries          */
 #define PRESENCE_SWEEP_MS  1000
 #define PRESENCE_CLAIM_MS  2000
 #define PRESENCE_IDLE      "10000"  /* ms until an event is claimed         */
@@ -29,7 +29,7 @@ static void presence_events(presence_t *p, const redisReply *list);
 static void presence_event(presence_t *p, const redisReply *entry);
 static void presence_ack(presence_t *p, const redisReply *list);
 static redisReply *presence_stream(presence_t *p);
-static void presence_say(const char *what, store_e rc);
+static void presence_publish_one(const char *what, store_e rc);
 
 const worker_role_t  worker_role_presence = { "presence", presence_run };
 
@@ -47,7 +47,7 @@ presence_run(worker_t *w)
 
         if (presence_open(&p) != 0) {
             worker_sleep(worker_backoff(p.redis_failures++, 100,
-                                        PRESENCE_AWAY_MS));
+                                        PRESENCE_UNAVAILABLE_MS));
             continue;
         }
 
@@ -199,7 +199,7 @@ presence_between(presence_t *p)
         }
 
         if (rc != STORE_OK) {
-            presence_say("users who have gone", rc);
+            presence_publish_one("users who have gone", rc);
             break;
         }
 
@@ -240,10 +240,10 @@ presence_events(presence_t *p, const redisReply *list)
     }
 
     if (rc != STORE_OK) {
-        presence_say("events", rc);
+        presence_publish_one("events", rc);
     }
 
-    if (rc == STORE_OK || rc == STORE_WRONG) {
+    if (rc == STORE_OK || rc == STORE_FAILED) {
         presence_ack(p, list);
     }
 }
@@ -335,9 +335,9 @@ presence_stream(presence_t *p)
 
 
 static void
-presence_say(const char *what, store_e rc)
+presence_publish_one(const char *what, store_e rc)
 {
-    if (rc == STORE_WRONG) {
+    if (rc == STORE_FAILED) {
         worker_log(WORKER_ERROR, "%s could not be handled, dropped", what);
 
     } else {

@@ -17,7 +17,7 @@
 #define PRESENCE_TOO_OLD_MS  10000  /* the edge has asked again since        */
 
 static void presence_take_ask(presence_t *p, const chat_event_t *ev);
-static void presence_note(presence_t *p, const presence_note_t *note,
+static void presence_change(presence_t *p, const presence_change_t *note,
     int64_t now);
 static store_e presence_pairs(presence_t *p);
 static void presence_want(presence_t *p);
@@ -33,10 +33,10 @@ presence_take(presence_t *p, const uint8_t *data, size_t len, int64_t now)
     size_t            i, n;
     chat_event_t      ev;
     const uint8_t    *body;
-    presence_note_t   note;
+    presence_change_t   note;
 
     if (chat_event_decode(data, len, &ev) != 0
-        || ev.type < CHAT_EV_ONLINE || ev.type > CHAT_EV_LOOK
+        || ev.type < CHAT_EV_ONLINE || ev.type > CHAT_EV_REFRESH
         || ev.body.len % CHAT_USER_SIZE != 0
         || ev.body.len / CHAT_USER_SIZE > PRESENCE_BODY)
     {
@@ -87,7 +87,7 @@ presence_round(presence_t *p)
     }
 
     for (i = 0; i < p->nnotes; i++) {
-        presence_note(p, &p->notes[i], now);
+        presence_change(p, &p->notes[i], now);
     }
 
     rc = presence_watch_add(p);
@@ -117,7 +117,7 @@ presence_round(presence_t *p)
         return rc;
     }
 
-    rc = presence_watch_news(p, now);
+    rc = presence_watch_updates(p, now);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -154,7 +154,7 @@ presence_take_ask(presence_t *p, const chat_event_t *ev)
     ask->edge = ev->edge;
     ask->session = ev->session;
     ask->received = ev->received;
-    ask->asked = (ev->flags & CHAT_EV_F_ASKED) != 0;
+    ask->asked = (ev->flags & CHAT_EV_F_REQUESTED) != 0;
     ask->pairs = p->npairs;
     ask->npairs = ev->body.len / CHAT_USER_SIZE;
 
@@ -189,7 +189,7 @@ presence_pairs(presence_t *p)
 
     return store ? store_presence_shared(store, p->pairs, p->npairs,
                                          p->shared)
-                 : STORE_AWAY;
+                 : STORE_UNAVAILABLE;
 }
 
 
@@ -197,7 +197,7 @@ presence_pairs(presence_t *p)
  * are found when it dies. */
 
 static void
-presence_note(presence_t *p, const presence_note_t *note, int64_t now)
+presence_change(presence_t *p, const presence_change_t *note, int64_t now)
 {
     int64_t  due;
 
@@ -262,7 +262,7 @@ static store_e
 presence_still_here(presence_t *p)
 {
     size_t            i;
-    presence_note_t  *note;
+    presence_change_t  *note;
     presence_user_t  *u;
 
     for (i = 0; i < p->nnotes; i++) {
@@ -284,7 +284,7 @@ presence_still_here(presence_t *p)
 
             break;
 
-        case CHAT_EV_LOOK:
+        case CHAT_EV_REFRESH:
             presence_user(p, note->user)->news = 1;
             break;
         }
@@ -343,7 +343,7 @@ presence_leaving(presence_t *p)
 
         reply = presence_reply(p);
         if (reply == NULL) {
-            return STORE_AWAY;
+            return STORE_UNAVAILABLE;
         }
 
         u->leaving = reply->type == REDIS_REPLY_STRING;

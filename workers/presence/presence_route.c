@@ -20,7 +20,7 @@
  * although its edge lives (Redis emptied, its clock set). The edge writes its
  * routes anew when it finds that out, so what is deleted before that comes
  * back, and after that nothing may be. */
-static const char  presence_bury_script[] =
+static const char  presence_purge_script[] =
     "if redis.call('EXISTS',KEYS[2])==0 "
     "and redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
     "redis.call('HDEL',KEYS[1],ARGV[1]) " CHAT_ROUTE_LUA_END " end return 0";
@@ -71,7 +71,7 @@ presence_routes_load(presence_t *p)
 
             presence_queue(p, "EVAL %s 2 " CHAT_KEY_ROUTE " " CHAT_KEY_EDGE
                            " %" PRIu64 " %016" PRIx64 ":%" PRIu64,
-                           presence_bury_script, u->user, route->edge,
+                           presence_purge_script, u->user, route->edge,
                            route->device, route->edge, route->session);
         }
     }
@@ -174,7 +174,7 @@ presence_edges_look(presence_t *p)
 
         reply = presence_reply(p);
         if (reply == NULL) {
-            return STORE_AWAY;
+            return STORE_UNAVAILABLE;
         }
 
         e->ask = 0;
@@ -234,7 +234,7 @@ presence_routes_read(presence_t *p)
 
     reply = presence_reply(p);
     if (reply == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     p->as_of = presence_time(reply);
@@ -243,7 +243,7 @@ presence_routes_read(presence_t *p)
     HASH_ITER(hh, p->users, u, next) {
         reply = presence_reply(p);
         if (reply == NULL) {
-            return STORE_AWAY;
+            return STORE_UNAVAILABLE;
         }
 
         presence_routes_add(p, u, reply);

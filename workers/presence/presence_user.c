@@ -80,7 +80,7 @@ presence_users_load(presence_t *p)
         store = presence_store(p);
         rc = store ? store_presence_users(store, ids, n, presence_user_load,
                                           p)
-                   : STORE_AWAY;
+                   : STORE_UNAVAILABLE;
     }
 
     free(ids);

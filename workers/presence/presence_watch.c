@@ -61,7 +61,7 @@ presence_watch_add(presence_t *p)
 
 
 void
-presence_watch_remove(presence_t *p, const presence_note_t *note)
+presence_watch_remove(presence_t *p, const presence_change_t *note)
 {
     presence_queue(p, "EVAL %s 1 " CHAT_KEY_WATCH " %016" PRIx64 " %lld",
                    presence_unwatch_script, note->user, note->edge,
@@ -70,7 +70,7 @@ presence_watch_remove(presence_t *p, const presence_note_t *note)
 
 
 store_e
-presence_watch_news(presence_t *p, int64_t now)
+presence_watch_updates(presence_t *p, int64_t now)
 {
     size_t               i, n, max;
     store_e              rc;
@@ -98,7 +98,7 @@ presence_watch_news(presence_t *p, int64_t now)
 
         reply = presence_reply(p);
         if (reply == NULL) {
-            rc = STORE_AWAY;
+            rc = STORE_UNAVAILABLE;
             goto done;
         }
 

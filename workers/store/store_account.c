@@ -187,7 +187,7 @@ store_device_revoke(store_pg_t *pg, uint64_t user, uint64_t device)
     n = PQntuples(res);
     PQclear(res);
 
-    return n == 0 ? STORE_NONE : STORE_OK;
+    return n == 0 ? STORE_NOT_FOUND : STORE_OK;
 }
 
 
@@ -248,7 +248,7 @@ store_device_standing(store_pg_t *pg, uint64_t user, uint64_t device,
 
     if (PQntuples(res) == 0) {
         PQclear(res);
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     standing_r->revoked = store_row_bool(res, 0, 0);

@@ -48,7 +48,7 @@ store_e store_code_drop(store_pg_t *pg, const char *number,
     const uint8_t hash[32]);
 /* It has been used. */
 store_e store_code_use(store_pg_t *pg, const char *number);
-/* STORE_NONE, or the row, locked until the transaction ends. */
+/* STORE_NOT_FOUND, or the row, locked until the transaction ends. */
 store_e store_code_lock(store_pg_t *pg, const char *number,
     store_code_t *code_r);
 store_e store_code_wrong(store_pg_t *pg, const char *number);
@@ -61,7 +61,7 @@ typedef struct {
     char      pin_hash[STORE_PIN_MAX];      /* "" without PIN               */
 } store_login_t;
 
-/* STORE_NONE, or the row, locked: one login at a time counts devices. */
+/* STORE_NOT_FOUND, or the row, locked: one login at a time counts devices. */
 store_e store_login_user(store_pg_t *pg, const char *number,
     store_login_t *user_r);
 store_e store_login_create(store_pg_t *pg, const char *number,
@@ -88,7 +88,7 @@ store_e store_device_list(store_pg_t *pg, uint64_t user,
 void store_devices_free(store_devices_t *list);
 store_e store_device_create(store_pg_t *pg, uint64_t user, const char *name,
     const char *platform, uint64_t *device_r);
-/* STORE_NONE when it is not the user's, or was revoked before. Its tokens are
+/* STORE_NOT_FOUND when it is not the user's, or was revoked before. Its tokens are
  * dead by that; their hashes are deleted some time later. */
 store_e store_device_revoke(store_pg_t *pg, uint64_t user, uint64_t device);
 store_e store_device_seen(store_pg_t *pg, uint64_t device);
@@ -99,7 +99,7 @@ typedef struct {
     int  erased;
 } store_standing_t;
 
-/* STORE_NONE when the user has no such device. */
+/* STORE_NOT_FOUND when the user has no such device. */
 store_e store_device_standing(store_pg_t *pg, uint64_t user, uint64_t device,
     store_standing_t *standing_r);
 
@@ -129,7 +129,7 @@ typedef struct {
 
 store_e store_token_put(store_pg_t *pg, const uint8_t hash[32],
     uint64_t device);
-/* STORE_NONE, or the row, locked until the transaction ends. */
+/* STORE_NOT_FOUND, or the row, locked until the transaction ends. */
 store_e store_token_lock(store_pg_t *pg, const uint8_t hash[32],
     store_token_t *token_r);
 store_e store_token_replace(store_pg_t *pg, const uint8_t hash[32],
@@ -154,7 +154,7 @@ typedef struct {
     PGresult    *res;
 } store_profile_t;
 
-/* STORE_NONE for a user who never was or is erased. */
+/* STORE_NOT_FOUND for a user who never was or is erased. */
 store_e store_profile_get(store_pg_t *pg, uint64_t user,
     store_profile_t *profile_r);
 void store_profile_free(store_profile_t *profile);
@@ -171,7 +171,7 @@ store_e store_profile_status(store_pg_t *pg, uint64_t user,
 store_e store_profile_privacy(store_pg_t *pg, uint64_t user,
     const char *last_seen);
 /* NULL takes the PIN away. Only when the stored one is still `before` (NULL:
- * none), so that two changes at once cannot both win; else STORE_NONE. */
+ * none), so that two changes at once cannot both win; else STORE_NOT_FOUND. */
 store_e store_profile_pin(store_pg_t *pg, uint64_t user, const char *before,
     const char *hash);
 

@@ -91,7 +91,7 @@ store_code_lock(store_pg_t *pg, const char *number, store_code_t *code_r)
 
     if (PQntuples(res) == 0) {
         PQclear(res);
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     hash = store_row_str(res, 0, 0);
@@ -173,7 +173,7 @@ store_login_user(store_pg_t *pg, const char *number, store_login_t *user_r)
 
     if (PQntuples(res) == 0) {
         PQclear(res);
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     user_r->id = (uint64_t) store_row_i64(res, 0, 0);
@@ -269,7 +269,7 @@ store_token_lock(store_pg_t *pg, const uint8_t hash[32],
 
     if (PQntuples(res) == 0) {
         PQclear(res);
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     memset(token_r, 0, sizeof(*token_r));

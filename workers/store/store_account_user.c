@@ -43,7 +43,7 @@ store_profile_get(store_pg_t *pg, uint64_t user, store_profile_t *profile_r)
 
     if (PQntuples(res) == 0) {
         PQclear(res);
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     profile_r->id = (uint64_t) store_row_i64(res, 0, 0);
@@ -171,7 +171,7 @@ store_profile_pin(store_pg_t *pg, uint64_t user, const char *before,
     none = strcmp(PQcmdTuples(res), "0") == 0;
     PQclear(res);
 
-    return none ? STORE_NONE : STORE_OK;
+    return none ? STORE_NOT_FOUND : STORE_OK;
 }
 
 

@@ -69,7 +69,7 @@ store_chat_connect(store_chat_t *st, int *fresh_r)
         rc = store_pg_command(&st->pg, store_chat_settings);
         if (rc != STORE_OK) {
             store_chat_close(st);
-            return STORE_AWAY;
+            return STORE_UNAVAILABLE;
         }
     }
 
@@ -94,12 +94,12 @@ store_chat_connected(const store_chat_t *st)
 
 
 store_e
-store_chat_heard(store_chat_t *st)
+store_chat_poll(store_chat_t *st)
 {
     struct pollfd  fd;
 
     if (st->pg.conn == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     fd.fd = PQsocket(st->pg.conn);
@@ -112,7 +112,7 @@ store_chat_heard(store_chat_t *st)
     {
         worker_log(WORKER_WARN, "database lost: closed by the server");
         store_chat_close(st);
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     return STORE_OK;
@@ -130,7 +130,7 @@ store_e
 store_chat_commit(store_chat_t *st)
 {
     if (!st->open) {
-        return store_chat_connected(st) ? STORE_OK : STORE_AWAY;
+        return store_chat_connected(st) ? STORE_OK : STORE_UNAVAILABLE;
     }
 
     st->open = 0;

@@ -11,7 +11,7 @@
  * store_chat_load.c     a chat with its members
  * store_chat_append.c   entries get their seq
  * store_chat_member.c   chats and members change
- * store_chat_mark.c     delivered and read
+ * store_chat_receipt.c     delivered and read
  * store_chat_target.c   the entry an edit, delete or reaction is about
  * store_chat_own.c      a chat as one member sees it
  * store_chat_key.c      answers to POSTs with an Idempotency-Key
@@ -53,7 +53,7 @@ int store_chat_connected(const store_chat_t *st);
 
 /* Whether the server has closed the connection, as far as is known here:
  * nothing is sent. */
-store_e store_chat_heard(store_chat_t *st);
+store_e store_chat_poll(store_chat_t *st);
 
 /* Asks whether the connection still lives. */
 store_e store_chat_check(store_chat_t *st);
@@ -63,7 +63,7 @@ store_e store_chat_check(store_chat_t *st);
 store_e store_chat_commit(store_chat_t *st);
 void store_chat_rollback(store_chat_t *st);
 
-/* Of the last STORE_WRONG. */
+/* Of the last STORE_FAILED. */
 const char *store_chat_sqlstate(const store_chat_t *st);
 
 /* ----------------------------------------------------------------- shards */
@@ -164,8 +164,8 @@ typedef struct {
     uint64_t      last;         /* the chat's last_seq, members_version and */
     uint64_t      version;      /* last_message_time (ms since 1970), as    */
     int64_t       at;           /* the caller believes                      */
-    uint8_t       look;         /* it may well be a repeat                  */
-    uint8_t       fresh;        /* out: it was written, no repeat           */
+    uint8_t       check_duplicate;         /* it may well be a repeat                  */
+    uint8_t       inserted;        /* out: it was written, no repeat           */
 } store_append_t;
 
 /* Gives out seqs in the order of the items and writes what is no repeat (the
@@ -189,10 +189,10 @@ typedef struct {
     uint64_t  device_delivered;
     uint64_t  delivered;        /* of the user; 0 when it does not rise     */
     uint64_t  read;
-} store_mark_t;
+} store_receipt_t;
 
 /* No two of a device and chat, and no two that raise one user's. */
-store_e store_chat_marks(store_chat_t *st, const store_mark_t *marks,
+store_e store_chat_receipts(store_chat_t *st, const store_receipt_t *marks,
     size_t n);
 
 /* --------------------------------------------------- edit, delete, react */

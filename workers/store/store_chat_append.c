@@ -41,7 +41,7 @@
     " AND c.members_version = g.version RETURNING 1"                         \
     "), x AS ("
 
-#define STORE_PROOF                                                          \
+#define STORE_VALIDATE                                                          \
     ") SELECT " STORE_NOW ", 1 / (count(*) = cardinality($1))::int FROM u"
 
 static const store_stmt_t  store_chat_append_stmt = {
@@ -60,7 +60,7 @@ static const store_stmt_t  store_chat_append_stmt = {
     " $19::int2[], $20::int8[]) AS i (chat, seq, at, kind, sender, device,"
     " message_id, digest, content, content_type, reply_to, media_id, target,"
     " subject, role, expires)"
-    STORE_PROOF,
+    STORE_VALIDATE,
     20, NULL
 };
 
@@ -77,13 +77,13 @@ static const store_stmt_t  store_chat_append_plain_stmt = {
     " $9::int8[], $10::int8[], $11::text[], $12::int8[], $13::text[])"
     " AS i (chat, seq, at, kind, sender, device, message_id, digest,"
     " content)"
-    STORE_PROOF,
+    STORE_VALIDATE,
     13, NULL
 };
 
 /* Items that are there already, each by its own look into the index (LATERAL
  * and LIMIT leave no other plan). */
-static const store_stmt_t  store_chat_repeats_stmt = {
+static const store_stmt_t  store_chat_duplicates_stmt = {
     "chat_repeats",
     "SELECT i.ord, e.seq, e.created_at, e.digest"
     " FROM unnest($1::uuid[], $2::int8[], $3::text[])"
@@ -105,7 +105,7 @@ typedef struct {
 typedef struct {
     store_append_t  *items;     /* the caller's, borrowed                   */
     size_t           n;
-    size_t           fresh;     /* to be written                            */
+    size_t           inserted;     /* to be written                            */
     store_group_t   *groups;
     uint32_t        *slots;     /* hash of a chat: index of its group + 1   */
     size_t           mask;
@@ -113,7 +113,7 @@ typedef struct {
     int              plain;     /* texts, and nothing beside                */
 } store_run_t;
 
-static store_e store_append_look(store_chat_t *st, store_run_t *run, int all);
+static store_e store_append_find_duplicates(store_chat_t *st, store_run_t *run, int all);
 static store_e store_append_write(store_chat_t *st, store_run_t *run,
     int alone);
 static void store_append_group(store_run_t *run);
@@ -137,16 +137,16 @@ store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
 
     run.items = items;
     run.n = n;
-    run.fresh = n;
+    run.inserted = n;
     run.groups = worker_calloc(n, sizeof(*run.groups));
     run.slots = worker_calloc(run.mask, sizeof(*run.slots));
     run.mask--;
 
     for (i = 0; i < n; i++) {
-        items[i].fresh = 1;
+        items[i].inserted = 1;
     }
 
-    rc = store_append_look(st, &run, 0);
+    rc = store_append_find_duplicates(st, &run, 0);
 
     if (rc == STORE_OK) {
         rc = store_append_write(st, &run, alone);
@@ -154,10 +154,10 @@ store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
 
     /* unique_violation: a repeat that nobody thought of; in a transaction
      * there is no second try, it is lost */
-    if (rc == STORE_WRONG && alone
+    if (rc == STORE_FAILED && alone
         && strcmp(store_chat_sqlstate(st), "23505") == 0)
     {
-        rc = store_append_look(st, &run, 1);
+        rc = store_append_find_duplicates(st, &run, 1);
 
         if (rc == STORE_OK) {
             rc = store_append_write(st, &run, alone);
@@ -174,7 +174,7 @@ store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
 /* Asks which items are written already: those that may be, or all. */
 
 static store_e
-store_append_look(store_chat_t *st, store_run_t *run, int all)
+store_append_find_duplicates(store_chat_t *st, store_run_t *run, int all)
 {
     int              row;
     size_t           i, k, n;
@@ -189,7 +189,7 @@ store_append_look(store_chat_t *st, store_run_t *run, int all)
     for (n = 0, i = 0; i < run->n; i++) {
         it = &run->items[i];
 
-        if (it->fresh && (it->look || all) && it->e.message_id.data != NULL) {
+        if (it->inserted && (it->check_duplicate || all) && it->e.message_id.data != NULL) {
             asked[n++] = (uint32_t) i;
         }
     }
@@ -214,15 +214,15 @@ store_append_look(store_chat_t *st, store_run_t *run, int all)
 
 #undef EACH
 
-    rc = store_chat_exec_alone(st, &store_chat_repeats_stmt, &res);
+    rc = store_chat_exec_alone(st, &store_chat_duplicates_stmt, &res);
 
     for (row = 0; rc == STORE_OK && row < PQntuples(res); row++) {
         it = &run->items[asked[store_row_i64(res, row, 0) - 1]];
-        it->fresh = 0;
+        it->inserted = 0;
         it->e.seq = (uint64_t) store_row_i64(res, row, 1);
         it->e.timestamp = store_row_ms(res, row, 2);
         it->digest = (uint64_t) store_row_i64(res, row, 3);
-        run->fresh--;
+        run->inserted--;
     }
 
     free(asked);
@@ -241,7 +241,7 @@ store_append_write(store_chat_t *st, store_run_t *run, int alone)
     store_append_t      *it;
     const store_stmt_t  *stmt;
 
-    if (run->fresh == 0) {
+    if (run->inserted == 0) {
         return STORE_OK;
     }
 
@@ -255,8 +255,8 @@ store_append_write(store_chat_t *st, store_run_t *run, int alone)
                : store_chat_exec(st, stmt, &res);
 
     /* division_by_zero: that of the proof */
-    if (rc == STORE_WRONG && strcmp(store_chat_sqlstate(st), "22012") == 0) {
-        return STORE_NONE;
+    if (rc == STORE_FAILED && strcmp(store_chat_sqlstate(st), "22012") == 0) {
+        return STORE_NOT_FOUND;
     }
 
     if (rc != STORE_OK) {
@@ -268,7 +268,7 @@ store_append_write(store_chat_t *st, store_run_t *run, int alone)
     for (i = 0; i < run->n; i++) {
         it = &run->items[i];
 
-        if (it->fresh) {
+        if (it->inserted) {
             it->e.timestamp = it->at > now ? it->at : now;
         }
     }
@@ -291,7 +291,7 @@ store_append_group(store_run_t *run)
     for (i = 0; i < run->n; i++) {
         it = &run->items[i];
 
-        if (!it->fresh) {
+        if (!it->inserted) {
             continue;
         }
 
@@ -365,7 +365,7 @@ store_append_args(store_args_t *a, const store_run_t *run)
     for (i = 0; i < run->n; i++) {                                           \
         it = &run->items[i];                                                 \
         e = &it->e;                                                          \
-        if (it->fresh) {                                                     \
+        if (it->inserted) {                                                     \
             call;                                                            \
         }                                                                    \
     }

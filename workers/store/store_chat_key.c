@@ -68,14 +68,14 @@ store_chat_key_take(store_chat_t *st, uint64_t user, const char *route,
 
     if (PQntuples(res) == 0) {
         /* swept away between the two: the caller begins anew */
-        return STORE_BUSY;
+        return STORE_CONFLICT;
     }
 
     key_r->digest = (uint64_t) store_row_i64(res, 0, 0);
     key_r->status = (unsigned) store_row_i32(res, 0, 1);
     key_r->body = store_row_str(res, 0, 2);
 
-    return STORE_NONE;
+    return STORE_NOT_FOUND;
 }
 
 

@@ -97,7 +97,7 @@ store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
     }
 
     if (PQntuples(res) == 0) {
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     store_entry_read(res, 0, 0, e_r);

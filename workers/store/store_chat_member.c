@@ -225,7 +225,7 @@ store_chat_version(store_chat_t *st, const store_stmt_t *stmt,
     }
 
     if (PQntuples(res) != 1) {
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     *version_r = (uint64_t) store_row_i64(res, 0, 0);

@@ -30,7 +30,7 @@ store_chat_own(store_chat_t *st, const uint8_t id[16], uint64_t user,
     }
 
     if (sees != STORE_SEES_ALL) {
-        return STORE_NONE;
+        return STORE_NOT_FOUND;
     }
 
     v = &st->views.items[0];

@@ -183,7 +183,7 @@ store_shard_exec(store_chat_t *st, const store_stmt_t *stmt, PGresult **res_r)
 
     if (rc != STORE_OK) {
         store_chat_close(st);
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     return STORE_OK;

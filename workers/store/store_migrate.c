@@ -170,7 +170,7 @@ store_migrate_run(store_pg_t *pg, const store_migration_t *m, const char *sql)
     if (PQtransactionStatus(pg->conn) != PQTRANS_INTRANS) {
         worker_log(WORKER_ERROR, "%s ends the transaction it runs in",
                    m->name);
-        return STORE_WRONG;
+        return STORE_FAILED;
     }
 
     snprintf(version, sizeof(version), "%d", m->version);

@@ -27,7 +27,7 @@ store_e store_migrate_open(store_pg_t *pg, void (*waiting)(void));
 store_e store_migrate_applied(store_pg_t *pg, store_migration_t **list_r,
     size_t *n_r);
 
-/* Runs `sql` and notes it, in one transaction. STORE_WRONG when a statement
+/* Runs `sql` and notes it, in one transaction. STORE_FAILED when a statement
  * failed; nothing of it has happened then. */
 store_e store_migrate_apply(store_pg_t *pg, const store_migration_t *m,
     const char *sql);

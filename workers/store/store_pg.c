@@ -69,7 +69,7 @@ store_pg_connect(store_pg_t *pg)
     if (PQstatus(pg->conn) != CONNECTION_OK) {
         store_pg_log_connect(pg);
         store_pg_close(pg);
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     if (PQsetnonblocking(pg->conn, 1) != 0) {
@@ -106,7 +106,7 @@ store_pg_exec(store_pg_t *pg, const store_stmt_t *stmt,
     *res_r = NULL;
 
     if (pg->conn == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     rc = store_pg_prepare(pg, stmt);
@@ -131,7 +131,7 @@ store_pg_command(store_pg_t *pg, const char *sql)
     PGresult  *res;
 
     if (pg->conn == NULL) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     if (!PQsendQuery(pg->conn, sql)) {
@@ -149,7 +149,7 @@ store_pg_command(store_pg_t *pg, const char *sql)
         && strcmp(PQcmdStatus(res), "COMMIT") != 0)
     {
         memcpy(pg->sqlstate, "25P02", sizeof("25P02"));
-        rc = STORE_WRONG;
+        rc = STORE_FAILED;
     }
 
     PQclear(res);
@@ -268,7 +268,7 @@ store_pg_finish(store_pg_t *pg, const char *what, PGresult **res_r)
         }
 
         verdict = store_pg_judge(pg, what, res);
-        if (verdict == STORE_AWAY) {
+        if (verdict == STORE_UNAVAILABLE) {
             PQclear(res);
             PQclear(last);
             return store_pg_lost(pg, what, "connection broken");
@@ -320,7 +320,7 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
     state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
     if (state == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     /* the environment: connection exceptions (08), shutting down or starting
@@ -331,7 +331,7 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
         || strncmp(state, "58", 2) == 0)
     {
         worker_log(WORKER_WARN, "statement=%s sqlstate=%s", what, state);
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     snprintf(pg->sqlstate, sizeof(pg->sqlstate), "%s", state);
@@ -341,7 +341,7 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
         || strcmp(state, "55P03") == 0 || strcmp(state, "57014") == 0)
     {
         worker_log(WORKER_INFO, "statement=%s sqlstate=%s again", what, state);
-        return STORE_BUSY;
+        return STORE_CONFLICT;
     }
 
     /* class 42 is about our own text, so the sentence may be told */
@@ -353,7 +353,7 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
         worker_log(WORKER_DEBUG, "statement=%s sqlstate=%s", what, state);
     }
 
-    return STORE_WRONG;
+    return STORE_FAILED;
 }
 
 
@@ -363,7 +363,7 @@ store_pg_lost(store_pg_t *pg, const char *what, const char *why)
     worker_log(WORKER_WARN, "statement=%s database lost: %s", what, why);
     store_pg_close(pg);
 
-    return STORE_AWAY;
+    return STORE_UNAVAILABLE;
 }
 
 

@@ -29,7 +29,7 @@ typedef struct {
                                    messages                               */
     char         prepared[STORE_PG_STATEMENTS][32]; /* on this connection */
     int          nprepared;
-    char         sqlstate[6];   /* of the last STORE_WRONG or STORE_BUSY  */
+    char         sqlstate[6];   /* of the last STORE_FAILED or STORE_CONFLICT  */
 } store_pg_t;
 
 typedef struct {
@@ -55,7 +55,7 @@ store_e store_pg_exec(store_pg_t *pg, const store_stmt_t *stmt,
 /* A simple command: BEGIN, COMMIT, ROLLBACK. */
 store_e store_pg_command(store_pg_t *pg, const char *sql);
 
-/* Of the last STORE_WRONG, five characters, "" if none. */
+/* Of the last STORE_FAILED, five characters, "" if none. */
 const char *store_pg_sqlstate(const store_pg_t *pg);
 
 #endif

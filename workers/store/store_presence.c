@@ -99,7 +99,7 @@ store_presence_connect(store_presence_t *s)
     rc = store_pg_command(&s->pg, "SET enable_seqscan = off");
     if (rc != STORE_OK) {
         store_pg_close(&s->pg);
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     return STORE_OK;

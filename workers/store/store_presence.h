@@ -31,7 +31,7 @@ typedef void (*store_presence_pt)(void *ctx, uint64_t user, int online,
 store_presence_t *store_presence_new(const char *dsn, const char *name);
 void store_presence_free(store_presence_t **s);
 
-/* Connects when not connected. STORE_OK or STORE_AWAY. */
+/* Connects when not connected. STORE_OK or STORE_UNAVAILABLE. */
 store_e store_presence_connect(store_presence_t *s);
 
 /* shared_r[i] is 1 when both of pairs[i] are members of one chat now, else

@@ -109,7 +109,7 @@ typedef struct {
     uint64_t  user;
     int       delivered, read;          /* whether                           */
     int64_t   delivered_at, read_at;    /* when, ms; 0: not, or not known    */
-} store_receipt_t;
+} store_entry_receipt_t;
 
 /* Who may see entry `seq`, its sender apart, and how far they are. n is 0 and
  * sees STORE_SEES_NOTHING when the caller may not see the entry. */
@@ -117,13 +117,13 @@ store_e store_read_receipts(store_pg_t *pg, uint64_t user,
     const uint8_t chat[16], uint64_t seq, uint64_t after, unsigned n,
     store_members_t *members_r);
 void store_members_receipt(const store_members_t *members, int i,
-    store_receipt_t *receipt_r);
+    store_entry_receipt_t *receipt_r);
 void store_members_free(store_members_t *members);
 
 /* ------------------------------------------------------------------- marks */
 
 /* A device that has just been made starts at now in all chats of its user. */
-store_e store_marks_start_at_now(store_pg_t *pg, uint64_t user,
+store_e store_receipts_start_at_now(store_pg_t *pg, uint64_t user,
     uint64_t device);
 
 #endif

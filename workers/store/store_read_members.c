@@ -115,7 +115,7 @@ store_read_receipts(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
 
 void
 store_members_receipt(const store_members_t *members, int i,
-    store_receipt_t *receipt_r)
+    store_entry_receipt_t *receipt_r)
 {
     PGresult  *res;
 
@@ -154,7 +154,7 @@ store_members_free(store_members_t *members)
  * Nothing of the accounts' half is touched: the chats may live elsewhere. */
 
 store_e
-store_marks_start_at_now(store_pg_t *pg, uint64_t user, uint64_t device)
+store_receipts_start_at_now(store_pg_t *pg, uint64_t user, uint64_t device)
 {
     char       ids[2][8];
     store_e    rc;

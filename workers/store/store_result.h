@@ -9,12 +9,12 @@
 
 typedef enum {
     STORE_OK = 0,
-    STORE_AWAY,                 /* connection broken, no answer in time, disk
+    STORE_UNAVAILABLE,                 /* connection broken, no answer in time, disk
                                    full: it has been closed               */
-    STORE_BUSY,                 /* serialization failure, deadlock, statement
+    STORE_CONFLICT,                 /* serialization failure, deadlock, statement
                                    timeout: again                         */
-    STORE_WRONG,                /* the statement failed: sqlstate says why */
-    STORE_NONE                  /* no such row                            */
+    STORE_FAILED,                /* the statement failed: sqlstate says why */
+    STORE_NOT_FOUND                  /* no such row                            */
 } store_e;
 
 #endif

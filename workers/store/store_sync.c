@@ -81,7 +81,7 @@ static const store_stmt_t  store_sync_behind_many_stmt = {
 };
 
 static const store_stmt_t  store_sync_asked_stmt = {
-    "sync_asked",
+    "sync_requested",
     "SELECT m.chat_id, " SYNC_DELIVERED ", " SYNC_LAST
     "  FROM unnest($3::uuid[]) WITH ORDINALITY AS w (chat, n)"
     "  JOIN chat_members m ON m.chat_id = w.chat AND m.user_id = $1::bigint"
@@ -163,7 +163,7 @@ store_sync_connect(store_sync_t *s)
 
     if (rc != STORE_OK) {
         store_pg_close(&s->pg);
-        return STORE_AWAY;
+        return STORE_UNAVAILABLE;
     }
 
     return STORE_OK;
@@ -325,7 +325,7 @@ store_sync_pairs(store_args_t *a, const uint64_t *users,
 
 store_e
 store_sync_asked(store_sync_t *s, uint64_t user, uint64_t device,
-    const chat_want_t *wants, size_t n, store_sync_item_pt each, void *ctx)
+    const chat_page_req_t *wants, size_t n, store_sync_item_pt each, void *ctx)
 {
     int        row;
     size_t     i;
@@ -377,7 +377,7 @@ store_sync_read(const PGresult *res, int row, chat_list_item_t *item_r)
 
 
 store_e
-store_sync_page(store_sync_t *s, uint64_t user, const chat_want_t *wants,
+store_sync_page(store_sync_t *s, uint64_t user, const chat_page_req_t *wants,
     size_t n, unsigned limit, store_sync_entry_pt each, void *ctx)
 {
     int           row;

@@ -33,7 +33,7 @@ typedef int (*store_sync_entry_pt)(void *ctx, const chat_entry_t *e);
 store_sync_t *store_sync_new(const char *dsn, const char *name);
 void store_sync_free(store_sync_t **s);
 
-/* Connects when not connected. STORE_OK or STORE_AWAY. */
+/* Connects when not connected. STORE_OK or STORE_UNAVAILABLE. */
 store_e store_sync_connect(store_sync_t *s);
 
 /* Accounts: whether the device may still be served. */
@@ -61,12 +61,12 @@ store_e store_sync_behind_many(store_sync_t *s, const uint64_t *users,
 /* The named chats, behind or not, in the order named. None for a chat the
  * user was never in. */
 store_e store_sync_asked(store_sync_t *s, uint64_t user, uint64_t device,
-    const chat_want_t *wants, size_t n, store_sync_item_pt each, void *ctx);
+    const chat_page_req_t *wants, size_t n, store_sync_item_pt each, void *ctx);
 
 /* The entries that are wanted and that the user may see, in the order of the
  * wants and of seq, at most `limit` of them. */
 store_e store_sync_page(store_sync_t *s, uint64_t user,
-    const chat_want_t *wants, size_t n, unsigned limit,
+    const chat_page_req_t *wants, size_t n, unsigned limit,
     store_sync_entry_pt each, void *ctx);
 
 #endif

@@ -33,5 +33,5 @@ store_account_exist(store_chat_t *st, const uint64_t *users, size_t n)
         return rc;
     }
 
-    return store_row_i64(res, 0, 0) == (int64_t) n ? STORE_OK : STORE_NONE;
+    return store_row_i64(res, 0, 0) == (int64_t) n ? STORE_OK : STORE_NOT_FOUND;
 }

@@ -24,11 +24,11 @@ typedef struct {
     uint8_t                  list;      /* the list of what is behind is    */
     store_device_e           state;
     size_t                   first, n;  /* of the list, in items            */
-} sync_known_t;
+} sync_cursor_t;
 
 typedef struct {
     const chat_event_t      *ev;        /* NULL: answered or dropped        */
-    sync_known_t             known;
+    sync_cursor_t             known;
 } sync_request_t;
 
 /* Asks what the n requests need that is cheaper to ask for all of them at

@@ -100,7 +100,7 @@ static void
 sync_ahead_item(void *ctx, size_t i, const chat_list_item_t *item)
 {
     sync_ahead_t  *a = ctx;
-    sync_known_t  *known;
+    sync_cursor_t  *known;
 
     known = &a->of[i]->known;
 

@@ -21,19 +21,19 @@ typedef struct {
 } sync_page_t;
 
 static store_e sync_list(store_sync_t *store, const chat_event_t *ev,
-    const chat_want_t *wants, size_t n, chat_buf_t *answer);
+    const chat_page_req_t *wants, size_t n, chat_buf_t *answer);
 static void sync_list_write(const chat_event_t *ev, uint8_t flags,
     const chat_list_item_t *items, size_t n, chat_buf_t *answer);
 static void sync_list_item(void *ctx, const chat_list_item_t *item);
 static void sync_refuse(const chat_event_t *ev, store_device_e state,
     int64_t now, chat_buf_t *answer);
 static store_e sync_page(store_sync_t *store, const chat_event_t *ev,
-    const chat_want_t *wants, size_t n, chat_buf_t *answer);
+    const chat_page_req_t *wants, size_t n, chat_buf_t *answer);
 static int sync_page_entry(void *ctx, const chat_entry_t *e);
 static void sync_failed(const chat_event_t *ev, chat_buf_t *answer);
 static void sync_begin(const chat_event_t *ev, uint8_t flags,
     chat_buf_t *answer, size_t *mark_r);
-static chat_want_t *sync_wants(const chat_event_t *ev, size_t max,
+static chat_page_req_t *sync_wants(const chat_event_t *ev, size_t max,
     size_t *n_r);
 
 
@@ -43,10 +43,10 @@ sync_answer(store_sync_t *store, const sync_request_t *request,
 {
     size_t               n;
     store_e              rc;
-    chat_want_t         *wants;
+    chat_page_req_t         *wants;
     store_device_e       state;
     const chat_event_t  *ev;
-    const sync_known_t  *known;
+    const sync_cursor_t  *known;
 
     ev = request->ev;
     known = &request->known;
@@ -61,7 +61,7 @@ sync_answer(store_sync_t *store, const sync_request_t *request,
         return -1;
     }
 
-    rc = store ? STORE_OK : STORE_AWAY;
+    rc = store ? STORE_OK : STORE_UNAVAILABLE;
     state = known->device ? known->state : STORE_DEVICE_LIVE;
 
     /* a page follows a list on the same session: asking once is enough */
@@ -100,7 +100,7 @@ sync_answer(store_sync_t *store, const sync_request_t *request,
 
 static store_e
 sync_list(store_sync_t *store, const chat_event_t *ev,
-    const chat_want_t *wants, size_t n, chat_buf_t *answer)
+    const chat_page_req_t *wants, size_t n, chat_buf_t *answer)
 {
     int          more;
     store_e      rc;
@@ -116,7 +116,7 @@ sync_list(store_sync_t *store, const chat_event_t *ev,
 
     if (rc == STORE_OK) {
         sync_list_write(ev, (uint8_t) ((more ? CHAT_REC_F_MORE : 0)
-                                       | (n ? CHAT_REC_F_ASKED : 0)),
+                                       | (n ? CHAT_REC_F_REQUESTED : 0)),
                         (const chat_list_item_t *) items.data,
                         items.len / sizeof(chat_list_item_t), answer);
     }
@@ -185,7 +185,7 @@ sync_refuse(const chat_event_t *ev, store_device_e state, int64_t now,
 
 static store_e
 sync_page(store_sync_t *store, const chat_event_t *ev,
-    const chat_want_t *wants, size_t n, chat_buf_t *answer)
+    const chat_page_req_t *wants, size_t n, chat_buf_t *answer)
 {
     size_t       mark;
     store_e      rc;
@@ -272,16 +272,16 @@ sync_begin(const chat_event_t *ev, uint8_t flags, chat_buf_t *answer,
 
 /* The event's body, new; NULL when it is not whole wants or too many. */
 
-static chat_want_t *
+static chat_page_req_t *
 sync_wants(const chat_event_t *ev, size_t max, size_t *n_r)
 {
     size_t          i, n;
-    chat_want_t    *wants;
+    chat_page_req_t    *wants;
     const uint8_t  *p;
 
-    n = ev->body.len / CHAT_WANT_SIZE;
+    n = ev->body.len / CHAT_PAGE_REQ_SIZE;
 
-    if (ev->body.len % CHAT_WANT_SIZE != 0 || n > max) {
+    if (ev->body.len % CHAT_PAGE_REQ_SIZE != 0 || n > max) {
         return NULL;
     }
 
@@ -289,7 +289,7 @@ sync_wants(const chat_event_t *ev, size_t max, size_t *n_r)
     p = (const uint8_t *) ev->body.data;
 
     for (i = 0; i < n; i++) {
-        p = chat_want_decode(p, &wants[i]);
+        p = chat_page_req_decode(p, &wants[i]);
     }
 
     *n_r = n;

@@ -21,10 +21,10 @@
 
 #define SYNC_COUNT      64          /* requests a stream and read            */
 #define SYNC_FLUSH_MS   20          /* answers wait for each other so long   */
-#define SYNC_REST_US    50000       /* longest rest after a page             */
+#define SYNC_THROTTLE_US    50000       /* longest rest after a page             */
 #define SYNC_TRIM_MS    60000
 #define SYNC_KEEP_MS    600000      /* entries older than this are litter    */
-#define SYNC_AWAY_MS    2000        /* longest pause between tries           */
+#define SYNC_UNAVAILABLE_MS    2000        /* longest pause between tries           */
 
 typedef struct {
     const worker_conf_t  *conf;
@@ -51,8 +51,8 @@ static int sync_groups(sync_t *s);
 static int sync_read(sync_t *s);
 static void sync_stream(sync_t *s, const char *key, const redisReply *list);
 static void sync_take(sync_t *s, const redisReply *entry);
-static void sync_tell_all(sync_t *s, uint8_t type);
-static void sync_tell(sync_t *s, size_t i);
+static void sync_publish_all(sync_t *s, uint8_t type);
+static void sync_publish(sync_t *s, size_t i);
 static store_sync_t *sync_store(sync_t *s);
 static void sync_queue(sync_t *s, const char *fmt, ...);
 static void sync_flush(sync_t *s);
@@ -79,7 +79,7 @@ sync_run(worker_t *w)
     while (!worker_stopping) {
         if (sync_open(&s) != 0) {
             worker_sleep(worker_backoff(s.redis_failures++, 100,
-                                        SYNC_AWAY_MS));
+                                        SYNC_UNAVAILABLE_MS));
             continue;
         }
 
@@ -198,8 +198,8 @@ sync_read(sync_t *s)
             sync_ahead(store, s->requests, s->n, &s->items);
         }
 
-        sync_tell_all(s, CHAT_EV_SYNC_LIST);
-        sync_tell_all(s, CHAT_EV_SYNC_PAGE);
+        sync_publish_all(s, CHAT_EV_SYNC_LIST);
+        sync_publish_all(s, CHAT_EV_SYNC_PAGE);
 
     } else if (reply->type == REDIS_REPLY_ERROR) {
 
@@ -289,7 +289,7 @@ sync_take(sync_t *s, const redisReply *entry)
  */
 
 static void
-sync_tell_all(sync_t *s, uint8_t type)
+sync_publish_all(sync_t *s, uint8_t type)
 {
     size_t   i;
     int64_t  began, rest;
@@ -301,13 +301,13 @@ sync_tell_all(sync_t *s, uint8_t type)
         }
 
         began = worker_mono_us();
-        sync_tell(s, i);
+        sync_publish(s, i);
 
         if (type == CHAT_EV_SYNC_PAGE) {
             sync_flush(s);
 
             rest = (worker_mono_us() - began) / 2;
-            worker_nap(rest < SYNC_REST_US ? rest : SYNC_REST_US);
+            worker_sleep_us(rest < SYNC_THROTTLE_US ? rest : SYNC_THROTTLE_US);
         }
     }
 
@@ -318,7 +318,7 @@ sync_tell_all(sync_t *s, uint8_t type)
 
 
 static void
-sync_tell(sync_t *s, size_t i)
+sync_publish(sync_t *s, size_t i)
 {
     char                 channel[64];
     store_e              rc;
@@ -342,7 +342,7 @@ sync_tell(sync_t *s, size_t i)
         worker_die("out of memory");
     }
 
-    if (rc == STORE_WRONG) {
+    if (rc == STORE_FAILED) {
         worker_log(WORKER_ERROR, "request=%s user=%llu failed", id,
                    (unsigned long long) ev->user);
     }
@@ -378,7 +378,7 @@ sync_store(sync_t *s)
     }
 
     s->store_next = worker_mono_ms()
-                    + worker_backoff(s->store_failures++, 200, SYNC_AWAY_MS);
+                    + worker_backoff(s->store_failures++, 200, SYNC_UNAVAILABLE_MS);
 
     return NULL;
 }

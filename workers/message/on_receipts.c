@@ -1,5 +1,5 @@
 /*
- * on_marks.c: delivered and read.
+ * on_receipts.c: delivered and read.
  *
  * Called from message_try.c once a batch, after everything else in it. Marks
  * only rise: of all that came for a device and chat the highest counts, one
@@ -11,26 +11,26 @@
 
 #include "on.h"
 
-static int on_mark_check(message_t *m, on_mark_t *mark);
-static void on_mark_refuse(message_t *m, on_mark_t *mark, chat_error_e error,
+static int on_receipt_check(message_t *m, on_receipt_t *mark);
+static void on_receipt_refuse(message_t *m, on_receipt_t *mark, chat_error_e error,
     const char *why);
-static int on_mark_compare(const void *a, const void *b);
-static size_t on_mark_merge(on_mark_t *marks, size_t n, store_mark_t *rows,
-    on_mark_t **firsts);
-static void on_mark_risen(message_t *m, const on_mark_t *mark,
-    const store_mark_t *row);
+static int on_receipt_compare(const void *a, const void *b);
+static size_t on_receipt_merge(on_receipt_t *marks, size_t n, store_receipt_t *rows,
+    on_receipt_t **firsts);
+static void on_receipt_risen(message_t *m, const on_receipt_t *mark,
+    const store_receipt_t *row);
 
 
 store_e
-on_marks(message_t *m, on_mark_t *marks, size_t n)
+on_receipts(message_t *m, on_receipt_t *marks, size_t n)
 {
     size_t          i, k;
     store_e         rc;
-    on_mark_t     **firsts;
-    store_mark_t   *rows;
+    on_receipt_t     **firsts;
+    store_receipt_t   *rows;
 
     for (i = 0, k = 0; i < n; i++) {
-        if (on_mark_check(m, &marks[i])) {
+        if (on_receipt_check(m, &marks[i])) {
             marks[k++] = marks[i];
         }
     }
@@ -39,17 +39,17 @@ on_marks(message_t *m, on_mark_t *marks, size_t n)
         return STORE_OK;
     }
 
-    qsort(marks, k, sizeof(*marks), on_mark_compare);
+    qsort(marks, k, sizeof(*marks), on_receipt_compare);
 
     rows = worker_calloc(k, sizeof(*rows));
     firsts = worker_calloc(k, sizeof(*firsts));
 
-    n = on_mark_merge(marks, k, rows, firsts);
-    rc = store_chat_marks(m->store, rows, n);
+    n = on_receipt_merge(marks, k, rows, firsts);
+    rc = store_chat_receipts(m->store, rows, n);
 
     for (i = 0; i < n && rc == STORE_OK; i++) {
         if (rows[i].delivered != 0) {
-            on_mark_risen(m, firsts[i], &rows[i]);
+            on_receipt_risen(m, firsts[i], &rows[i]);
         }
     }
 
@@ -61,48 +61,48 @@ on_marks(message_t *m, on_mark_t *marks, size_t n)
 
 
 static int
-on_mark_check(message_t *m, on_mark_t *mark)
+on_receipt_check(message_t *m, on_receipt_t *mark)
 {
     uint64_t           last;
     message_member_t  *member;
 
     member = mark->chat->exists
-             ? message_chat_member(mark->chat, mark->mark.user) : NULL;
+             ? message_chat_member(mark->chat, mark->receipt.user) : NULL;
 
     if (member == NULL) {
-        on_mark_refuse(m, mark, CHAT_E_NOT_FOUND, "There is no such chat.");
+        on_receipt_refuse(m, mark, CHAT_E_NOT_FOUND, "There is no such chat.");
         return 0;
     }
 
     last = message_member_last(mark->chat, member);
 
-    if (mark->mark.delivered > last || mark->mark.read > last) {
-        on_mark_refuse(m, mark, CHAT_E_BAD_FIELD,
+    if (mark->receipt.delivered > last || mark->receipt.read > last) {
+        on_receipt_refuse(m, mark, CHAT_E_BAD_FIELD,
                        "seq is above the last one");
         return 0;
     }
 
     /* what is read is delivered */
-    if (mark->mark.delivered < mark->mark.read) {
-        mark->mark.delivered = mark->mark.read;
+    if (mark->receipt.delivered < mark->receipt.read) {
+        mark->receipt.delivered = mark->receipt.read;
     }
 
-    return mark->mark.delivered != 0;
+    return mark->receipt.delivered != 0;
 }
 
 
 /* Each mark has a session of its own. */
 
 static void
-on_mark_refuse(message_t *m, on_mark_t *mark, chat_error_e error,
+on_receipt_refuse(message_t *m, on_receipt_t *mark, chat_error_e error,
     const char *why)
 {
     message_item_t  it;
 
     memset(&it, 0, sizeof(it));
     it.ev.edge = mark->it->ev.edge;
-    it.ev.session = mark->mark.session;
-    memcpy(it.ev.chat, mark->mark.chat, 16);
+    it.ev.session = mark->receipt.session;
+    memcpy(it.ev.chat, mark->receipt.chat, 16);
 
     on_refuse(m, &it, error, why);
 }
@@ -111,9 +111,9 @@ on_mark_refuse(message_t *m, on_mark_t *mark, chat_error_e error,
 /* by chat, user, device */
 
 static int
-on_mark_compare(const void *a, const void *b)
+on_receipt_compare(const void *a, const void *b)
 {
-    const on_mark_t  *x, *y;
+    const on_receipt_t  *x, *y;
 
     x = a;
     y = b;
@@ -122,12 +122,12 @@ on_mark_compare(const void *a, const void *b)
         return x->chat < y->chat ? -1 : 1;
     }
 
-    if (x->mark.user != y->mark.user) {
-        return x->mark.user < y->mark.user ? -1 : 1;
+    if (x->receipt.user != y->receipt.user) {
+        return x->receipt.user < y->receipt.user ? -1 : 1;
     }
 
-    return (x->mark.device > y->mark.device)
-           - (x->mark.device < y->mark.device);
+    return (x->receipt.device > y->receipt.device)
+           - (x->receipt.device < y->receipt.device);
 }
 
 
@@ -136,12 +136,12 @@ on_mark_compare(const void *a, const void *b)
  * that read furthest, whose device needs no telling. */
 
 static size_t
-on_mark_merge(on_mark_t *marks, size_t n, store_mark_t *rows,
-    on_mark_t **firsts)
+on_receipt_merge(on_receipt_t *marks, size_t n, store_receipt_t *rows,
+    on_receipt_t **firsts)
 {
     size_t             i, k, user;
     uint64_t           delivered, read;
-    store_mark_t      *row;
+    store_receipt_t      *row;
     message_member_t  *member;
 
     for (i = 0, k = 0; i < n; /* void */ ) {
@@ -151,35 +151,35 @@ on_mark_merge(on_mark_t *marks, size_t n, store_mark_t *rows,
         firsts[user] = &marks[i];
 
         do {
-            if (k == user || rows[k - 1].device != marks[i].mark.device) {
+            if (k == user || rows[k - 1].device != marks[i].receipt.device) {
                 row = &rows[k++];
                 memcpy(row->chat, marks[i].chat->id, 16);
-                row->user = marks[i].mark.user;
-                row->device = marks[i].mark.device;
+                row->user = marks[i].receipt.user;
+                row->device = marks[i].receipt.device;
             }
 
             row = &rows[k - 1];
 
-            if (marks[i].mark.delivered > row->device_delivered) {
-                row->device_delivered = marks[i].mark.delivered;
+            if (marks[i].receipt.delivered > row->device_delivered) {
+                row->device_delivered = marks[i].receipt.delivered;
             }
 
-            if (marks[i].mark.delivered > delivered) {
-                delivered = marks[i].mark.delivered;
+            if (marks[i].receipt.delivered > delivered) {
+                delivered = marks[i].receipt.delivered;
             }
 
-            if (marks[i].mark.read > read) {
-                read = marks[i].mark.read;
+            if (marks[i].receipt.read > read) {
+                read = marks[i].receipt.read;
                 firsts[user] = &marks[i];
             }
 
             i++;
 
         } while (i < n && marks[i].chat == marks[i - 1].chat
-                 && marks[i].mark.user == marks[i - 1].mark.user);
+                 && marks[i].receipt.user == marks[i - 1].receipt.user);
 
         member = message_chat_member(marks[i - 1].chat,
-                                     marks[i - 1].mark.user);
+                                     marks[i - 1].receipt.user);
 
         if (delivered > member->delivered || read > member->read) {
             rows[user].delivered = delivered > member->delivered
@@ -193,7 +193,7 @@ on_mark_merge(on_mark_t *marks, size_t n, store_mark_t *rows,
 
 
 static void
-on_mark_risen(message_t *m, const on_mark_t *mark, const store_mark_t *row)
+on_receipt_risen(message_t *m, const on_receipt_t *mark, const store_receipt_t *row)
 {
     int                read_rose;
     chat_buf_t        *buf;
@@ -221,6 +221,6 @@ on_mark_risen(message_t *m, const on_mark_t *mark, const store_mark_t *row)
     }
 
     if (read_rose) {
-        fanout_notice_users(m->out, &row->user, 1, mark->mark.device, buf);
+        fanout_notice_users(m->out, &row->user, 1, mark->receipt.device, buf);
     }
 }

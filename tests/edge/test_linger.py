@@ -14,7 +14,7 @@ WRITES = "chat_edge_event_writes_total"
 
 
 def world(gather):
-    return Edge(http=f"chat_gather {gather};",
+    return Edge(http=f"chat_linger {gather};",
                 server="location /metrics { chat_status metrics; }")
 
 

@@ -1,8 +1,8 @@
 /*
- * ngx_chat_redis_gather.c: when the edge's events go to Redis.
+ * ngx_chat_redis_linger.c: when the edge's events go to Redis.
  *
- * Called from ngx_chat_redis.c and ngx_chat_redis_event.c. While events come
- * without a pause they leave at the ends of windows of chat_gather, which are
+ * Called from ngx_chat_redis.c and ngx_chat_redis_command_lingering.c. While events come
+ * without a pause they leave at the ends of windows of chat_linger, which are
  * the same for all edges and for the message workers, for they are cut from the
  * wall clock: Redis is woken for all edges at once, and a worker that reads
  * right after finds what all of them had. Who writes into silence waits for
@@ -14,22 +14,22 @@
 #include "ngx_chat_redis.h"
 
 
-#define NGX_CHAT_GATHER_FLOW  8     /* writes without a pause: gather      */
+#define NGX_CHAT_LINGER_BUSY  8     /* writes without a pause: gather      */
 
 
-static void ngx_chat_redis_gather_due(ngx_event_t *ev);
-static ngx_uint_t ngx_chat_redis_gather_paused(const ngx_chat_redis_t *rd);
+static void ngx_chat_redis_linger_expired(ngx_event_t *ev);
+static ngx_uint_t ngx_chat_redis_linger_idle(const ngx_chat_redis_t *rd);
 
 
 /* Without it (no descriptor, no connection slot) nothing waits. */
 
 void
-ngx_chat_redis_gather_start(ngx_chat_redis_t *rd)
+ngx_chat_redis_linger_start(ngx_chat_redis_t *rd)
 {
     int                fd;
     ngx_connection_t  *c;
 
-    if (ngx_chat_edge->conf->gather == 0) {
+    if (ngx_chat_edge->conf->linger == 0) {
         return;
     }
 
@@ -38,7 +38,7 @@ ngx_chat_redis_gather_start(ngx_chat_redis_t *rd)
 
     if (c == NULL) {
         ngx_log_error(NGX_LOG_WARN, ngx_chat_edge->log, ngx_errno,
-                      "chat: no timer for chat_gather: events do not gather");
+                      "chat: no timer for chat_linger: events do not gather");
         if (fd != -1) {
             (void) close(fd);
         }
@@ -50,18 +50,18 @@ ngx_chat_redis_gather_start(ngx_chat_redis_t *rd)
     c->log = ngx_chat_edge->log;
     c->read->log = c->log;
     c->write->log = c->log;
-    c->read->handler = ngx_chat_redis_gather_due;
+    c->read->handler = ngx_chat_redis_linger_expired;
 
     rd->window = c;
 
     if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
-        ngx_chat_redis_gather_stop(rd);
+        ngx_chat_redis_linger_stop(rd);
     }
 }
 
 
 void
-ngx_chat_redis_gather_stop(ngx_chat_redis_t *rd)
+ngx_chat_redis_linger_stop(ngx_chat_redis_t *rd)
 {
     if (rd->window != NULL) {
         ngx_close_connection(rd->window);
@@ -73,15 +73,15 @@ ngx_chat_redis_gather_stop(ngx_chat_redis_t *rd)
 /* 1 when what was appended may wait, and will be written at the window's end. */
 
 ngx_uint_t
-ngx_chat_redis_gather_wait(ngx_chat_redis_t *rd)
+ngx_chat_redis_linger_wait(ngx_chat_redis_t *rd)
 {
     int64_t            us, whole;
     struct timespec    now;
     struct itimerspec  left;
 
     /* a process that ends waits for nginx's own timers alone */
-    if (!rd->patient || rd->window == NULL || ngx_exiting
-        || rd->flow < NGX_CHAT_GATHER_FLOW || ngx_chat_redis_gather_paused(rd))
+    if (!rd->may_linger || rd->window == NULL || ngx_exiting
+        || rd->busy_writes < NGX_CHAT_LINGER_BUSY || ngx_chat_redis_linger_idle(rd))
     {
         return 0;
     }
@@ -92,7 +92,7 @@ ngx_chat_redis_gather_wait(ngx_chat_redis_t *rd)
 
     (void) clock_gettime(CLOCK_REALTIME, &now);
 
-    whole = (int64_t) ngx_chat_edge->conf->gather * 1000;
+    whole = (int64_t) ngx_chat_edge->conf->linger * 1000;
     us = whole - ((int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000) % whole;
 
     left.it_interval.tv_sec = 0;
@@ -109,15 +109,15 @@ ngx_chat_redis_gather_wait(ngx_chat_redis_t *rd)
 /* Everything that was appended is being written. */
 
 void
-ngx_chat_redis_gather_written(ngx_chat_redis_t *rd)
+ngx_chat_redis_linger_written(ngx_chat_redis_t *rd)
 {
     if (rd->events) {
 
-        if (ngx_chat_redis_gather_paused(rd)) {
-            rd->flow /= 2;
+        if (ngx_chat_redis_linger_idle(rd)) {
+            rd->busy_writes /= 2;
 
-        } else if (rd->flow < 2 * NGX_CHAT_GATHER_FLOW) {
-            rd->flow++;
+        } else if (rd->busy_writes < 2 * NGX_CHAT_LINGER_BUSY) {
+            rd->busy_writes++;
         }
 
         rd->events_at = ngx_current_msec;
@@ -130,14 +130,14 @@ ngx_chat_redis_gather_written(ngx_chat_redis_t *rd)
 
 
 static ngx_uint_t
-ngx_chat_redis_gather_paused(const ngx_chat_redis_t *rd)
+ngx_chat_redis_linger_idle(const ngx_chat_redis_t *rd)
 {
-    return ngx_current_msec - rd->events_at > 2 * ngx_chat_edge->conf->gather;
+    return ngx_current_msec - rd->events_at > 2 * ngx_chat_edge->conf->linger;
 }
 
 
 static void
-ngx_chat_redis_gather_due(ngx_event_t *ev)
+ngx_chat_redis_linger_expired(ngx_event_t *ev)
 {
     uint64_t           times;
     ngx_event_t       *wev;

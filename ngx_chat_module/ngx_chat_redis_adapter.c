@@ -1,5 +1,5 @@
 /*
- * ngx_chat_redis_event.c: hiredis in nginx's event loop.
+ * ngx_chat_redis_command_lingering.c: hiredis in nginx's event loop.
  *
  * Called from ngx_chat_redis.c for a new connection, and by hiredis when it
  * wants to read, write or close; hands back to hiredis when the descriptor is
@@ -84,7 +84,7 @@ ngx_chat_redis_write_event(ngx_event_t *ev)
     /* what does not fit waits for the descriptor */
     rd->writing = 1;
     rd->written = ngx_current_msec;
-    ngx_chat_redis_gather_written(rd);
+    ngx_chat_redis_linger_written(rd);
     redisAsyncHandleWrite(rd->context);
     rd->writing = 0;
 }
@@ -132,7 +132,7 @@ ngx_chat_redis_add_write(void *data)
     ev = rd->connection->write;
 
     if (ev->active || ev->posted || ev->timer_set
-        || ngx_chat_redis_gather_wait(rd))
+        || ngx_chat_redis_linger_wait(rd))
     {
         return;
     }

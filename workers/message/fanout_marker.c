@@ -1,5 +1,5 @@
 /*
- * fanout_note.c: the notes of devices that left with everything.
+ * fanout_marker.c: the notes of devices that left with everything.
  *
  * Called from fanout_publish.c and fanout_route.c; hands to Redis. A note,
  * "-<device>" in route:{user}, says that the device has missed nothing: the
@@ -15,34 +15,34 @@
 #include "chat_keys.h"
 #include "fanout_private.h"
 
-static void fanout_note_delete(fanout_t *f, const fanout_taken_t *taken);
+static void fanout_marker_delete(fanout_t *f, const fanout_removed_t *taken);
 
 
 void
-fanout_note_add(fanout_route_t *route, uint64_t device)
+fanout_marker_add(fanout_route_t *route, uint64_t device)
 {
-    route->notes = worker_realloc(route->notes, (route->nnotes + 1u)
-                                                * sizeof(*route->notes));
-    route->notes[route->nnotes++] = device;
+    route->markers = worker_realloc(route->markers, (route->nmarkers + 1u)
+                                                * sizeof(*route->markers));
+    route->markers[route->nmarkers++] = device;
 }
 
 
 /* These devices miss an entry of this publication. */
 
 void
-fanout_note_take(fanout_t *f, fanout_route_t *route)
+fanout_marker_remove(fanout_t *f, fanout_route_t *route)
 {
-    fanout_taken_t  *taken;
+    fanout_removed_t  *taken;
 
-    FANOUT_GROW(f->taken, f->ntaken, f->taken_max)
-    taken = &f->taken[f->ntaken++];
+    FANOUT_GROW(f->removed, f->nremoved, f->removed_max)
+    taken = &f->removed[f->nremoved++];
 
     taken->user = route->user;
-    taken->notes = route->notes;
-    taken->n = route->nnotes;
+    taken->markers = route->markers;
+    taken->n = route->nmarkers;
 
-    route->notes = NULL;
-    route->nnotes = 0;
+    route->markers = NULL;
+    route->nmarkers = 0;
 }
 
 
@@ -51,12 +51,12 @@ fanout_note_take(fanout_t *f, fanout_route_t *route)
  * and who leaves after it has the entry before the answer to its fence. */
 
 void
-fanout_note_send(fanout_t *f)
+fanout_marker_send(fanout_t *f)
 {
     size_t  i;
 
-    for (i = 0; i < f->ntaken; i++) {
-        fanout_note_delete(f, &f->taken[i]);
+    for (i = 0; i < f->nremoved; i++) {
+        fanout_marker_delete(f, &f->removed[i]);
     }
 }
 
@@ -64,7 +64,7 @@ fanout_note_send(fanout_t *f)
 /* A user has ten devices, but there may be notes of some that are revoked. */
 
 static void
-fanout_note_delete(fanout_t *f, const fanout_taken_t *taken)
+fanout_marker_delete(fanout_t *f, const fanout_removed_t *taken)
 {
     char          key[40], (*fields)[24];
     size_t        k, *lengths;
@@ -82,7 +82,7 @@ fanout_note_delete(fanout_t *f, const fanout_taken_t *taken)
     for (k = 0; k < taken->n; k++) {
         argv[2 + k] = fields[k];
         lengths[2 + k] = (size_t) sprintf(fields[k], "-%" PRIu64,
-                                          taken->notes[k]);
+                                          taken->markers[k]);
     }
 
     (void) redisAppendCommandArgv(f->redis, taken->n + 2, argv, lengths);
@@ -99,13 +99,13 @@ fanout_note_delete(fanout_t *f, const fanout_taken_t *taken)
  * or refuses. */
 
 int
-fanout_note_settle(fanout_t *f)
+fanout_marker_read_replies(fanout_t *f)
 {
     int          rc;
     size_t       i;
     redisReply  *reply;
 
-    for (rc = 0, i = 0; i < f->ntaken; i++) {
+    for (rc = 0, i = 0; i < f->nremoved; i++) {
 
         if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
             return -1;
@@ -116,8 +116,8 @@ fanout_note_settle(fanout_t *f)
                        reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
             rc = -1;
 
-        } else if (reply->integer < f->taken[i].n) {
-            f->untrue = 1;
+        } else if (reply->integer < f->removed[i].n) {
+            f->stale = 1;
         }
 
         freeReplyObject(reply);
@@ -131,14 +131,14 @@ fanout_note_settle(fanout_t *f)
  * no more of what we have changed ourselves (NOLOOP). */
 
 void
-fanout_note_end(fanout_t *f)
+fanout_marker_end(fanout_t *f)
 {
     size_t  i;
 
-    for (i = 0; i < f->ntaken; i++) {
-        fanout_route_forget(f, f->taken[i].user);
-        free(f->taken[i].notes);
+    for (i = 0; i < f->nremoved; i++) {
+        fanout_route_evict(f, f->removed[i].user);
+        free(f->removed[i].markers);
     }
 
-    f->ntaken = 0;
+    f->nremoved = 0;
 }

@@ -1,5 +1,5 @@
 /*
- * ngx_chat_publish.c: an event into its Redis stream.
+ * ngx_chat_enqueue.c: an event into its Redis stream.
  *
  * Called from dispatch, marks, rest and sync; hands to the command connection
  * of ngx_chat_redis.c, which gathers what one turn of the event loop brings,
@@ -26,9 +26,9 @@ typedef struct {
 } ngx_chat_pending_t;
 
 
-static void ngx_chat_publish_reply(redisAsyncContext *ac, void *reply,
+static void ngx_chat_enqueue_reply(redisAsyncContext *ac, void *reply,
     void *data);
-static ngx_int_t ngx_chat_publish_add(chat_event_t *ev, const char *key,
+static ngx_int_t ngx_chat_enqueue_add(chat_event_t *ev, const char *key,
     size_t key_len, ngx_chat_redis_send_pt send, redisCallbackFn *fn,
     void *data);
 
@@ -36,7 +36,7 @@ static ngx_int_t ngx_chat_publish_add(chat_event_t *ev, const char *key,
 /* 1 when a send to this chat can be taken now. */
 
 ngx_uint_t
-ngx_chat_publish_ready(const u_char *chat)
+ngx_chat_enqueue_ready(const u_char *chat)
 {
     return ngx_chat_redis_ready()
            && !ngx_chat_edge->full[chat_id_shard(chat)];
@@ -47,7 +47,7 @@ ngx_chat_publish_ready(const u_char *chat)
  * come. NGX_ERROR: the caller tells the client. */
 
 ngx_int_t
-ngx_chat_publish_event(chat_event_t *ev, ngx_uint_t shard)
+ngx_chat_enqueue_event(chat_event_t *ev, ngx_uint_t shard)
 {
     u_char               key[64];
     ngx_int_t            rc;
@@ -57,7 +57,7 @@ ngx_chat_publish_event(chat_event_t *ev, ngx_uint_t shard)
     fn = NULL;
     pending = NULL;
 
-    if (ev->type != CHAT_EV_TYPING && ev->type != CHAT_EV_MARKS) {
+    if (ev->type != CHAT_EV_TYPING && ev->type != CHAT_EV_RECEIPTS) {
 
         pending = ngx_chat_alloc(sizeof(ngx_chat_pending_t));
         if (pending == NULL) {
@@ -69,19 +69,19 @@ ngx_chat_publish_event(chat_event_t *ev, ngx_uint_t shard)
         ngx_memcpy(pending->chat, ev->chat, 16);
 
         if (!pending->rest) {
-            pending->hash = ngx_chat_flight_hash(ev->chat, &ev->message_id);
+            pending->hash = ngx_chat_inflight_hash(ev->chat, &ev->message_id);
             pending->message_id_len = ev->message_id.len;
             ngx_memcpy(pending->message_id, ev->message_id.data,
                        ev->message_id.len);
         }
 
-        fn = ngx_chat_publish_reply;
+        fn = ngx_chat_enqueue_reply;
     }
 
-    rc = ngx_chat_publish_add(ev, (char *) key,
+    rc = ngx_chat_enqueue_add(ev, (char *) key,
                               ngx_sprintf(key, "message.sent:{%ui}", shard)
                               - key,
-                              ngx_chat_redis_event, fn, pending);
+                              ngx_chat_redis_command_lingering, fn, pending);
 
     if (rc != NGX_OK && pending != NULL) {
         ngx_free(pending);
@@ -95,11 +95,11 @@ ngx_chat_publish_event(chat_event_t *ev, ngx_uint_t shard)
  * again. The stream is capped: requests older than seconds are worthless. */
 
 ngx_int_t
-ngx_chat_publish_sync(chat_event_t *ev)
+ngx_chat_enqueue_sync(chat_event_t *ev)
 {
     u_char  key[64];
 
-    return ngx_chat_publish_add(ev, (char *) key,
+    return ngx_chat_enqueue_add(ev, (char *) key,
                                 ngx_sprintf(key, "session.sync:{%uL}",
                                             ev->user % CHAT_SYNC_SHARDS)
                                 - key,
@@ -108,7 +108,7 @@ ngx_chat_publish_sync(chat_event_t *ev)
 
 
 static ngx_int_t
-ngx_chat_publish_add(chat_event_t *ev, const char *key, size_t key_len,
+ngx_chat_enqueue_add(chat_event_t *ev, const char *key, size_t key_len,
     ngx_chat_redis_send_pt send, redisCallbackFn *fn, void *data)
 {
     size_t        size, lens[5];
@@ -158,7 +158,7 @@ ngx_chat_publish_add(chat_event_t *ev, const char *key, size_t key_len,
 
 
 static void
-ngx_chat_publish_reply(redisAsyncContext *ac, void *reply, void *data)
+ngx_chat_enqueue_reply(redisAsyncContext *ac, void *reply, void *data)
 {
     char                 text[CHAT_ID_TEXT];
     redisReply          *r = reply;
@@ -186,7 +186,7 @@ ngx_chat_publish_reply(redisAsyncContext *ac, void *reply, void *data)
 
     s = ngx_chat_session_find(pending->session);
 
-    if (s != NULL && ngx_chat_flight_answer(s, pending->hash)) {
+    if (s != NULL && ngx_chat_inflight_answer(s, pending->hash)) {
         message_id.data = (char *) pending->message_id;
         message_id.len = pending->message_id_len;
         chat_id_print(pending->chat, text);

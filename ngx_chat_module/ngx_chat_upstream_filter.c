@@ -1,5 +1,5 @@
 /*
- * ngx_chat_quiet.c: a kept connection to the API worker wakes nobody in vain.
+ * ngx_chat_upstream_filter.c: a kept connection to the API worker wakes nobody in vain.
  *
  * Called for every response's header. nginx asks epoll for both directions of
  * a connection upstream. A unix socket reports that it may be written to each
@@ -11,22 +11,22 @@
 #include "ngx_chat.h"
 
 
-static ngx_int_t ngx_chat_quiet_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_chat_upstream_write_filter(ngx_http_request_t *r);
 
 
-static ngx_http_output_header_filter_pt  ngx_chat_quiet_next;
+static ngx_http_output_header_filter_pt  ngx_chat_upstream_filter_next;
 
 
 void
-ngx_chat_quiet_init(void)
+ngx_chat_upstream_filter_init(void)
 {
-    ngx_chat_quiet_next = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_chat_quiet_filter;
+    ngx_chat_upstream_filter_next = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_chat_upstream_write_filter;
 }
 
 
 static ngx_int_t
-ngx_chat_quiet_filter(ngx_http_request_t *r)
+ngx_chat_upstream_write_filter(ngx_http_request_t *r)
 {
     ngx_event_t       *wev;
     ngx_connection_t  *c;
@@ -36,7 +36,7 @@ ngx_chat_quiet_filter(ngx_http_request_t *r)
         || r->upstream->peer.sockaddr->sa_family != AF_UNIX
         || !(ngx_event_flags & NGX_USE_EPOLL_EVENT))
     {
-        return ngx_chat_quiet_next(r);
+        return ngx_chat_upstream_filter_next(r);
     }
 
     c = r->upstream->peer.connection;
@@ -49,5 +49,5 @@ ngx_chat_quiet_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    return ngx_chat_quiet_next(r);
+    return ngx_chat_upstream_filter_next(r);
 }

@@ -1,14 +1,14 @@
 /*
- * store_chat_mark.c: delivered and read, many in one statement.
+ * store_chat_receipt.c: delivered and read, many in one statement.
  *
- * Called from on_marks.c. A row that would not rise is not written: a mark
+ * Called from on_receipts.c. A row that would not rise is not written: a mark
  * sent again must cost no dead row. What rises is noted with its time, for
  * receipts that are asked for later.
  */
 
 #include "store_chat_pg.h"
 
-static const store_stmt_t  store_chat_marks_stmt = {
+static const store_stmt_t  store_chat_receipts_stmt = {
     "chat_marks",
     "WITH m AS ("
     " UPDATE chat_members m SET"
@@ -41,7 +41,7 @@ static const store_stmt_t  store_chat_marks_stmt = {
 
 
 store_e
-store_chat_marks(store_chat_t *st, const store_mark_t *marks, size_t n)
+store_chat_receipts(store_chat_t *st, const store_receipt_t *marks, size_t n)
 {
     size_t         i;
     PGresult      *res;
@@ -64,5 +64,5 @@ store_chat_marks(store_chat_t *st, const store_mark_t *marks, size_t n)
 
 #undef EACH
 
-    return store_chat_exec_alone(st, &store_chat_marks_stmt, &res);
+    return store_chat_exec_alone(st, &store_chat_receipts_stmt, &res);
 }

@@ -1,5 +1,5 @@
 /*
- * ngx_chat_tell.c: what the presence workers must know of this edge.
+ * ngx_chat_notify.c: what the presence workers must know of this edge.
  *
  * Called from route (a session has come, or gone), follow (nobody follows a
  * user any more) and presence (a session follows users); hands to the command
@@ -16,34 +16,34 @@
 #include "ngx_chat_redis.h"
 
 
-#define NGX_CHAT_TOLD_USERS   256       /* in one event                     */
-#define NGX_CHAT_TOLD_UNSENT  256       /* events kept while Redis is away  */
+#define NGX_CHAT_NOTIFY_USERS   256       /* in one event                     */
+#define NGX_CHAT_NOTIFY_UNSENT  256       /* events kept while Redis is away  */
 
 
-typedef struct ngx_chat_told_s  ngx_chat_told_t;
+typedef struct ngx_chat_notify_s  ngx_chat_notify_t;
 
-struct ngx_chat_told_s {
-    ngx_chat_told_t    *next;           /* unsent                           */
+struct ngx_chat_notify_s {
+    ngx_chat_notify_t    *next;           /* unsent                           */
     ngx_uint_t          n;
     uint8_t             type;           /* chat_event_e                     */
-    u_char              users[NGX_CHAT_TOLD_USERS * CHAT_USER_SIZE];
+    u_char              users[NGX_CHAT_NOTIFY_USERS * CHAT_USER_SIZE];
 };
 
 
 /* being gathered, one a type, NULL while empty */
-static ngx_chat_told_t   *ngx_chat_told[3];
+static ngx_chat_notify_t   *ngx_chat_notified[3];
 
-static ngx_chat_told_t   *ngx_chat_unsent;
-static ngx_chat_told_t  **ngx_chat_unsent_last = &ngx_chat_unsent;
+static ngx_chat_notify_t   *ngx_chat_unsent;
+static ngx_chat_notify_t  **ngx_chat_unsent_last = &ngx_chat_unsent;
 static ngx_uint_t         ngx_chat_nunsent;
 
 
-static void ngx_chat_tell_send(ngx_chat_told_t *t);
-static void ngx_chat_tell_keep(ngx_chat_told_t *t);
-static void ngx_chat_tell_filter(ngx_chat_told_t *t);
-static void ngx_chat_tell_reply(redisAsyncContext *ac, void *reply,
+static void ngx_chat_notify_send(ngx_chat_notify_t *t);
+static void ngx_chat_notify_keep(ngx_chat_notify_t *t);
+static void ngx_chat_notify_filter(ngx_chat_notify_t *t);
+static void ngx_chat_notify_reply(redisAsyncContext *ac, void *reply,
     void *data);
-static ngx_int_t ngx_chat_tell_add(chat_event_t *ev, redisCallbackFn *fn,
+static ngx_int_t ngx_chat_notify_add(chat_event_t *ev, redisCallbackFn *fn,
     void *data);
 
 
@@ -51,16 +51,16 @@ static ngx_int_t ngx_chat_tell_add(chat_event_t *ev, redisCallbackFn *fn,
  * lost, and the edge looks again at what its sessions follow. */
 
 void
-ngx_chat_tell(ngx_uint_t type, uint64_t user)
+ngx_chat_notify(ngx_uint_t type, uint64_t user)
 {
-    ngx_chat_told_t  *t, **slot;
+    ngx_chat_notify_t  *t, **slot;
 
-    slot = &ngx_chat_told[type == CHAT_EV_ONLINE ? 0
+    slot = &ngx_chat_notified[type == CHAT_EV_ONLINE ? 0
                           : type == CHAT_EV_OFFLINE ? 1 : 2];
     t = *slot;
 
     if (t == NULL) {
-        t = ngx_chat_alloc(sizeof(ngx_chat_told_t));
+        t = ngx_chat_alloc(sizeof(ngx_chat_notify_t));
         if (t == NULL) {
             return;
         }
@@ -71,9 +71,9 @@ ngx_chat_tell(ngx_uint_t type, uint64_t user)
 
     chat_user_encode(user, t->users + t->n * CHAT_USER_SIZE);
 
-    if (++t->n == NGX_CHAT_TOLD_USERS) {
+    if (++t->n == NGX_CHAT_NOTIFY_USERS) {
         *slot = NULL;
-        ngx_chat_tell_send(t);
+        ngx_chat_notify_send(t);
     }
 }
 
@@ -81,10 +81,10 @@ ngx_chat_tell(ngx_uint_t type, uint64_t user)
 /* Every 200 ms. */
 
 void
-ngx_chat_tell_flush(void)
+ngx_chat_notify_flush(void)
 {
     ngx_uint_t        i;
-    ngx_chat_told_t  *t, *next;
+    ngx_chat_notify_t  *t, *next;
 
     if (!ngx_chat_edge->command.up) {
         return;
@@ -98,15 +98,15 @@ ngx_chat_tell_flush(void)
 
     for ( /* void */ ; t != NULL; t = next) {
         next = t->next;
-        ngx_chat_tell_send(t);
+        ngx_chat_notify_send(t);
     }
 
     for (i = 0; i < 3; i++) {
-        t = ngx_chat_told[i];
+        t = ngx_chat_notified[i];
 
         if (t != NULL) {
-            ngx_chat_told[i] = NULL;
-            ngx_chat_tell_send(t);
+            ngx_chat_notified[i] = NULL;
+            ngx_chat_notify_send(t);
         }
     }
 }
@@ -115,7 +115,7 @@ ngx_chat_tell_flush(void)
 /* At most CHAT_PRESENCE_MAX users; asked: the client waits for the answer. */
 
 ngx_int_t
-ngx_chat_tell_watch(ngx_chat_session_t *s, const uint64_t *users,
+ngx_chat_notify_watch(ngx_chat_session_t *s, const uint64_t *users,
     ngx_uint_t n, ngx_uint_t asked)
 {
     u_char        body[CHAT_PRESENCE_MAX * CHAT_USER_SIZE], *p;
@@ -131,26 +131,26 @@ ngx_chat_tell_watch(ngx_chat_session_t *s, const uint64_t *users,
     ngx_memzero(&ev, sizeof(chat_event_t));
 
     ev.type = CHAT_EV_WATCH;
-    ev.flags = asked ? CHAT_EV_F_ASKED : 0;
+    ev.flags = asked ? CHAT_EV_F_REQUESTED : 0;
     ev.session = s->id;
     ev.user = s->user;
     ev.device = s->device;
     ev.body.data = (char *) body;
     ev.body.len = p - body;
 
-    return ngx_chat_tell_add(&ev, NULL, NULL);
+    return ngx_chat_notify_add(&ev, NULL, NULL);
 }
 
 
 /* t is taken. */
 
 static void
-ngx_chat_tell_send(ngx_chat_told_t *t)
+ngx_chat_notify_send(ngx_chat_notify_t *t)
 {
     chat_event_t  ev;
 
     if (t->type == CHAT_EV_UNWATCH) {
-        ngx_chat_tell_filter(t);
+        ngx_chat_notify_filter(t);
     }
 
     if (t->n == 0) {
@@ -164,18 +164,18 @@ ngx_chat_tell_send(ngx_chat_told_t *t)
     ev.body.data = (char *) t->users;
     ev.body.len = t->n * CHAT_USER_SIZE;
 
-    if (ngx_chat_tell_add(&ev, ngx_chat_tell_reply, t) != NGX_OK) {
-        ngx_chat_tell_keep(t);
+    if (ngx_chat_notify_add(&ev, ngx_chat_notify_reply, t) != NGX_OK) {
+        ngx_chat_notify_keep(t);
     }
 }
 
 
 static void
-ngx_chat_tell_keep(ngx_chat_told_t *t)
+ngx_chat_notify_keep(ngx_chat_notify_t *t)
 {
-    ngx_chat_told_t  *oldest;
+    ngx_chat_notify_t  *oldest;
 
-    if (ngx_chat_nunsent == NGX_CHAT_TOLD_UNSENT) {
+    if (ngx_chat_nunsent == NGX_CHAT_NOTIFY_UNSENT) {
         oldest = ngx_chat_unsent;
         ngx_chat_unsent = oldest->next;
         ngx_chat_nunsent--;
@@ -192,7 +192,7 @@ ngx_chat_tell_keep(ngx_chat_told_t *t)
 /* Whom somebody follows again meanwhile: its WATCH has gone before. */
 
 static void
-ngx_chat_tell_filter(ngx_chat_told_t *t)
+ngx_chat_notify_filter(ngx_chat_notify_t *t)
 {
     uint64_t    user;
     ngx_uint_t  i, n;
@@ -210,22 +210,22 @@ ngx_chat_tell_filter(ngx_chat_told_t *t)
 
 
 static void
-ngx_chat_tell_reply(redisAsyncContext *ac, void *reply, void *data)
+ngx_chat_notify_reply(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply       *r = reply;
-    ngx_chat_told_t  *t = data;
+    ngx_chat_notify_t  *t = data;
 
     if (r != NULL && r->type != REDIS_REPLY_ERROR) {
         ngx_free(t);
         return;
     }
 
-    ngx_chat_tell_keep(t);
+    ngx_chat_notify_keep(t);
 }
 
 
 static ngx_int_t
-ngx_chat_tell_add(chat_event_t *ev, redisCallbackFn *fn, void *data)
+ngx_chat_notify_add(chat_event_t *ev, redisCallbackFn *fn, void *data)
 {
     size_t        lens[8];
     u_char        kept[NGX_INT_T_LEN];
@@ -249,7 +249,7 @@ ngx_chat_tell_add(chat_event_t *ev, redisCallbackFn *fn, void *data)
     args[3] = "~";
     lens[3] = 1;
     args[4] = (char *) kept;
-    lens[4] = ngx_sprintf(kept, "%d", CHAT_PRESENCE_KEPT) - kept;
+    lens[4] = ngx_sprintf(kept, "%d", CHAT_PRESENCE_MAXLEN) - kept;
     args[5] = "*";
     lens[5] = 1;
     args[6] = CHAT_EVENT_FIELD;

@@ -1,5 +1,5 @@
 /*
- * fanout_bury.c: the routes of edges that died.
+ * fanout_purge.c: the routes of edges that died.
  *
  * Called from message_shard.c between batches; hands to Redis. A PUBLISH that
  * reached nobody named the edge.
@@ -14,21 +14,21 @@
 
 /* fields of a route, deleted only while they still say what we saw, and while
  * the edge is gone: one that is back has written its routes anew */
-static const char  fanout_bury_script[] =
+static const char  fanout_purge_script[] =
     "if redis.call('EXISTS', KEYS[2]) == 0 "
     "and redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
     "redis.call('HDEL', KEYS[1], ARGV[1]) " CHAT_ROUTE_LUA_END " end return 0";
 
-static int fanout_bury_edge(fanout_t *f, uint64_t edge);
+static int fanout_purge_edge(fanout_t *f, uint64_t edge);
 
 
 int
-fanout_bury(fanout_t *f)
+fanout_purge(fanout_t *f)
 {
     size_t  i;
 
     for (i = 0; i < f->ndead; i++) {
-        if (fanout_bury_edge(f, f->dead[i]) != 0) {
+        if (fanout_purge_edge(f, f->dead[i]) != 0) {
             return -1;
         }
     }
@@ -43,7 +43,7 @@ fanout_bury(fanout_t *f)
  * resync, and its routes are right. */
 
 static int
-fanout_bury_edge(fanout_t *f, uint64_t id)
+fanout_purge_edge(fanout_t *f, uint64_t id)
 {
     int              ours;
     size_t           i, n;
@@ -75,7 +75,7 @@ fanout_bury_edge(fanout_t *f, uint64_t id)
                                           CHAT_KEY_ROUTE " " CHAT_KEY_EDGE
                                           " %" PRIu64
                                           " %016" PRIx64 ":%" PRIu64,
-                                          fanout_bury_script, route->user, id,
+                                          fanout_purge_script, route->user, id,
                                           route->sessions[i].device, id,
                                           route->sessions[i].session);
                 ours = 1;
@@ -84,7 +84,7 @@ fanout_bury_edge(fanout_t *f, uint64_t id)
         }
 
         if (ours) {
-            fanout_route_forget(f, route->user);
+            fanout_route_evict(f, route->user);
         }
     }
 

@@ -1,5 +1,5 @@
 /*
- * message_away.c: life without PostgreSQL.
+ * message_unavailable.c: life without PostgreSQL.
  *
  * Called from message_worker.c. Two seconds are bridged in silence; then who
  * sends is told `unavailable` rather than left waiting. Only while no worker
@@ -17,17 +17,17 @@
 #include "chat_keys.h"
 #include "on.h"
 
-#define MESSAGE_AWAY_BLOCK  100
+#define MESSAGE_UNAVAILABLE_BLOCK  100
 
 /* An event is refused only by who takes it out of the stream, and that only
  * while nobody has come after us. */
-static const char  message_away_script[] =
+static const char  message_unavailable_script[] =
     "if redis.call('GET',KEYS[2])==ARGV[1] then "
     "return redis.call('XDEL',KEYS[1],ARGV[2]) end return 0";
 
-static int message_away_take(message_t *m, message_item_t *items, size_t n,
+static int message_unavailable_remove(message_t *m, message_item_t *items, size_t n,
     uint8_t *taken_r);
-static void message_away_refuse(message_t *m, message_item_t *items,
+static void message_unavailable_refuse(message_t *m, message_item_t *items,
     size_t n);
 
 
@@ -43,8 +43,8 @@ message_store_open(message_t *m)
 
     now = worker_mono_ms();
 
-    if (m->away_at == 0) {
-        m->away_at = now;
+    if (m->unavailable_at == 0) {
+        m->unavailable_at = now;
     }
 
     if (now < m->connect_at) {
@@ -57,12 +57,12 @@ message_store_open(message_t *m)
         return -1;
     }
 
-    m->away_at = 0;
-    m->away_mask = 0;
+    m->unavailable_at = 0;
+    m->unavailable_mask = 0;
     m->connect_n = 0;
-    m->beat_at = 0;
+    m->heartbeat_at = 0;
     m->take_at = 0;
-    message_away_from(m, NULL, 0);
+    message_unavailable_after(m, NULL, 0);
     worker_log(WORKER_INFO, "database connected");
 
     return 0;
@@ -72,15 +72,15 @@ message_store_open(message_t *m)
 void
 message_store_lost(message_t *m)
 {
-    m->away_mask |= message_shard_mask(m);
+    m->unavailable_mask |= message_shard_mask(m);
 
     store_chat_close(m->store);
     message_shard_drop_all(m);
 
-    m->away_at = worker_mono_ms();
+    m->unavailable_at = worker_mono_ms();
     m->connect_at = 0;
 
-    message_beat_end(m);
+    message_heartbeat_end(m);
 }
 
 
@@ -88,7 +88,7 @@ message_store_lost(message_t *m)
  * is, and what is refused are events behind it. */
 
 void
-message_away_from(message_t *m, const message_item_t *items, size_t n)
+message_unavailable_after(message_t *m, const message_item_t *items, size_t n)
 {
     size_t            i;
     message_shard_t  *s;
@@ -105,27 +105,27 @@ message_away_from(message_t *m, const message_item_t *items, size_t n)
 
 
 void
-message_away(message_t *m)
+message_unavailable(message_t *m)
 {
     message_read_t  read;
 
-    if (worker_mono_ms() - m->away_at < MESSAGE_AWAY_MS) {
+    if (worker_mono_ms() - m->unavailable_at < MESSAGE_UNAVAILABLE_MS) {
         worker_sleep(20);
         return;
     }
 
-    if (m->redis == NULL || m->away_mask == 0 || message_beat_others(m)) {
-        worker_sleep(MESSAGE_AWAY_BLOCK);
+    if (m->redis == NULL || m->unavailable_mask == 0 || message_heartbeat_others(m)) {
+        worker_sleep(MESSAGE_UNAVAILABLE_BLOCK);
         return;
     }
 
-    if (message_stream_read(m, m->away_mask, MESSAGE_AWAY_BLOCK, &read) != 0) {
+    if (message_stream_read(m, m->unavailable_mask, MESSAGE_UNAVAILABLE_BLOCK, &read) != 0) {
         return;
     }
 
     if (read.n > 0) {
-        message_away_refuse(m, read.items, read.n);
-        message_away_from(m, read.items, read.n);
+        message_unavailable_refuse(m, read.items, read.n);
+        message_unavailable_after(m, read.items, read.n);
     }
 
     message_stream_free(&read);
@@ -133,14 +133,14 @@ message_away(message_t *m)
 
 
 static void
-message_away_refuse(message_t *m, message_item_t *items, size_t n)
+message_unavailable_refuse(message_t *m, message_item_t *items, size_t n)
 {
     size_t    i, refused;
     uint8_t  *taken;
 
     taken = worker_calloc(n, 1);
 
-    if (message_away_take(m, items, n, taken) != 0) {
+    if (message_unavailable_remove(m, items, n, taken) != 0) {
         free(taken);
         return;
     }
@@ -148,7 +148,7 @@ message_away_refuse(message_t *m, message_item_t *items, size_t n)
     for (refused = 0, i = 0; i < n; i++) {
 
         /* marks come again with the next one, and typing has passed */
-        if (!taken[i] || items[i].ev.type == CHAT_EV_MARKS
+        if (!taken[i] || items[i].ev.type == CHAT_EV_RECEIPTS
             || items[i].ev.type == CHAT_EV_TYPING)
         {
             continue;
@@ -171,13 +171,13 @@ message_away_refuse(message_t *m, message_item_t *items, size_t n)
 /* What is no event stays for who can set it aside. */
 
 static int
-message_away_take(message_t *m, message_item_t *items, size_t n,
+message_unavailable_remove(message_t *m, message_item_t *items, size_t n,
     uint8_t *taken_r)
 {
     size_t       i;
     redisReply  *reply;
 
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return -1;
     }
 
@@ -185,7 +185,7 @@ message_away_take(message_t *m, message_item_t *items, size_t n,
         if (!items[i].broken) {
             (void) redisAppendCommand(m->redis, "EVAL %s 2 " CHAT_KEY_SENT " "
                                       CHAT_KEY_SENT_OWNER " %s %s",
-                                      message_away_script, items[i].shard,
+                                      message_unavailable_script, items[i].shard,
                                       items[i].shard, m->worker->id,
                                       items[i].id);
         }

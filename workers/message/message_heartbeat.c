@@ -1,7 +1,7 @@
 /*
- * message_beat.c: heartbeats, ours and those of the other message workers.
+ * message_heartbeat.c: heartbeats, ours and those of the other message workers.
  *
- * Called from message_shard.c, message_reclaim.c and message_away.c; hands to
+ * Called from message_shard.c, message_reclaim.c and message_unavailable.c; hands to
  * Redis. A heartbeat says: I am alive and have the database.
  */
 
@@ -13,36 +13,36 @@
 
 #include "message.h"
 
-#define MESSAGE_BEAT_MS    500
+#define MESSAGE_HEARTBEAT_MS    500
 #define MESSAGE_FORGET_MS  60000    /* heartbeats older than this are
                                        deleted                              */
-#define MESSAGE_SEEN_MAX   1024
+#define MESSAGE_PEERS_MAX   1024
 
 #define MESSAGE_WORKERS    "workers:message"    /* CHAT_KEY_WORKERS         */
 
 /* What we know of another worker. Its clock may be wrong, so dead is who has
  * not moved its heartbeat for three seconds of ours. */
-struct message_seen_s {
+struct message_peer_s {
     char     id[64];
     int64_t  score;
     int64_t  moved_at;              /* monotonic, when the score changed    */
     int      moved;                 /* we saw it change                     */
-    struct message_seen_s  *next;
+    struct message_peer_s  *next;
 };
 
-static void message_beat_look(message_t *m, const redisReply *list);
-static struct message_seen_s *message_beat_seen(message_t *m,
+static void message_heartbeat_refresh(message_t *m, const redisReply *list);
+static struct message_peer_s *message_heartbeat_peer(message_t *m,
     const char *id);
 
 
 int
-message_beat(message_t *m, int look)
+message_heartbeat(message_t *m, int look)
 {
     int64_t      now;
     redisReply  *reply;
 
     now = worker_ms();
-    m->beat_at = worker_mono_ms() + MESSAGE_BEAT_MS;
+    m->heartbeat_at = worker_mono_ms() + MESSAGE_HEARTBEAT_MS;
 
     reply = redisCommand(m->redis, "ZADD " MESSAGE_WORKERS " %lld %s",
                          (long long) now, m->worker->id);
@@ -56,22 +56,22 @@ message_beat(message_t *m, int look)
         return 0;
     }
 
-    /* a time of its own: under load it is message_beat_again() that beats,
+    /* a time of its own: under load it is message_heartbeat_renew() that beats,
      * and who has died would be counted for ever */
-    m->look_at = m->beat_at;
+    m->peers_at = m->heartbeat_at;
 
     reply = redisCommand(m->redis, "ZREMRANGEBYSCORE " MESSAGE_WORKERS
                          " -inf (%lld", (long long) now - MESSAGE_FORGET_MS);
     freeReplyObject(reply);
 
     reply = redisCommand(m->redis, "ZRANGE " MESSAGE_WORKERS
-                         " 0 %d WITHSCORES", MESSAGE_SEEN_MAX);
+                         " 0 %d WITHSCORES", MESSAGE_PEERS_MAX);
     if (reply == NULL) {
         return message_redis_lost(m, "ZRANGE");
     }
 
     if (reply->type == REDIS_REPLY_ARRAY) {
-        message_beat_look(m, reply);
+        message_heartbeat_refresh(m, reply);
     }
 
     freeReplyObject(reply);
@@ -81,22 +81,22 @@ message_beat(message_t *m, int look)
 
 
 int
-message_beat_again(message_t *m)
+message_heartbeat_renew(message_t *m)
 {
-    if (worker_mono_ms() < m->beat_at) {
+    if (worker_mono_ms() < m->heartbeat_at) {
         return 0;
     }
 
-    return message_redis_settle(m) != 0 ? -1 : message_beat(m, 0);
+    return message_redis_drain(m) != 0 ? -1 : message_heartbeat(m, 0);
 }
 
 
 void
-message_beat_end(message_t *m)
+message_heartbeat_end(message_t *m)
 {
     redisReply  *reply;
 
-    if (m->redis != NULL && message_redis_settle(m) == 0) {
+    if (m->redis != NULL && message_redis_drain(m) == 0) {
         reply = redisCommand(m->redis, "ZREM " MESSAGE_WORKERS " %s",
                              m->worker->id);
         freeReplyObject(reply);
@@ -105,13 +105,13 @@ message_beat_end(message_t *m)
 
 
 void
-message_beat_free(message_t *m)
+message_heartbeat_free(message_t *m)
 {
-    struct message_seen_s  *seen;
+    struct message_peer_s  *seen;
 
-    while (m->seen != NULL) {
-        seen = m->seen;
-        m->seen = seen->next;
+    while (m->peers != NULL) {
+        seen = m->peers;
+        m->peers = seen->next;
         free(seen);
     }
 }
@@ -120,11 +120,11 @@ message_beat_free(message_t *m)
 /* Silent for three seconds of our clock. */
 
 int
-message_beat_silent(message_t *m, const char *id)
+message_heartbeat_expired(message_t *m, const char *id)
 {
-    struct message_seen_s  *seen;
+    struct message_peer_s  *seen;
 
-    seen = message_beat_seen(m, id);
+    seen = message_heartbeat_peer(m, id);
 
     return worker_mono_ms() - seen->moved_at > MESSAGE_DEAD_MS;
 }
@@ -133,12 +133,12 @@ message_beat_silent(message_t *m, const char *id)
 /* Whether others have a heartbeat; also when Redis does not say. */
 
 int
-message_beat_others(message_t *m)
+message_heartbeat_others(message_t *m)
 {
     int          others;
     redisReply  *reply;
 
-    if (message_redis_settle(m) != 0) {
+    if (message_redis_drain(m) != 0) {
         return 1;
     }
 
@@ -157,17 +157,17 @@ message_beat_others(message_t *m)
 
 
 static void
-message_beat_look(message_t *m, const redisReply *list)
+message_heartbeat_refresh(message_t *m, const redisReply *list)
 {
     size_t                  i;
     int64_t                 now, score;
-    struct message_seen_s  *seen, **link;
+    struct message_peer_s  *seen, **link;
 
     now = worker_mono_ms();
     m->alive = 0;
 
     for (i = 0; i + 1 < list->elements; i += 2) {
-        seen = message_beat_seen(m, list->element[i]->str);
+        seen = message_heartbeat_peer(m, list->element[i]->str);
         score = strtoll(list->element[i + 1]->str, NULL, 10);
 
         if (seen->score != score) {
@@ -184,7 +184,7 @@ message_beat_look(message_t *m, const redisReply *list)
         }
     }
 
-    for (link = &m->seen; *link != NULL; /* void */ ) {
+    for (link = &m->peers; *link != NULL; /* void */ ) {
         seen = *link;
 
         if (now - seen->moved_at > MESSAGE_FORGET_MS) {
@@ -201,12 +201,12 @@ message_beat_look(message_t *m, const redisReply *list)
 /* A worker that we hear of for the first time, be it as the holder of a lock,
  * is given three seconds to show a heartbeat: Redis may have been emptied. */
 
-static struct message_seen_s *
-message_beat_seen(message_t *m, const char *id)
+static struct message_peer_s *
+message_heartbeat_peer(message_t *m, const char *id)
 {
-    struct message_seen_s  *seen;
+    struct message_peer_s  *seen;
 
-    for (seen = m->seen; seen != NULL; seen = seen->next) {
+    for (seen = m->peers; seen != NULL; seen = seen->next) {
         if (strcmp(seen->id, id) == 0) {
             return seen;
         }
@@ -215,8 +215,8 @@ message_beat_seen(message_t *m, const char *id)
     seen = worker_calloc(1, sizeof(*seen));
     (void) snprintf(seen->id, sizeof(seen->id), "%s", id);
     seen->moved_at = worker_mono_ms();
-    seen->next = m->seen;
-    m->seen = seen;
+    seen->next = m->peers;
+    m->peers = seen;
 
     return seen;
 }

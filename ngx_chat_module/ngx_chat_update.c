@@ -1,5 +1,5 @@
 /*
- * ngx_chat_news.c: what a session is told of those whom it follows.
+ * ngx_chat_update.c: what a session is told of those whom it follows.
  *
  * Called from presence; hands to write. What a session was told is kept beside
  * what is true. Changes wait up to 200 ms for each other, longer while its
@@ -10,12 +10,12 @@
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_NEWS_STEP  60000000    /* us, see ngx_chat_news_set()      */
-#define NGX_CHAT_NEWS_TEXT  96          /* bytes of one user in a frame     */
+#define NGX_CHAT_UPDATE_STEP  60000000    /* us, see ngx_chat_update_set()      */
+#define NGX_CHAT_UPDATE_TEXT  96          /* bytes of one user in a frame     */
 
 
-static ngx_uint_t ngx_chat_news_untold(ngx_chat_follow_t *f);
-static u_char *ngx_chat_news_text(u_char *p, ngx_chat_follow_t *f);
+static ngx_uint_t ngx_chat_update_unsent(ngx_chat_follow_t *f);
+static u_char *ngx_chat_update_text(u_char *p, ngx_chat_follow_t *f);
 
 
 /* Two workers may tell about one user in the wrong order: what is older than
@@ -23,12 +23,12 @@ static u_char *ngx_chat_news_text(u_char *p, ngx_chat_follow_t *f);
  * is believed. */
 
 void
-ngx_chat_news_set(ngx_chat_follow_t *f, chat_presence_t *presence,
+ngx_chat_update_set(ngx_chat_follow_t *f, chat_presence_t *presence,
     int64_t as_of)
 {
     ngx_chat_follows_t  *fs;
 
-    if (as_of >= f->as_of || f->as_of - as_of > NGX_CHAT_NEWS_STEP) {
+    if (as_of >= f->as_of || f->as_of - as_of > NGX_CHAT_UPDATE_STEP) {
         f->as_of = as_of;
         f->online = (presence->flags & CHAT_PRESENCE_ONLINE) != 0;
         f->last_seen = presence->last_seen;
@@ -36,9 +36,9 @@ ngx_chat_news_set(ngx_chat_follow_t *f, chat_presence_t *presence,
 
     fs = f->session->follows;
 
-    if (!fs->in_news && ngx_chat_news_untold(f)) {
-        fs->in_news = 1;
-        ngx_queue_insert_tail(&ngx_chat_edge->news, &fs->news);
+    if (!fs->in_updates && ngx_chat_update_unsent(f)) {
+        fs->in_updates = 1;
+        ngx_queue_insert_tail(&ngx_chat_edge->updates, &fs->updates);
     }
 }
 
@@ -46,26 +46,26 @@ ngx_chat_news_set(ngx_chat_follow_t *f, chat_presence_t *presence,
 /* Before the answer nothing is told: that brings it. */
 
 static ngx_uint_t
-ngx_chat_news_untold(ngx_chat_follow_t *f)
+ngx_chat_update_unsent(ngx_chat_follow_t *f)
 {
     ngx_uint_t  online;
 
-    if (!f->told) {
+    if (!f->sent) {
         return 0;
     }
 
     online = f->shown && f->online;
 
-    return f->told_online != online
+    return f->sent_online != online
            || (!online
-               && f->told_seen != (f->shown ? f->last_seen : 0));
+               && f->sent_last_seen != (f->shown ? f->last_seen : 0));
 }
 
 
 /* Every 200 ms. */
 
 void
-ngx_chat_news_flush(void)
+ngx_chat_update_flush(void)
 {
     ngx_uint_t           i, n;
     ngx_queue_t         *q, *next;
@@ -76,12 +76,12 @@ ngx_chat_news_flush(void)
 
     edge = ngx_chat_edge;
 
-    for (q = ngx_queue_head(&edge->news);
-         q != ngx_queue_sentinel(&edge->news);
+    for (q = ngx_queue_head(&edge->updates);
+         q != ngx_queue_sentinel(&edge->updates);
          q = next)
     {
         next = ngx_queue_next(q);
-        fs = ngx_queue_data(q, ngx_chat_follows_t, news);
+        fs = ngx_queue_data(q, ngx_chat_follows_t, updates);
         s = fs->session;
 
         /* its socket is behind: the last state will do */
@@ -90,16 +90,16 @@ ngx_chat_news_flush(void)
         }
 
         ngx_queue_remove(q);
-        fs->in_news = 0;
+        fs->in_updates = 0;
 
         for (i = 0, n = 0; i < fs->n; i++) {
-            if (ngx_chat_news_untold(fs->list[i])) {
+            if (ngx_chat_update_unsent(fs->list[i])) {
                 list[n++] = fs->list[i];
             }
         }
 
         if (n) {
-            ngx_chat_news_write(s, list, n);
+            ngx_chat_update_write(s, list, n);
         }
     }
 }
@@ -108,7 +108,7 @@ ngx_chat_news_flush(void)
 /* One frame, of these or of nobody. */
 
 void
-ngx_chat_news_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
+ngx_chat_update_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
     ngx_uint_t n)
 {
     u_char            *text, *p;
@@ -117,7 +117,7 @@ ngx_chat_news_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
 
     f = NULL;
 
-    text = ngx_alloc(64 + n * NGX_CHAT_NEWS_TEXT, s->connection->log);
+    text = ngx_alloc(64 + n * NGX_CHAT_UPDATE_TEXT, s->connection->log);
 
     if (text != NULL) {
         p = ngx_cpymem(text, "{\"type\":\"presence\",\"users\":[",
@@ -128,7 +128,7 @@ ngx_chat_news_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
                 *p++ = ',';
             }
 
-            p = ngx_chat_news_text(p, list[i]);
+            p = ngx_chat_update_text(p, list[i]);
         }
 
         *p++ = ']';
@@ -149,19 +149,19 @@ ngx_chat_news_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
 }
 
 
-/* At most NGX_CHAT_NEWS_TEXT bytes; what is written is told. */
+/* At most NGX_CHAT_UPDATE_TEXT bytes; what is written is told. */
 
 static u_char *
-ngx_chat_news_text(u_char *p, ngx_chat_follow_t *f)
+ngx_chat_update_text(u_char *p, ngx_chat_follow_t *f)
 {
-    f->told = 1;
-    f->told_online = f->shown && f->online;
-    f->told_seen = f->shown ? f->last_seen : 0;
+    f->sent = 1;
+    f->sent_online = f->shown && f->online;
+    f->sent_last_seen = f->shown ? f->last_seen : 0;
 
     p = ngx_cpymem(p, "{\"userId\":\"", sizeof("{\"userId\":\"") - 1);
     p = chat_json_u64(p, f->followed->user);
 
-    if (f->told_online) {
+    if (f->sent_online) {
         return ngx_cpymem(p, "\",\"status\":\"online\"}",
                           sizeof("\",\"status\":\"online\"}") - 1);
     }
@@ -169,10 +169,10 @@ ngx_chat_news_text(u_char *p, ngx_chat_follow_t *f)
     p = ngx_cpymem(p, "\",\"status\":\"offline\"",
                    sizeof("\",\"status\":\"offline\"") - 1);
 
-    if (f->told_seen) {
+    if (f->sent_last_seen) {
         p = ngx_cpymem(p, ",\"lastSeen\":\"",
                        sizeof(",\"lastSeen\":\"") - 1);
-        p = chat_json_time(p, f->told_seen);
+        p = chat_json_time(p, f->sent_last_seen);
         *p++ = '"';
     }
 

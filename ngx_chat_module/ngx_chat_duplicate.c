@@ -1,5 +1,5 @@
 /*
- * ngx_chat_repeat.c: the answer to a send that is a repeat.
+ * ngx_chat_duplicate.c: the answer to a send that is a repeat.
  *
  * Called from deliver with a worker's ACK record and, for answers that had to
  * wait, from sync. The ack stands for the entry, so it keeps the entry's place
@@ -13,14 +13,14 @@
 
 
 typedef enum {
-    NGX_CHAT_REPEAT_NOW = 0,            /* its place has been passed        */
-    NGX_CHAT_REPEAT_BELOW,              /* no page will bring it, as far as
+    NGX_CHAT_DUPLICATE_WRITTEN = 0,            /* its place has been passed        */
+    NGX_CHAT_DUPLICATE_BELOW,              /* no page will bring it, as far as
                                            anybody knows                    */
-    NGX_CHAT_REPEAT_WAITS
-} ngx_chat_repeat_e;
+    NGX_CHAT_DUPLICATE_PENDING
+} ngx_chat_duplicate_e;
 
-struct ngx_chat_held_s {
-    ngx_chat_held_t    *next;
+struct ngx_chat_pending_ack_s {
+    ngx_chat_pending_ack_t    *next;
     uint64_t            hash;           /* of chat and messageId            */
     uint64_t            seq;
     int64_t             timestamp;
@@ -30,20 +30,20 @@ struct ngx_chat_held_s {
 };
 
 
-static ngx_chat_repeat_e ngx_chat_repeat_place(ngx_chat_session_t *s,
+static ngx_chat_duplicate_e ngx_chat_duplicate_place(ngx_chat_session_t *s,
     const u_char *chat, uint64_t seq);
-static ngx_uint_t ngx_chat_repeat_owed(ngx_chat_session_t *s, uint64_t hash,
-    ngx_chat_repeat_e place);
-static void ngx_chat_repeat_hold(ngx_chat_session_t *s, chat_rec_t *rec,
+static ngx_uint_t ngx_chat_duplicate_answer(ngx_chat_session_t *s, uint64_t hash,
+    ngx_chat_duplicate_e place);
+static void ngx_chat_duplicate_defer(ngx_chat_session_t *s, chat_rec_t *rec,
     uint64_t hash);
 
 
 void
-ngx_chat_repeat(chat_rec_t *rec)
+ngx_chat_duplicate(chat_rec_t *rec)
 {
     uint64_t             hash;
     ngx_chat_session_t  *s;
-    ngx_chat_repeat_e    place;
+    ngx_chat_duplicate_e    place;
 
     s = ngx_chat_session_find(rec->session);
 
@@ -51,19 +51,19 @@ ngx_chat_repeat(chat_rec_t *rec)
         return;
     }
 
-    hash = ngx_chat_flight_hash(rec->chat, &rec->message_id);
+    hash = ngx_chat_inflight_hash(rec->chat, &rec->message_id);
 
     /* the entry that was published beside it has been the answer */
-    if (!ngx_chat_flight_owed(s, hash)) {
+    if (!ngx_chat_inflight_pending(s, hash)) {
         return;
     }
 
-    place = ngx_chat_repeat_place(s, rec->chat, rec->seq);
+    place = ngx_chat_duplicate_place(s, rec->chat, rec->seq);
 
-    if (place == NGX_CHAT_REPEAT_WAITS) {
-        ngx_chat_repeat_hold(s, rec, hash);
+    if (place == NGX_CHAT_DUPLICATE_PENDING) {
+        ngx_chat_duplicate_defer(s, rec, hash);
 
-    } else if (ngx_chat_repeat_owed(s, hash, place)) {
+    } else if (ngx_chat_duplicate_answer(s, hash, place)) {
         (void) ngx_chat_deliver_ack(s, rec);
     }
 }
@@ -73,30 +73,30 @@ ngx_chat_repeat(chat_rec_t *rec)
  * `all`, nothing is left to fetch. */
 
 void
-ngx_chat_repeat_again(ngx_chat_session_t *s, ngx_uint_t all)
+ngx_chat_duplicate_retry(ngx_chat_session_t *s, ngx_uint_t all)
 {
     chat_rec_t          rec;
-    ngx_chat_held_t    *held, **link;
-    ngx_chat_repeat_e   place;
+    ngx_chat_pending_ack_t    *held, **link;
+    ngx_chat_duplicate_e   place;
 
-    link = &s->held;
+    link = &s->pending_acks;
 
     while (*link != NULL && s->state == NGX_CHAT_OPEN) {
         held = *link;
 
-        place = ngx_chat_repeat_place(s, held->chat, held->seq);
+        place = ngx_chat_duplicate_place(s, held->chat, held->seq);
 
-        if (place == NGX_CHAT_REPEAT_WAITS) {
+        if (place == NGX_CHAT_DUPLICATE_PENDING) {
 
-            if (!all && ngx_chat_flight_owed(s, held->hash)) {
+            if (!all && ngx_chat_inflight_pending(s, held->hash)) {
                 link = &held->next;
                 continue;
             }
 
-            place = NGX_CHAT_REPEAT_BELOW;
+            place = NGX_CHAT_DUPLICATE_BELOW;
         }
 
-        if (ngx_chat_repeat_owed(s, held->hash, place)) {
+        if (ngx_chat_duplicate_answer(s, held->hash, place)) {
             ngx_memzero(&rec, sizeof(chat_rec_t));
             ngx_memcpy(rec.chat, held->chat, 16);
             rec.seq = held->seq;
@@ -114,69 +114,69 @@ ngx_chat_repeat_again(ngx_chat_session_t *s, ngx_uint_t all)
 
 
 void
-ngx_chat_repeat_free(ngx_chat_session_t *s)
+ngx_chat_duplicate_free(ngx_chat_session_t *s)
 {
-    ngx_chat_held_t  *held;
+    ngx_chat_pending_ack_t  *held;
 
-    while (s->held != NULL) {
-        held = s->held;
-        s->held = held->next;
+    while (s->pending_acks != NULL) {
+        held = s->pending_acks;
+        s->pending_acks = held->next;
         ngx_free(held);
     }
 }
 
 
-static ngx_chat_repeat_e
-ngx_chat_repeat_place(ngx_chat_session_t *s, const u_char *chat, uint64_t seq)
+static ngx_chat_duplicate_e
+ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat, uint64_t seq)
 {
-    ngx_chat_known_t  *k;
+    ngx_chat_cursor_t  *k;
 
     k = ngx_chat_table_find(&s->table, chat);
 
-    if (k == NULL || (k->flags & NGX_CHAT_UNSEEN)) {
+    if (k == NULL || (k->flags & NGX_CHAT_UNWRITTEN)) {
 
         /* not in the list that is complete: all of it is marked */
-        return s->sync == NGX_CHAT_SYNC_LIST || s->sync_rest
-               ? NGX_CHAT_REPEAT_WAITS
-               : NGX_CHAT_REPEAT_BELOW;
+        return s->sync == NGX_CHAT_SYNC_LIST || s->sync_more_chats
+               ? NGX_CHAT_DUPLICATE_PENDING
+               : NGX_CHAT_DUPLICATE_BELOW;
     }
 
     if (k->flags & NGX_CHAT_WAITS) {
-        return NGX_CHAT_REPEAT_WAITS;
+        return NGX_CHAT_DUPLICATE_PENDING;
     }
 
-    return seq <= k->last ? NGX_CHAT_REPEAT_NOW : NGX_CHAT_REPEAT_WAITS;
+    return seq <= k->last ? NGX_CHAT_DUPLICATE_WRITTEN : NGX_CHAT_DUPLICATE_PENDING;
 }
 
 
 static ngx_uint_t
-ngx_chat_repeat_owed(ngx_chat_session_t *s, uint64_t hash,
-    ngx_chat_repeat_e place)
+ngx_chat_duplicate_answer(ngx_chat_session_t *s, uint64_t hash,
+    ngx_chat_duplicate_e place)
 {
-    return place == NGX_CHAT_REPEAT_NOW
-           ? ngx_chat_flight_answer(s, hash)
-           : ngx_chat_flight_answer_early(s, hash);
+    return place == NGX_CHAT_DUPLICATE_WRITTEN
+           ? ngx_chat_inflight_answer(s, hash)
+           : ngx_chat_inflight_answer_early(s, hash);
 }
 
 
 static void
-ngx_chat_repeat_hold(ngx_chat_session_t *s, chat_rec_t *rec, uint64_t hash)
+ngx_chat_duplicate_defer(ngx_chat_session_t *s, chat_rec_t *rec, uint64_t hash)
 {
     ngx_uint_t         n;
-    ngx_chat_held_t   *held, **link;
-    ngx_chat_known_t  *k;
+    ngx_chat_pending_ack_t   *held, **link;
+    ngx_chat_cursor_t  *k;
 
-    for (link = &s->held, n = 0; *link != NULL; link = &(*link)->next) {
+    for (link = &s->pending_acks, n = 0; *link != NULL; link = &(*link)->next) {
         n++;
     }
 
     /* no sync worker answers, and the client repeats and repeats: it will once
      * more */
-    if (n == NGX_CHAT_FLIGHT_MAX) {
+    if (n == NGX_CHAT_INFLIGHT_MAX) {
         return;
     }
 
-    held = ngx_alloc(sizeof(ngx_chat_held_t), s->connection->log);
+    held = ngx_alloc(sizeof(ngx_chat_pending_ack_t), s->connection->log);
     if (held == NULL) {
         ngx_chat_session_destroy(s, "out of memory");
         return;
@@ -194,7 +194,7 @@ ngx_chat_repeat_hold(ngx_chat_session_t *s, chat_rec_t *rec, uint64_t hash)
 
     k = ngx_chat_table_find(&s->table, rec->chat);
 
-    if (k != NULL && !(k->flags & (NGX_CHAT_UNSEEN | NGX_CHAT_WAITS))) {
+    if (k != NULL && !(k->flags & (NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS))) {
         k->target = ngx_max(k->target, rec->seq);
         ngx_chat_sync_repair(s, k);
     }
