@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from chatclient import Api, Phone               # noqa: E402
+from crossslot import SlotWatch                 # noqa: E402
 from stack import SLOW, Stack                   # noqa: E402
 
 TEST_LIMIT = 300        # s, of one async test
@@ -28,12 +29,16 @@ location = /echo {
 @pytest.fixture(scope="session")
 def stack():
     s = Stack(nginx={"server": ECHO})
+    watch = None
     try:
         s.up()
+        s.slots = watch = SlotWatch(s.redis_socket(), s.redis)
         yield s
     finally:
+        crossed = watch.close() if watch else []
         found = s.remove()
     assert not found, found
+    assert not crossed, crossed     # a Redis Cluster would refuse these
 
 
 @pytest.fixture(autouse=True)

@@ -189,9 +189,11 @@ class Stack:
         finally:
             db.close()
 
+    def redis_socket(self):
+        return f"{self.home}/sock/app/redis.sock"
+
     def redis(self):
-        return redis.Redis(
-            unix_socket_path=f"{self.home}/sock/app/redis.sock")
+        return redis.Redis(unix_socket_path=self.redis_socket())
 
     # ----------------------------------------------------------------- logs
 

@@ -464,12 +464,15 @@ def test_what_a_dead_worker_had_read_is_done_by_the_next(presence):
     e, w = presence.edge, presence.world
     ann, bob = w.friends()
     e.watch(ann, bob)
+    r = presence.redis
+    # the answer to WATCH is published before its event is acknowledged
+    wait_for(lambda: r.xpending(STREAM, "presence")["pending"] == 0,
+             say="acknowledged WATCH")
     presence.signal(signal.SIGSTOP)
     stat = pathlib.Path(f"/proc/{presence.pid}/stat")
     wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T",
              say="stopped worker")
     e.connect(bob)
-    r = presence.redis
     # read by another that dies with it; the stopped one may have been waiting
     # for it, and then Redis gave it away already
     r.xreadgroup("presence", "presence", {STREAM: ">"})
