@@ -28,7 +28,7 @@ def emptied(stores):
 @pytest.fixture
 def edge(emptied):
     """An edge, played by the test, see msg.py."""
-    e = msg.Edge(emptied)
+    e = msg.MessageEdge(emptied)
     yield e
     e.close()
 

@@ -1,16 +1,11 @@
-"""msg.py: an edge that is not nginx, and users, for tests of the message worker.
-
-An Edge SUBSCRIBEs like one, writes events into the shards' streams and waits
-for records.
+"""msg.py: events of the message worker's streams, chats and users for its tests.
 """
 
-import itertools
 import json
-import threading
-import time
 import uuid
 
 import inner
+from fake_edge import FakeEdge
 
 
 def shard(chat):
@@ -28,79 +23,13 @@ def new_chat(of_shard=None):
     return uuid.UUID(bytes=bytes(raw))
 
 
-class Edge:
-    numbers = itertools.count(0xabc0)
+class MessageEdge(FakeEdge):
+    """The edge as the message worker sees it."""
 
-    def __init__(self, stores):
-        self.id = next(Edge.numbers)
-        self.stores = stores
-        self.redis = stores.redis()
-        self.sessions = itertools.count(1)
-        self.records = []
-        self.at = 0
-        self.cond = threading.Condition()
-        self.pubsub = self.redis.pubsub(ignore_subscribe_messages=True)
-        self.pubsub.subscribe("edge.%016x" % self.id)
-        self.pubsub.get_message(timeout=2)
-        self.running = True
-        self.thread = threading.Thread(target=self._listen, daemon=True)
-        self.thread.start()
-        self.beat()
-
-    def beat(self):
-        self.redis.set("edge:%016x" % self.id, "1", ex=15)
-
-    def _listen(self):
-        while self.running:
-            try:
-                got = self.pubsub.get_message(timeout=0.1)
-            except Exception:
-                return
-            if got and got["type"] == "message":
-                with self.cond:
-                    self.records += inner.batch(got["data"])
-                    self.cond.notify_all()
-
-    def close(self):
-        self.running = False
-        self.thread.join(5)
-
-    def connect(self, user, device):
-        session = next(self.sessions)
-        self.redis.hset("route:{%d}" % user, str(device),
-                        "%016x:%d" % (self.id, session))
-        return session
+    connect = FakeEdge.route
 
     def add(self, kind, chat, **kw):
-        kw.setdefault("session", next(self.sessions))
-        self.redis.xadd(stream(chat), {"e": inner.event(
-            kind, edge=self.id, chat=chat, **kw)})
-        return kw["session"]
-
-    def wait(self, want, timeout=10):
-        """The first record since the last call that `want` is true for."""
-        end = time.monotonic() + timeout
-        with self.cond:
-            i = self.at
-            while True:
-                while i < len(self.records):
-                    if want(self.records[i]):
-                        self.at = i + 1
-                        return self.records[i]
-                    i += 1
-                left = end - time.monotonic()
-                assert left > 0, f"nothing came; seen {self.records[self.at:]}"
-                self.cond.wait(left)
-
-    def none(self, want, during=0.4):
-        time.sleep(during)
-        with self.cond:
-            got = [r for r in self.records[self.at:] if want(r)]
-        assert not got, got
-
-    def all(self, want):
-        with self.cond:
-            return [r for r in self.records if want(r)]
+        return super().add(stream(chat), kind, chat=chat, **kw)
 
     # REST: (status, body)
     def call(self, kind, chat, user, device=None, body=None, timeout=10, **kw):

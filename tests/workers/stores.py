@@ -188,6 +188,8 @@ class Worker:
     def stop(self, timeout=20):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+            # a test that failed may have left it stopped
+            self.process.send_signal(signal.SIGCONT)
             try:
                 self.process.wait(timeout)
             except subprocess.TimeoutExpired:

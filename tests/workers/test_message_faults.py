@@ -318,7 +318,7 @@ def test_redis_restart_is_survived(emptied, edge, worker):
     emptied.stop_redis()
     time.sleep(1)
     emptied.start_redis()
-    again = msg.Edge(emptied)
+    again = msg.MessageEdge(emptied)
     assert again.send(c, users[0], "m2", timeout=15).seq == 2
     assert w.process.poll() is None
     again.close()

@@ -208,7 +208,7 @@ def test_what_was_committed_is_told_although_redis_lost_its_event(
                                  " WHERE wait_event_type = 'Lock'"))
     emptied.stop_redis()
     emptied.start_redis()
-    again = msg.Edge(emptied)
+    again = msg.MessageEdge(emptied)
     try:
         again.connect(a, 1)
         leave(again, b, 5)

@@ -38,7 +38,7 @@ def test_who_moves_between_commit_and_acknowledgement_is_told_again(
         emptied, worker):
     """While messages come without a pause the worker waits linger_us between
     PUBLISH and XACK: whose route is changed then gets what was published."""
-    edge, other = msg.Edge(emptied), msg.Edge(emptied)
+    edge, other = msg.MessageEdge(emptied), msg.MessageEdge(emptied)
     a, b = msg.make_users(emptied, 2)
     worker(emptied.conf(linger_us=20000), "message")
     c = msg.make_chat(emptied, [a, b])
@@ -85,7 +85,7 @@ def test_sender_gets_record_also_when_nobody_is_online(edge, chat):
 
 def test_other_edges_get_the_entry_without_session(emptied, edge, chat):
     c, (a, b, d) = chat
-    other = msg.Edge(emptied)
+    other = msg.MessageEdge(emptied)
     other.connect(b, b * 10)
     other.connect(b, b * 10 + 1)
     edge.connect(a, a * 10)

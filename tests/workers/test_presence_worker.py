@@ -1,13 +1,13 @@
 """The presence worker: asked and told as an edge does, on real stores."""
 
-import itertools
 import pathlib
 import signal
 import time
 import uuid
 
 import pytest
-from inner import ASKED, F_ASKED, ONLINE, SHOWN, batch, event, users
+from fake_edge import FakeEdge
+from inner import ASKED, F_ASKED, ONLINE, SHOWN, event, users
 from stores import wait_for
 
 STREAM = "user.presence"
@@ -20,71 +20,39 @@ def now():
     return int(time.time() * 1000)
 
 
-class Edge:
-    """Has routes, tells, hears on its channel."""
+class PresenceEdge(FakeEdge):
+    """Has routes and writes presence events."""
 
-    ids = itertools.count(0xe0)
+    def notify(self, kind, *who, **kw):
+        self.add(STREAM, kind, body=users(*who), **kw)
 
-    def __init__(self, stores):
-        self.id = next(Edge.ids)
-        self.hex = f"{self.id:016x}"
-        self.redis = stores.redis()
-        self.sub = self.redis.pubsub(ignore_subscribe_messages=True)
-        self.sub.subscribe("edge." + self.hex)
-        self.sub.get_message(timeout=1)
-        self.sessions = itertools.count(1)
-        self.alive()
-
-    def alive(self):
-        self.redis.set("edge:" + self.hex, 1)
-
-    def dies(self):
-        self.redis.delete("edge:" + self.hex)
-
-    def tell(self, kind, *who, **kw):
-        self.redis.xadd(STREAM, {"e": event(kind, edge=self.id,
-                                            body=users(*who), **kw)})
-
-    def connect(self, user, device=1, tell=True):
-        self.redis.hset("route:{%d}" % user, device,
-                        f"{self.hex}:{next(self.sessions)}")
-        if tell:
-            self.tell("ONLINE", user)
+    def connect(self, user, device=1, notify=True):
+        self.route(user, device)
+        if notify:
+            self.notify("ONLINE", user)
 
     def leave(self, user, device=1, **kw):
         self.redis.hdel("route:{%d}" % user, device)
-        self.tell("OFFLINE", user, **kw)
-
-    def hear(self, timeout=5):
-        """The next batch."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            message = self.sub.get_message(timeout=0.1)
-            if message:
-                return batch(message["data"])
-        raise AssertionError("nothing was published")
+        self.notify("OFFLINE", user, **kw)
 
     def watch(self, user, *who, flags=F_ASKED, **kw):
-        """Asks for a session; {user: (flags, last seen)}."""
+        """Requests for a session; {user: (flags, last seen)}."""
         session = next(self.sessions)
-        self.tell("WATCH", *who, user=user, session=session, flags=flags,
-                  **kw)
-        while True:
-            for rec in self.hear():
-                if rec.session == session:
-                    assert rec.type == "PRESENCE"
-                    assert rec.flags == (ASKED if flags else 0)
-                    assert [u for u, _, _ in rec.items] == list(who)
-                    self.as_of = rec.timestamp
-                    return {u: (f, seen) for u, f, seen in rec.items}
-
-    def news(self, timeout=5):
-        [rec] = self.hear(timeout)
-        assert (rec.type, rec.session, rec.flags) == ("PRESENCE", 0, 0)
+        self.notify("WATCH", *who, user=user, session=session, flags=flags,
+                    **kw)
+        rec = self.wait(lambda rec: rec.session == session)
+        self.skip_batch(rec)
+        assert rec.type == "PRESENCE"
+        assert rec.flags == (ASKED if flags else 0)
+        assert [u for u, _, _ in rec.items] == list(who)
+        self.as_of = rec.timestamp
         return {u: (f, seen) for u, f, seen in rec.items}
 
-    def silence(self, seconds=0.7):
-        assert self.sub.get_message(timeout=seconds) is None
+    def update(self, timeout=5):
+        """The next change that is published to everybody who watches."""
+        rec = self.wait(timeout=timeout)
+        assert (rec.type, rec.session, rec.flags) == ("PRESENCE", 0, 0)
+        return {u: (f, seen) for u, f, seen in rec.items}
 
 
 class World:
@@ -122,7 +90,7 @@ class World:
 def presence(emptied, worker):
     w = worker(emptied.conf(log_level="debug"), "presence")
     wait_for(lambda: emptied.redis().exists(STREAM))
-    w.world, w.stores, w.edge = World(emptied), emptied, Edge(emptied)
+    w.world, w.stores, w.edge = World(emptied), emptied, PresenceEdge(emptied)
     w.redis = emptied.redis()
     yield w
     # whatever a test did, nothing stays behind
@@ -207,8 +175,8 @@ def test_answers_carry_the_time_of_redis(presence):
 def test_an_old_question_is_not_answered(presence):
     e, w = presence.edge, presence.world
     ann, bob = w.friends()
-    e.tell("WATCH", bob, user=ann, session=7, received=now() - 11000)
-    e.silence()
+    e.notify("WATCH", bob, user=ann, session=7, received=now() - 11000)
+    e.none()
 
 
 def test_what_is_no_event_is_dropped(presence):
@@ -228,16 +196,16 @@ def test_what_is_no_event_is_dropped(presence):
 
 def test_coming_is_told_to_edges_that_watch(presence):
     e, w = presence.edge, presence.world
-    other = Edge(presence.stores)
+    other = PresenceEdge(presence.stores)
     ann, bob = w.friends()
     kim = w.user()
     w.chat(ann, kim)
     e.watch(ann, bob, kim)
     presence.redis.hset("route:{%d}" % bob, 1, other.hex + ":1")
     presence.redis.hset("route:{%d}" % kim, 1, other.hex + ":2")
-    other.tell("ONLINE", bob, kim)
-    assert e.news() == {bob: (ONLINE, 0), kim: (ONLINE, 0)}
-    other.silence()
+    other.notify("ONLINE", bob, kim)
+    assert e.update() == {bob: (ONLINE, 0), kim: (ONLINE, 0)}
+    other.none()
 
 
 def test_gone_is_offline_after_three_seconds_with_last_seen(presence):
@@ -248,9 +216,9 @@ def test_gone_is_offline_after_three_seconds_with_last_seen(presence):
     left = now()
     e.leave(bob, received=left)
     assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
-    e.silence(DELAY - 0.5 - (now() - left) / 1000)
+    e.none(during=DELAY - 0.5 - (now() - left) / 1000)
     assert w.last_seen(bob) is None
-    assert e.news() == {bob: (0, left)}
+    assert e.update() == {bob: (0, left)}
     assert w.last_seen(bob) == left
     assert e.watch(ann, bob) == {bob: (SHOWN, left)}
     assert presence.redis.zcard("presence.leaving") == 0
@@ -264,8 +232,8 @@ def test_back_in_time_was_never_offline(presence):
     e.leave(bob)
     time.sleep(1.5)
     e.connect(bob, device=2)
-    assert e.news() == {bob: (ONLINE, 0)}
-    e.silence(DELAY)
+    assert e.update() == {bob: (ONLINE, 0)}
+    e.none(during=DELAY)
     assert w.last_seen(bob) is None
     assert presence.redis.zcard("presence.leaving") == 0
 
@@ -278,10 +246,10 @@ def test_going_again_begins_the_wait_anew(presence):
     e.leave(bob)
     time.sleep(2)
     e.connect(bob)
-    e.news()
+    e.update()
     e.leave(bob)
     left = time.monotonic()
-    assert e.news()[bob][0] == 0
+    assert e.update()[bob][0] == 0
     assert time.monotonic() - left > DELAY - 0.3
 
 
@@ -291,7 +259,7 @@ def test_last_seen_never_moves_back(presence):
     ann, bob = w.friends(last_seen=future)
     e.watch(ann, bob)
     e.leave(bob)
-    assert e.news() == {bob: (0, future)}
+    assert e.update() == {bob: (0, future)}
     assert w.last_seen(bob) == future
 
 
@@ -300,7 +268,7 @@ def test_nobody_hides_when_one_was_seen_but_it_is_kept(presence):
     ann, bob = w.friends(privacy="nobody")
     e.watch(ann, bob)
     e.leave(bob)
-    assert e.news() == {bob: (0, 0)}
+    assert e.update() == {bob: (0, 0)}
     assert w.last_seen(bob) > now() - 10000
 
 
@@ -310,14 +278,14 @@ def test_an_invisible_user_is_offline_and_leaves_no_trace(presence):
     e.connect(bob)
     assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
     w.sql("UPDATE users SET status = 'invisible' WHERE id = %s", bob)
-    e.tell("LOOK", bob)
-    assert e.news() == {bob: (0, 1700000000123)}
+    e.notify("LOOK", bob)
+    assert e.update() == {bob: (0, 1700000000123)}
     assert e.watch(ann, bob) == {bob: (SHOWN, 1700000000123)}
     e.connect(bob, device=2)
-    assert e.news() == {bob: (0, 1700000000123)}
+    assert e.update() == {bob: (0, 1700000000123)}
     e.leave(bob)
     e.leave(bob, device=2)
-    assert e.news() == {bob: (0, 1700000000123)}
+    assert e.update() == {bob: (0, 1700000000123)}
     assert w.last_seen(bob) == 1700000000123
 
 
@@ -326,9 +294,9 @@ def test_unwatch_ends_it(presence):
     ann, bob = w.friends()
     e.watch(ann, bob)
     time.sleep(0.01)
-    e.tell("UNWATCH", bob, NOBODY)
+    e.notify("UNWATCH", bob, NOBODY)
     e.connect(bob)
-    e.silence()
+    e.none()
     assert not presence.redis.exists("watch:{%d}" % bob)
 
 
@@ -336,26 +304,26 @@ def test_unwatch_from_before_the_last_watch_is_none(presence):
     e, w = presence.edge, presence.world
     ann, bob = w.friends()
     e.watch(ann, bob)
-    e.tell("UNWATCH", bob, received=now() - 5000)
+    e.notify("UNWATCH", bob, received=now() - 5000)
     e.connect(bob)
-    assert e.news() == {bob: (ONLINE, 0)}
+    assert e.update() == {bob: (ONLINE, 0)}
 
 
 # --------------------------------------------------------------------- edges
 
 def test_a_route_of_a_dead_edge_counts_for_nothing_and_goes(presence):
     e, w = presence.edge, presence.world
-    gone = Edge(presence.stores)
+    gone = PresenceEdge(presence.stores)
     gone.dies()
     ann, bob = w.friends()
-    gone.connect(bob, tell=False)
+    gone.connect(bob, notify=False)
     assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
     assert not presence.redis.exists("route:{%d}" % bob)
 
 
 def test_users_of_a_dead_edge_go_offline(presence):
     e, w = presence.edge, presence.world
-    dying = Edge(presence.stores)
+    dying = PresenceEdge(presence.stores)
     ann, bob = w.friends()
     kim, eve = w.user(), w.user()
     w.chat(ann, kim, eve)
@@ -369,8 +337,8 @@ def test_users_of_a_dead_edge_go_offline(presence):
              == {str(u).encode() for u in (bob, kim)})
     died = now()
     dying.dies()
-    e.alive()
-    news = e.news()
+    e.heartbeat()
+    news = e.update()
     assert set(news) == {bob} and news[bob][0] == 0
     assert abs(news[bob][1] - (died - EDGE_TTL * 1000)) < 3000
     assert w.last_seen(bob) == news[bob][1]
@@ -384,18 +352,18 @@ def test_users_of_a_dead_edge_go_offline(presence):
 def test_an_edge_that_died_before_it_told(presence):
     """Its user was shown as online because of the route: it is found."""
     e, w = presence.edge, presence.world
-    dying = Edge(presence.stores)
+    dying = PresenceEdge(presence.stores)
     ann, bob = w.friends()
-    dying.connect(bob, tell=False)
+    dying.connect(bob, notify=False)
     assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
     time.sleep(1.1)
     dying.dies()
-    assert e.news()[bob][0] == 0
+    assert e.update()[bob][0] == 0
 
 
 def test_many_users_of_a_dead_edge(presence):
     e, w = presence.edge, presence.world
-    dying = Edge(presence.stores)
+    dying = PresenceEdge(presence.stores)
     ann = w.user()
     [[first]] = w.sql("WITH u AS (INSERT INTO users (status) SELECT"
                       " 'available' FROM generate_series(1, 1300)"
@@ -409,13 +377,13 @@ def test_many_users_of_a_dead_edge(presence):
         pipe.hset("route:{%d}" % u, 1, f"{dying.hex}:{u}")
     pipe.execute()
     for i in range(0, 1300, 200):
-        dying.tell("ONLINE", *many[i:i + 200])
+        dying.notify("ONLINE", *many[i:i + 200])
         e.watch(ann, *many[i:i + 200])
     time.sleep(1.1)
     dying.dies()
     offline = {}
     while len(offline) < 1300:
-        offline.update(e.news(15))
+        offline.update(e.update(15))
     assert set(offline) == set(many)
     assert not any(flags for flags, _ in offline.values())
     [[n]] = w.sql("SELECT count(*) FROM users WHERE last_seen IS NOT NULL")
@@ -429,21 +397,21 @@ def test_a_device_less_on_an_edge_that_has_another(presence):
     e.connect(bob, device=2)
     e.watch(ann, bob)
     e.leave(bob)
-    e.silence(DELAY + 1)
+    e.none(during=DELAY + 1)
     assert presence.redis.smembers("presence.edge:" + e.hex) \
         == {str(bob).encode()}
 
 
 def test_a_watch_of_a_dead_edge_goes(presence):
     e, w = presence.edge, presence.world
-    gone = Edge(presence.stores)
+    gone = PresenceEdge(presence.stores)
     ann, bob = w.friends()
     e.watch(ann, bob)
     gone.watch(ann, bob)
     time.sleep(1.1)
     gone.dies()
     e.connect(bob)
-    assert e.news() == {bob: (ONLINE, 0)}
+    assert e.update() == {bob: (ONLINE, 0)}
     assert list(presence.redis.hgetall("watch:{%d}" % bob)) \
         == [e.hex.encode()]
 
@@ -454,7 +422,7 @@ def test_a_watch_that_is_too_old_goes(presence):
     e.watch(ann, bob)
     presence.redis.hset("watch:{%d}" % bob, e.hex, now() - 901000)
     e.connect(bob)
-    e.silence()
+    e.none()
     assert not presence.redis.exists("watch:{%d}" % bob)
 
 
@@ -480,14 +448,14 @@ def test_what_a_dead_worker_had_read_is_done_by_the_next(presence):
     r.xclaim(STREAM, "presence", "presence", 0, [read["message_id"]],
              idle=20000)
     presence.signal(signal.SIGCONT)
-    assert e.news() == {bob: (ONLINE, 0)}
+    assert e.update() == {bob: (ONLINE, 0)}
 
 
 def test_redis_emptied_makes_the_group_anew(presence):
     e, w = presence.edge, presence.world
     ann, bob = w.friends()
     presence.redis.flushall()
-    e.alive()
+    e.heartbeat()
     assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
 
 
@@ -497,7 +465,7 @@ def test_redis_away_and_back(presence):
     presence.stores.stop_redis()
     time.sleep(0.5)
     presence.stores.start_redis()
-    e = Edge(presence.stores)
+    e = PresenceEdge(presence.stores)
     assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
     assert presence.process.poll() is None
 
@@ -514,12 +482,12 @@ def test_without_the_database_everything_waits(presence):
         left = now()
         e.leave(bob, received=left)
         e.connect(kim)
-        e.silence(DELAY + 1.5)
+        e.none(during=DELAY + 1.5)
     finally:
         presence.stores.start_pg()
     news = {}
     while len(news) < 2:
-        news.update(e.news(20))
+        news.update(e.update(20))
     assert news == {bob: (0, left), kim: (ONLINE, 0)}
     assert w.last_seen(bob) == left
 
@@ -535,12 +503,12 @@ def test_two_workers_share_the_stream(presence, worker):
         e.connect(f)
     online = {}
     while len(online) < 40:
-        online.update(e.news())
+        online.update(e.update())
     for f in friends:
         e.leave(f)
     offline = {}
     while len(offline) < 40:
-        offline.update({u: s for u, s in e.news().items() if not s[0] & 1})
+        offline.update({u: s for u, s in e.update().items() if not s[0] & 1})
     assert set(offline) == set(friends)
 
 

@@ -7,48 +7,26 @@ import time
 import uuid
 
 import pytest
-from inner import ASKED, FAILED, MORE, batch, event, wants
+from fake_edge import FakeEdge
+from inner import ASKED, FAILED, MORE, wants
 from stores import wait_for
 
-EDGE = 0xfeed
-CHANNEL = f"edge.{EDGE:016x}"
 CHAT_LIMIT = 10000          # CHAT_SYNC_LIST
 PAGE = 128                  # CHAT_SYNC_PAGE
 PAGE_BYTES = 1048576        # CHAT_SYNC_PAGE_BYTES
 
 
-class Edge:
-    """Asks in the stream of the user's shard, hears on its channel."""
-
-    def __init__(self, stores):
-        self.redis = stores.redis()
-        self.sub = self.redis.pubsub(ignore_subscribe_messages=True)
-        self.sub.subscribe(CHANNEL)
-        self.sub.get_message(timeout=1)
-        self.session = 100
+class SyncEdge(FakeEdge):
+    """Writes requests into the stream of the user's shard."""
 
     def send(self, kind, user, device, body=b"", **kw):
-        self.session += 1
-        self.redis.xadd("session.sync:{%d}" % (user % 16), {
-            "e": event(kind, edge=EDGE, session=self.session, user=user,
-                       device=device, body=body, **kw)})
-        return self.session
-
-    def hear(self, timeout=5):
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            message = self.sub.get_message(timeout=0.1)
-            if message:
-                [rec] = batch(message["data"])
-                return rec
-        raise AssertionError("no answer")
+        return self.add("session.sync:{%d}" % (user % 16), kind, user=user,
+                        device=device, body=body, **kw)
 
     def ask(self, kind, user, device, body=b"", **kw):
         session = self.send(kind, user, device, body, **kw)
-        while True:
-            rec = self.hear()
-            if getattr(rec, "session", 0) in (0, session):
-                return rec
+        return self.wait(lambda rec: getattr(rec, "session", 0)
+                         in (0, session))
 
     def list(self, user, device, *asked):
         return self.ask("SYNC_LIST", user, device,
@@ -58,9 +36,6 @@ class Edge:
         rec = self.ask("SYNC_PAGE", user, device, wants(*wanted), seq=number)
         assert rec.type == "SYNC_PAGE" and rec.seq == number
         return rec
-
-    def silence(self, seconds=0.5):
-        assert self.sub.get_message(timeout=seconds) is None
 
 
 class World:
@@ -116,7 +91,7 @@ class World:
 def sync(emptied, worker):
     w = worker(emptied.conf(log_level="debug"), "sync")
     wait_for(lambda: emptied.redis().exists("session.sync:{15}"))
-    w.edge, w.world, w.stores = Edge(emptied), World(emptied), emptied
+    w.edge, w.world, w.stores = SyncEdge(emptied), World(emptied), emptied
     return w
 
 
@@ -395,7 +370,7 @@ def test_old_and_broken_requests_are_dropped_and_nothing_stays(sync):
     e.send("SYNC_PAGE", user, device, b"half a want")
     e.send("SYNC_PAGE", user, device,
            wants(*((uuid.uuid4(), 0, 1) for _ in range(33))))
-    e.silence()
+    e.none()
     assert e.list(user, device).items == []
     wait_for(lambda: sum(r.xlen("session.sync:{%d}" % i)
                          for i in range(16)) == 0)
@@ -405,15 +380,15 @@ def test_every_shard_is_served(sync):
     e, w = sync.edge, sync.world
     people = [w.user() for _ in range(32)]
     asked = {e.send("SYNC_LIST", *p) for p in people}
-    assert {e.hear().session for _ in people} == asked
+    assert {e.wait().session for _ in people} == asked
 
 
 def test_many_requests_at_once_are_all_answered_once(sync):
     e, w = sync.edge, sync.world
     user, device = w.user()
     asked = [e.send("SYNC_LIST", user, device) for _ in range(300)]
-    assert [e.hear().session for _ in asked] == asked
-    e.silence()
+    assert [e.wait().session for _ in asked] == asked
+    e.none()
 
 
 def test_asked_together_each_gets_what_it_would_get_alone(sync):
@@ -447,7 +422,7 @@ def test_asked_together_each_gets_what_it_would_get_alone(sync):
     asked = e.send("SYNC_LIST", *people[2], wants((shared, 0, 0)))
     sync.signal(signal.SIGCONT)
 
-    got = [e.hear() for _ in range(len(people) + 1)]
+    got = [e.wait() for _ in range(len(people) + 1)]
     [answer] = [r for r in got if getattr(r, "session", 0) == asked]
     assert answer.flags == ASKED and answer.items == [(shared, 4, 4)]
     got.remove(answer)
@@ -460,8 +435,8 @@ def test_two_workers_share_the_work(sync, worker):
     user, device = w.user()
     time.sleep(0.5)
     asked = {e.send("SYNC_LIST", user, device) for _ in range(100)}
-    assert {e.hear().session for _ in asked} == asked
-    e.silence()
+    assert {e.wait().session for _ in asked} == asked
+    e.none()
     # and one is enough; what a dying one had read is lost and asked again
     os.kill(other.pid, signal.SIGKILL)
     other.process.wait(10)
@@ -509,7 +484,7 @@ def test_a_stopped_database_costs_ten_seconds_and_not_the_worker(sync):
     os.kill(backends[0], signal.SIGSTOP)
     try:
         e.send("SYNC_LIST", user, device)
-        rec = e.hear(timeout=13)
+        rec = e.wait(timeout=13)
         assert rec.flags & FAILED
         wait_for(lambda: e.list(user, device).flags == 0, 10)
     finally:
@@ -541,4 +516,4 @@ def test_redis_may_go_and_come_back(sync):
     time.sleep(0.5)
     sync.stores.start_redis()
     wait_for(lambda: sync.stores.redis().exists("session.sync:{15}"), 10)
-    assert Edge(sync.stores).list(user, device).flags == 0
+    assert SyncEdge(sync.stores).list(user, device).flags == 0
