@@ -132,61 +132,75 @@ def test_the_chat_is_as_it_was(people, chat):
     assert ann.call("GET", f"/chats/{chat}")["title"] == "ours"
 
 
+KINDS = {"message", "edit", "delete", "reaction", "chat_changed",
+         "role_changed", "member_added", "member_removed", "member_left"}
+
+
+class Validated:
+    """Reads frames and holds each against the document."""
+
+    def __init__(self):
+        self.seen = []
+
+    def take(self, ws, *types):
+        while True:
+            frame = schema.validate_frame(ws.message())
+            self.seen.append(frame)
+            if frame["type"] in types:
+                return frame
+
+
+def talk(v, a, b, chat):
+    """Messages, receipts and changes of messages, by socket."""
+    a.text({"type": "send_message", "chatId": chat, "messageId": "c-1",
+            "content": "hello \u20ac \U0001F600", "expiresIn": 3600})
+    assert v.take(a, "message_ack")["messageId"] == "c-1"
+    assert v.take(b, "new_message")["seq"] == 1
+    b.text({"type": "send_message", "chatId": chat, "messageId": "c-2",
+            "content": "{}", "contentType": "application/json",
+            "replyTo": 1, "mediaId": "media-1"})
+    assert v.take(b, "message_ack")["seq"] == 2
+    assert v.take(a, "new_message")["replyTo"] == 1
+    b.text({"type": "read", "chatId": chat, "seq": 2})
+    v.take(a, "receipt")
+    for frame in ({"type": "edit_message", "seq": 1, "content": "hello"},
+                  {"type": "react", "seq": 2, "emoji": "\U0001F44D"},
+                  {"type": "react", "seq": 2, "emoji": ""},
+                  {"type": "delete_message", "seq": 1}):
+        a.text({**frame, "chatId": chat, "messageId": f"c{len(v.seen)}"})
+        v.take(a, "message_ack")
+        v.take(b, "new_message")
+    a.text({"type": "typing", "chatId": chat, "active": True})
+    v.take(b, "typing")
+
+
+def change_members(v, ann, bob, b, group):
+    """What a group's members see of its changes, by REST."""
+    member = f"/chats/{group}/members/{bob.user}"
+    ann.call("PATCH", f"/chats/{group}", {"title": "u"})
+    v.take(b, "new_message")
+    ann.call("PATCH", member, {"role": "admin"})
+    v.take(b, "new_message")
+    ann.call("DELETE", member)
+    v.take(b, "chat_removed")
+    ann.call("POST", f"/chats/{group}/members", {"userIds": [bob.user]})
+    v.take(b, "chat_added")
+    v.take(b, "new_message")
+    bob.call("DELETE", f"/chats/{group}")
+    v.take(b, "chat_removed")
+
+
 def test_every_frame_of_a_conversation_is_as_documented(stack, people):
     ann, bob, _ = people
     chat = ann.call("POST", "/chats", {"type": "direct",
                                        "memberIds": [bob.user]})["chatId"]
     group = ann.call("POST", "/chats", {"type": "group", "title": "t",
                                         "memberIds": [bob.user]})["chatId"]
-    seen = []
-
-    def take(ws, *types):
-        while True:
-            frame = schema.validate_frame(ws.message())
-            seen.append(frame)
-            if frame["type"] in types:
-                return frame
-
+    v = Validated()
     with socket_of(stack, ann) as a, socket_of(stack, bob) as b:
-        a.text({"type": "send_message", "chatId": chat, "messageId": "c-1",
-                "content": "hello \u20ac \U0001F600", "expiresIn": 3600})
-        assert take(a, "message_ack")["messageId"] == "c-1"
-        assert take(b, "new_message")["seq"] == 1
-        b.text({"type": "send_message", "chatId": chat, "messageId": "c-2",
-                "content": "{}", "contentType": "application/json",
-                "replyTo": 1, "mediaId": "media-1"})
-        assert take(b, "message_ack")["seq"] == 2
-        assert take(a, "new_message")["replyTo"] == 1
-        b.text({"type": "read", "chatId": chat, "seq": 2})
-        take(a, "receipt")
-        for frame in (
-                {"type": "edit_message", "seq": 1, "content": "hello"},
-                {"type": "react", "seq": 2, "emoji": "\U0001F44D"},
-                {"type": "react", "seq": 2, "emoji": ""},
-                {"type": "delete_message", "seq": 1}):
-            a.text({**frame, "chatId": chat, "messageId": f"c{len(seen)}"})
-            take(a, "message_ack")
-            take(b, "new_message")
-        a.text({"type": "typing", "chatId": chat, "active": True})
-        take(b, "typing")
-
-        ann.call("PATCH", f"/chats/{group}", {"title": "u"})
-        take(b, "new_message")
-        ann.call("PATCH", f"/chats/{group}/members/{bob.user}",
-                 {"role": "admin"})
-        take(b, "new_message")
-        ann.call("DELETE", f"/chats/{group}/members/{bob.user}")
-        take(b, "chat_removed")
-        ann.call("POST", f"/chats/{group}/members", {"userIds": [bob.user]})
-        take(b, "chat_added")
-        take(b, "new_message")
-        bob.call("DELETE", f"/chats/{group}")
-        take(b, "chat_removed")
-
-    kinds = {f["kind"] for f in seen if f["type"] == "new_message"}
-    assert kinds >= {"message", "edit", "delete", "reaction", "chat_changed",
-                     "role_changed", "member_added", "member_removed",
-                     "member_left"}, kinds
+        talk(v, a, b, chat)
+        change_members(v, ann, bob, b, group)
+    assert {f["kind"] for f in v.seen if f["type"] == "new_message"} >= KINDS
 
     for phone in (ann, bob):
         for path in (f"/chats/{chat}/messages", f"/chats/{chat}", "/chats",

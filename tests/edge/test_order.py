@@ -1,11 +1,24 @@
-"""Whatever a worker, Redis and the clients do at once: on each connection
-every chat's entries come dense, in order, each once, with the ack in place of
-the own entry; and in the end everybody has everything.
+"""Whatever workers, Redis and clients do at once: on each connection every
+chat's entries come dense, in order, each once, with the ack in place of the own
+entry; and in the end everybody has everything.
 
-A seeded generator plays clients, message workers that die between commit and
-publish, a sync worker whose answers are late, and a Redis that drops the
-subscription. What each connection reads is checked frame by frame.
-CHAT_SEEDS=n runs that many.
+      World (one seeded random generator)                 real
+    ┌────────────────────────────────────┐
+    │ step_send, step_resend, step_mark  │── frames ──►┌──────┐
+    │   Conn: 3 users x 2 devices        │◄─ frames ───│ nginx│
+    │   checks each frame it reads       │             │ with │
+    │                                    │             │ the  │
+    │ step_work   message worker: commit │◄─ events ───│ mod- │
+    │   and publish, or die in between   │── records ─►│ ule  │
+    │ step_redo   its successor          │   (Redis)   │      │
+    │ step_stale  a fenced worker wakes  │── records ─►│      │
+    │ step_sync_* lists and pages, late  │── records ─►│      │
+    │ step_subscription_lost             │── cuts ────►└──────┘
+    │                                    │
+    │ entries[chat]: the log, the truth  │  at the end every Conn has all of it
+    └────────────────────────────────────┘
+
+CHAT_SEEDS=n runs that many seeds.
 """
 
 import json

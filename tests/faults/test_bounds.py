@@ -152,6 +152,30 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
         await swarm.stop()
 
 
+async def fill_kernel_buffers(swarm, writer, chat):
+    """Until the kernel, which works for every reader and non-reader alike,
+    takes no more of them. Seconds."""
+    began = time.monotonic()
+    for _ in range(5):
+        writer.send(chat, TEXT)
+        await swarm.until(lambda: not writer.pending, 60 * SLOW, "answer")
+    return time.monotonic() - began
+
+
+async def flood(stack, swarm, writer, chat, peak):
+    """Messages that nobody reads; peak[0] is the most memory of the edges."""
+    for _ in range(ENOUGH):
+        writer.send(chat, TEXT)
+        await swarm.until(lambda: not writer.pending, 30 * SLOW, "answer")
+        peak[0] = max(peak[0], memory(stack))
+        await asyncio.sleep(size(0.2, 0.05))
+
+
+def figures(times):
+    return " / ".join(f"{1000 * ms:.0f}" for ms in (
+        percentile(times, .5), percentile(times, .95), max(times)))
+
+
 async def test_thousands_that_never_read_cost_the_others_nothing(stack):
     n = size(9999, 300)
     swarm = Swarm(stack, comes_back=False)
@@ -175,38 +199,17 @@ async def test_thousands_that_never_read_cost_the_others_nothing(stack):
         alone = await live.talk(lambda: time.monotonic() > end)
 
         peak = [before]
-
-        # until the kernel, which works for every reader and non-reader
-        # alike, will take no more of them
-        filling = time.monotonic()
-        for _ in range(5):
-            writer.send(chat, TEXT)
-            await swarm.until(lambda: not writer.pending, 60 * SLOW,
-                              "answer")
-        filling = time.monotonic() - filling
+        filling = await fill_kernel_buffers(swarm, writer, chat)
         await asyncio.sleep(1)
-
-        async def flood():
-            for _ in range(ENOUGH):
-                writer.send(chat, TEXT)
-                await swarm.until(lambda: not writer.pending, 30 * SLOW,
-                                  "answer")
-                peak[0] = max(peak[0], memory(stack))
-                await asyncio.sleep(size(0.2, 0.05))
-
-        job = asyncio.ensure_future(flood())
+        job = asyncio.ensure_future(flood(stack, swarm, writer, chat, peak))
         beside = await live.talk(job.done)
         await job
         left = await asyncio.to_thread(sessions, stack)
         rise = peak[0] - before
         say(f"{n} that never read: the edges rise by {rise >> 20} MiB, "
             f"{rise / n / 1024:.1f} KiB for each (five messages to fill "
-            f"their kernel buffers took {filling:.1f} s); others, p50 / p95 / worst: "
-            f"alone {1000 * percentile(alone, .5):.0f} / "
-            f"{1000 * percentile(alone, .95):.0f} / {1000 * max(alone):.0f}, "
-            f"beside {1000 * percentile(beside, .5):.0f} / "
-            f"{1000 * percentile(beside, .95):.0f} / "
-            f"{1000 * max(beside):.0f} ms")
+            f"their kernel buffers took {filling:.1f} s); others, p50 / p95 / "
+            f"worst: alone {figures(alone)}, beside {figures(beside)} ms")
         assert SANITIZED or rise <= n * BUFFER
         # all of them have been let go
         assert left < n / 10 + 50

@@ -51,40 +51,46 @@ def chatctl(stack, *argv):
     return done.stdout
 
 
+async def send_poison(swarm):
+    """Three sends that no worker can store: [(client, send)]. They are
+    answered by an error, which is not repeated here."""
+    bad = [(c, c.send(c.chats[0], f"poison of {c.device}"))
+           for c in swarm.clients[:3]]
+    await swarm.until(lambda: swarm.errors["internal"] >= 3, 20 * SLOW,
+                      "errors")
+    for c, sent in bad:
+        del c.pending[sent.chat, sent.id]
+        swarm.record.add(checker.Refused(sent.at, c.device, None,
+                                         sent.chat, sent.id, "internal"))
+    return bad
+
+
+def dead_ids(stack, dead):
+    """The ids as chatctl lists them; it shows no content."""
+    ids = [line.split()[0] for line in
+           chatctl(stack, "dead", "list").splitlines() if "P0001" in line]
+    assert ids == [i.decode() for i, _ in dead]
+    shown = chatctl(stack, "dead", "show", ids[0])
+    assert "P0001" in shown and "poison of" not in shown
+    return ids
+
+
 async def test_poison_is_set_aside_and_the_rest_goes_on(stack, poisoned):
     swarm = Swarm(stack)
     await asyncio.to_thread(swarm.groups, 20, 5)
     await swarm.start(20 * SLOW)
     try:
         swarm.rate = 100
-        await asyncio.sleep(0.5)
-        bad = []
-        for c in swarm.clients[:3]:
-            # no answer but an error, which is not repeated here
-            sent = c.send(c.chats[0], f"poison of {c.device}")
-            bad.append((c, sent))
-        await swarm.until(lambda: swarm.errors["internal"] >= 3, 20 * SLOW,
-                          "errors")
-        for c, sent in bad:
-            del c.pending[sent.chat, sent.id]
-            swarm.record.add(checker.Refused(sent.at, c.device, None,
-                                             sent.chat, sent.id, "internal"))
+        await swarm.until(lambda: swarm.latency, 20 * SLOW, "a message")
+        bad = await send_poison(swarm)
         dead = stack.redis().xrange(DEAD)
-        assert len(dead) == 3
-        for _, fields in dead:
-            assert fields[b"error"] == b"P0001"
-            assert fields[b"failures"] == b"5"
-        await asyncio.sleep(0.5)
+        assert [(f[b"error"], f[b"failures"]) for _, f in dead] \
+            == [(b"P0001", b"5")] * 3
         n = len(swarm.latency)
-        await asyncio.sleep(0.5)
-        assert len(swarm.latency) > n       # the rest goes on
+        await swarm.until(lambda: len(swarm.latency) > n, 20 * SLOW,
+                          "a message behind the poison")
 
-        ids = [line.split()[0] for line in
-               chatctl(stack, "dead", "list").splitlines() if "P0001" in line]
-        assert ids == [i.decode() for i, _ in dead]
-        shown = chatctl(stack, "dead", "show", ids[0])
-        assert "P0001" in shown and "poison of" not in shown
-
+        ids = dead_ids(stack, dead)
         dropped = next(s.content for _, s in bad
                        if s.content.encode() in dead[0][1][b"e"])
 
