@@ -38,7 +38,7 @@ STAGES = [(name, re.compile(who), re.compile(rule)) for name, who, rule in (
     ("edge: nginx itself", "nginx", r"^ngx_"),
     ("worker: Redis protocol", "chat-worker", r"redis|hiredis|^sds"),
     ("worker: libpq", "chat-worker", r"^PQ|^pq|^store_"),
-    ("worker: stories, fan-out", "chat-worker", r"^on_|^fanout|^message_|"
+    ("worker: handlers, fan-out", "chat-worker", r"^on_|^fanout|^message_|"
      r"^worker_|^sync_|^api_"),
     ("Redis: commands", "redis", r"ommand|stream|^rax|^sds|dict|ddReply|"
      r"^feed|pubsub|lookupKey|^ae|beforeSleep|Client|Query|^lp|siphash|^call|"
