@@ -57,9 +57,9 @@ typedef struct message_batch_s  message_batch_t;
 
 /* what happens to events next */
 typedef enum {
-    MESSAGE_DONE = 0,               /* deleted from the stream              */
-    MESSAGE_RETRY,                  /* left in the stream                   */
-    MESSAGE_POISON                  /* moved to the dead-letter stream      */
+    MESSAGE_DONE = 0,               /* deleted from the stream: processed,
+                                       refused, or dead-lettered            */
+    MESSAGE_RETRY                   /* left in the stream                   */
 } message_e;
 
 /* One event on its way. Strings are borrowed from the Redis reply. */

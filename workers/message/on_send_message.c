@@ -56,18 +56,18 @@ on_send_message(message_t *m, message_item_t *it, store_append_t *row_r)
 static void
 on_send_message_fill(const message_item_t *it, chat_entry_t *e)
 {
-    int  rest;
+    int  is_rest;
 
-    rest = it->ev.flags & CHAT_EV_F_REST;
+    is_rest = it->ev.flags & CHAT_EV_F_REST;
 
     memcpy(e->chat, it->ev.chat, 16);
     e->kind = CHAT_KIND_MESSAGE;
     e->sender = it->ev.user;
     e->sender_device = it->ev.device;
-    e->message_id = rest ? it->frame.message_id : it->ev.message_id;
-    e->content = rest ? it->frame.content : it->ev.content;
-    e->content_type = rest ? it->frame.content_type : it->ev.content_type;
-    e->media_id = rest ? it->frame.media_id : it->ev.media_id;
-    e->reply_to = rest ? it->frame.reply_to : it->ev.reply_to;
-    e->expires_in = rest ? it->frame.expires_in : it->ev.expires_in;
+    e->message_id = is_rest ? it->frame.message_id : it->ev.message_id;
+    e->content = is_rest ? it->frame.content : it->ev.content;
+    e->content_type = is_rest ? it->frame.content_type : it->ev.content_type;
+    e->media_id = is_rest ? it->frame.media_id : it->ev.media_id;
+    e->reply_to = is_rest ? it->frame.reply_to : it->ev.reply_to;
+    e->expires_in = is_rest ? it->frame.expires_in : it->ev.expires_in;
 }
