@@ -1,7 +1,7 @@
 /*
  * message_test.c: the pure parts of the message worker: rounds of a batch
- * (message_round.c), the cache of chats (message_chat.c), and who is a target
- * of a record (fanout_publish.c).
+ * (message_round.c), the cache of chats (message_chat.c), and the targets of a
+ * record (fanout_publish.c).
  */
 
 #include "chat_test.h"
@@ -70,7 +70,7 @@ sends_of_all_chats_are_one_round(void **state)
 
 
 static void
-a_repeat_is_in_a_later_round(void **state)
+a_duplicate_is_in_a_later_round(void **state)
 {
     item(0, CHAT_EV_SEND, 'a', 1, str("1"));
     item(1, CHAT_EV_SEND, 'a', 1, str("2"));
@@ -89,7 +89,7 @@ a_repeat_is_in_a_later_round(void **state)
 
 
 static void
-a_change_cuts_its_own_chat_alone(void **state)
+a_change_separates_rounds_of_its_own_chat_only(void **state)
 {
     item(0, CHAT_EV_SEND, 'a', 1, str("1"));
     item(1, CHAT_EV_MEMBER_REMOVE, 'a', 1, str(""));
@@ -111,7 +111,7 @@ a_change_cuts_its_own_chat_alone(void **state)
 
 
 static void
-rounds_begin_anew_with_every_batch(void **state)
+rounds_start_again_with_every_batch(void **state)
 {
     item(0, CHAT_EV_SEND, 'a', 1, str("1"));
 
@@ -122,7 +122,7 @@ rounds_begin_anew_with_every_batch(void **state)
 
 
 static void
-who_came_back_does_not_see_the_time_between(void **state)
+a_rejoined_member_does_not_see_entries_between(void **state)
 {
     message_chat_t    *chat;
     message_member_t  *m;
@@ -148,7 +148,7 @@ who_came_back_does_not_see_the_time_between(void **state)
     assert_int_equal(m->joined, 3);
     assert_int_equal(chat->active, 1);
 
-    /* back at once: nothing between */
+    /* a rejoin without entries between hides nothing */
     message_chat_leave(chat, m, 10);
     m = message_chat_join(cache, chat, 7, STORE_MEMBER, 11);
     assert_int_equal(m->nhidden, 1);
@@ -190,7 +190,7 @@ members_are_read_with_their_hidden_ranges(void **state)
 
 
 static void
-the_cache_is_bounded_and_forgets_the_unused(void **state)
+the_cache_is_bounded_and_evicts_the_least_recently_used(void **state)
 {
     int        missing;
     size_t     i;
@@ -251,7 +251,7 @@ records(fanout_t *f, uint64_t edge, chat_rec_t *recs, size_t max)
 
 
 static void
-targets_of_an_entry_are_those_who_may_see_it(void **state)
+targets_of_an_entry_are_the_members_who_may_see_it(void **state)
 {
     size_t             i, n;
     fanout_t          *f;
@@ -266,7 +266,7 @@ targets_of_an_entry_are_those_who_may_see_it(void **state)
     chat = chat_of('a');
 
     /* 1 sends on edge e1; 2 has two devices on e2; 3 is on both; 4 offline;
-     * 5 has left; 6 joins later; 7 comes back with this entry */
+     * 5 has left; 6 joins later; 7 rejoins with this entry */
     for (i = 1; i <= 5; i++) {
         (void) message_chat_join(cache, chat, i, STORE_MEMBER, 1);
     }
@@ -325,7 +325,7 @@ targets_of_an_entry_are_those_who_may_see_it(void **state)
 
 
 static void
-notices_leave_out_who_they_are_about(void **state)
+notices_leave_out_the_user_they_are_about(void **state)
 {
     size_t            i;
     fanout_t         *f;
@@ -365,7 +365,7 @@ notices_leave_out_who_they_are_about(void **state)
     assert_int_equal(recs[2].session, 9);
     assert_int_equal(recs[2].status, 204);
 
-    /* what was gathered and not published is forgotten */
+    /* what is collected and not published is discarded by a reset */
     fanout_notice_others(f, chat, 1, &json);
     fanout_reset(f);
     fanout_request_routes(f);
@@ -382,14 +382,14 @@ main(void)
     const struct CMUnitTest  tests[] = {
 #define TEST(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(sends_of_all_chats_are_one_round),
-        TEST(a_repeat_is_in_a_later_round),
-        TEST(a_change_cuts_its_own_chat_alone),
-        TEST(rounds_begin_anew_with_every_batch),
-        TEST(who_came_back_does_not_see_the_time_between),
+        TEST(a_duplicate_is_in_a_later_round),
+        TEST(a_change_separates_rounds_of_its_own_chat_only),
+        TEST(rounds_start_again_with_every_batch),
+        TEST(a_rejoined_member_does_not_see_entries_between),
         TEST(members_are_read_with_their_hidden_ranges),
-        TEST(the_cache_is_bounded_and_forgets_the_unused),
-        TEST(targets_of_an_entry_are_those_who_may_see_it),
-        TEST(notices_leave_out_who_they_are_about),
+        TEST(the_cache_is_bounded_and_evicts_the_least_recently_used),
+        TEST(targets_of_an_entry_are_the_members_who_may_see_it),
+        TEST(notices_leave_out_the_user_they_are_about),
 #undef TEST
     };
 

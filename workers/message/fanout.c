@@ -15,49 +15,6 @@ static fanout_out_t *fanout_out(fanout_t *f, chat_rec_e type,
 static size_t fanout_text(fanout_t *f, const void *data, size_t len);
 
 
-fanout_t *
-fanout_new(void)
-{
-    return worker_calloc(1, sizeof(fanout_t));
-}
-
-
-void
-fanout_free(fanout_t **fp)
-{
-    fanout_t       *f;
-    fanout_edge_t  *edge, *next;
-
-    f = *fp;
-
-    if (f == NULL) {
-        return;
-    }
-
-    fanout_close(f);
-
-    HASH_ITER(hh, f->edges, edge, next) {
-        HASH_DELETE(hh, f->edges, edge);
-        chat_buf_free(&edge->buf);
-        chat_buf_free(&edge->targets);
-        free(edge);
-    }
-
-    chat_buf_free(&f->text);
-    free(f->outs);
-    free(f->users);
-    free(f->online);
-    free(f->marked);
-    free(f->removed);
-    free(f->touched);
-    free(f->missing);
-    free(f->sent);
-    free(f->dead);
-    free(f);
-    *fp = NULL;
-}
-
-
 void
 fanout_entry(fanout_t *f, message_chat_t *chat, const chat_entry_t *e,
     uint64_t epoch, fanout_to_t from, uint64_t back, uint8_t flags)

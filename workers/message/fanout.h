@@ -6,6 +6,7 @@
  * forgets it after a rollback. Gathering touches nothing but memory.
  *
  * fanout.c          gathers
+ * fanout_connection.c  life of a fanout, connections
  * fanout_route.c    which user is on which edge: a cache of route:{user}
  * fanout_marker.c     notes of devices that left with everything
  * fanout_publish.c  one buffer and one PUBLISH per edge and batch

@@ -18,15 +18,6 @@
 static void fanout_marker_delete(fanout_t *f, const fanout_removed_t *taken);
 
 
-void
-fanout_marker_add(fanout_route_t *route, uint64_t device)
-{
-    route->markers = worker_realloc(route->markers, (route->nmarkers + 1u)
-                                                * sizeof(*route->markers));
-    route->markers[route->nmarkers++] = device;
-}
-
-
 /* These devices miss an entry of this publication. */
 
 void

@@ -125,7 +125,6 @@ void fanout_route_clear(fanout_t *f);
 void fanout_route_trim(fanout_t *f);
 
 /* fanout_marker.c */
-void fanout_marker_add(fanout_route_t *route, uint64_t device);
 void fanout_marker_remove(fanout_t *f, fanout_route_t *route);
 void fanout_marker_send(fanout_t *f);
 int fanout_marker_read_replies(fanout_t *f);

@@ -31,83 +31,12 @@
 static int fanout_route_query(fanout_t *f, fanout_route_t **routes, size_t n);
 static int fanout_route_refused(const redisReply *reply);
 static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
+static void fanout_route_add_marker(fanout_route_t *route, uint64_t device);
 static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
     uint64_t *session_r);
 static void fanout_route_invalid(fanout_t *f, const redisReply *reply);
 static void fanout_route_stale(fanout_t *f, fanout_route_t *route);
 static void fanout_route_drop(fanout_t *f, fanout_route_t *route);
-
-
-int
-fanout_open(fanout_t *f, const worker_conf_t *conf, redisContext *redis)
-{
-    long long    id;
-    redisReply  *reply;
-
-    fanout_close(f);
-
-    f->inval = worker_redis_connect(conf, 2000);
-
-    if (f->inval == NULL) {
-        return -1;
-    }
-
-    reply = redisCommand(f->inval, "CLIENT ID");
-    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER) {
-        goto failed;
-    }
-
-    id = reply->integer;
-    freeReplyObject(reply);
-
-    reply = redisCommand(f->inval, "SUBSCRIBE __redis__:invalidate");
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-        goto failed;
-    }
-
-    freeReplyObject(reply);
-
-    reply = redisCommand(redis, "CLIENT TRACKING ON REDIRECT %lld OPTIN NOLOOP",
-                         id);
-    if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
-        goto failed;
-    }
-
-    freeReplyObject(reply);
-    f->redis = redis;
-
-    return 0;
-
-failed:
-
-    worker_log(WORKER_WARN, "redis: tracking cannot be turned on%s%s",
-               reply && reply->type == REDIS_REPLY_ERROR ? ": " : "",
-               reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "");
-    freeReplyObject(reply);
-    fanout_close(f);
-
-    return -1;
-}
-
-
-void
-fanout_close(fanout_t *f)
-{
-    if (f->inval != NULL) {
-        redisFree(f->inval);
-    }
-
-    f->inval = NULL;
-    f->redis = NULL;
-    f->nsent = 0;
-    f->ndead = 0;
-    fanout_marker_end(f);
-    fanout_route_clear(f);
-
-    if (!f->pending) {
-        fanout_reset(f);
-    }
-}
 
 
 /* The user's route; one that is not known is looked up by the next
@@ -329,7 +258,7 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
             if (chat_num_parse(key->str + 1, (size_t) key->len - 1, &device)
                 == 0)
             {
-                fanout_marker_add(route, device);
+                fanout_route_add_marker(route, device);
             }
 
             continue;
@@ -342,6 +271,15 @@ fanout_route_read(fanout_route_t *route, const redisReply *reply)
             fanout_route_add(route, device, edge, session);
         }
     }
+}
+
+
+static void
+fanout_route_add_marker(fanout_route_t *route, uint64_t device)
+{
+    route->markers = worker_realloc(route->markers, (route->nmarkers + 1u)
+                                    * sizeof(*route->markers));
+    route->markers[route->nmarkers++] = device;
 }
 
 

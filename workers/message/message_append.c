@@ -1,8 +1,9 @@
 /*
- * message_append.c: entries are written, and the cache proved by it.
+ * message_append.c: inserts entries. The INSERT also validates the cached
+ * chat.
  *
- * Called from message_try.c for the sends of a round and from on_*.c for
- * what a change leaves in the log; hands to store_chat_append.c.
+ * Called from message_try.c for the sends of a round and from message_entry.c
+ * for the entries of a change; hands to store_chat_append.c.
  */
 
 #include <inttypes.h>
@@ -12,9 +13,9 @@
 
 static message_chat_t *message_append_chat(message_t *m, message_chat_t *chat,
     const store_append_t *row);
-static int message_append_remembered(const message_t *m,
+static int message_append_recent(const message_t *m,
     const store_append_t *row);
-static void message_append_remember(message_t *m, const store_append_t *row);
+static void message_append_record(message_t *m, const store_append_t *row);
 static uint32_t message_append_hash(const store_append_t *row);
 
 
@@ -24,40 +25,42 @@ message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
 {
     size_t           i;
     store_e          rc;
-    message_chat_t  *own;
+    message_chat_t  *cached;
 
     for (i = 0; i < n; i++) {
-        own = message_append_chat(m, chat, &rows[i]);
-        rows[i].last = own->last_seq;
-        rows[i].version = own->members_version;
-        rows[i].at = own->last_at;
+        cached = message_append_chat(m, chat, &rows[i]);
+        rows[i].last = cached->last_seq;
+        rows[i].version = cached->members_version;
+        rows[i].at = cached->last_at;
 
-        /* a repeat that nobody has thought of costs a failed statement, and
-         * in a transaction all of it */
-        rows[i].check_duplicate |= !alone || message_append_remembered(m, &rows[i]);
+        /* an unexpected duplicate fails the statement, and an open transaction
+         * with it, so one that is likely, or costly, is looked up first */
+        rows[i].check_duplicate |= !alone
+                                   || message_append_recent(m, &rows[i]);
     }
 
     rc = store_chat_append(m->store, rows, n, alone);
 
     if (rc == STORE_NOT_FOUND) {
-        worker_log(WORKER_WARN, "a chat changed behind our back: read again");
+        worker_log(WORKER_WARN, "cached chat is stale: reloading");
     }
 
     for (i = 0; i < n && rc == STORE_OK; i++) {
-        own = message_append_chat(m, chat, &rows[i]);
+        cached = message_append_chat(m, chat, &rows[i]);
 
         if (!rows[i].inserted) {
             continue;
         }
 
-        if (rows[i].e.seq != own->last_seq + 1) {
+        if (rows[i].e.seq != cached->last_seq + 1) {
             worker_die("shard=%u seq %" PRIu64 " after %" PRIu64,
-                       chat_id_shard(own->id), rows[i].e.seq, own->last_seq);
+                       chat_id_shard(cached->id), rows[i].e.seq,
+                       cached->last_seq);
         }
 
-        own->last_seq++;
-        own->last_at = rows[i].e.timestamp;
-        message_append_remember(m, &rows[i]);
+        cached->last_seq++;
+        cached->last_at = rows[i].e.timestamp;
+        message_append_record(m, &rows[i]);
     }
 
     return rc;
@@ -74,27 +77,27 @@ message_append_chat(message_t *m, message_chat_t *chat,
 }
 
 
-/* Whether an item of this device and message id was written lately. May be
- * wrong, either way. */
+/* Whether an entry of this device and message id was written lately. A hint:
+ * hashes collide and replace each other. */
 
 static int
-message_append_remembered(const message_t *m, const store_append_t *row)
+message_append_recent(const message_t *m, const store_append_t *row)
 {
     uint32_t  hash;
 
     hash = message_append_hash(row);
 
-    return m->written[hash % MESSAGE_WRITTEN] == hash;
+    return m->recent[hash % MESSAGE_RECENT] == hash;
 }
 
 
 static void
-message_append_remember(message_t *m, const store_append_t *row)
+message_append_record(message_t *m, const store_append_t *row)
 {
     uint32_t  hash;
 
     hash = message_append_hash(row);
-    m->written[hash % MESSAGE_WRITTEN] = hash;
+    m->recent[hash % MESSAGE_RECENT] = hash;
 }
 
 

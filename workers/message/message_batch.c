@@ -1,23 +1,26 @@
 /*
- * message_batch.c: what becomes of a batch.
+ * message_batch.c: one batch from its transaction to its removal.
  *
- * Called from message_worker.c and message_reclaim.c; hands to message_try.c.
- * Order of effects: the commit, then PUBLISH, then XDEL. Whatever
- * dies before the last is done again by the next owner: a repeat is
- * recognised, and telling twice is harmless. In any other order something
- * could be lost. What was committed when Redis went is kept and told by
- * message_iterate(): Redis may come back without the events.
+ * Called from message_worker.c and message_reclaim.c; hands to message_try.c,
+ * fanout_publish.c, message_stream.c and message_dead.c.
+ *
+ * Order of effects: commit, PUBLISH, XDEL. Any other order could lose events.
+ * When the worker dies before XDEL the next owner of the shard processes the
+ * batch again: duplicates are recognised, and publishing twice is harmless.
+ * When Redis is lost after the commit, fanout keeps the publication and
+ * message_iterate() flushes it, because Redis may restart without the events.
  */
 
 #include <string.h>
 
-#include "on.h"
+#include "message.h"
+#include "reply.h"
 
 static message_e message_finish(message_t *m, message_item_t *items,
     size_t n);
 static message_e message_postpone(message_t *m, const message_item_t *items,
     size_t n, store_e rc);
-static message_e message_set_aside(message_t *m, message_item_t *item,
+static message_e message_dead_letter(message_t *m, message_item_t *item,
     const char *error);
 
 
@@ -48,7 +51,7 @@ message_process(message_t *m, message_item_t *items, size_t n)
         }
     }
 
-    /* one of them is poisonous: alone each fails or passes by itself */
+    /* a poison event fails the whole batch: one by one, only it fails */
     for (i = 0; i < n; i++) {
         if (message_process_single(m, &items[i]) != MESSAGE_DONE) {
             return message_postpone(m, items, n, STORE_OK);
@@ -67,7 +70,7 @@ message_process_single(message_t *m, message_item_t *item)
 
     if (item->broken) {
         item->failures++;
-        return message_set_aside(m, item, "not an event of this shard");
+        return message_dead_letter(m, item, "not an event of this shard");
     }
 
     strcpy(error, "its owners died");
@@ -94,7 +97,7 @@ message_process_single(message_t *m, message_item_t *item)
                    error);
     }
 
-    return message_set_aside(m, item, error);
+    return message_dead_letter(m, item, error);
 }
 
 
@@ -112,7 +115,7 @@ message_finish(message_t *m, message_item_t *items, size_t n)
         return MESSAGE_RETRY;
     }
 
-    /* the answers come meanwhile */
+    /* the replies to PUBLISH arrive meanwhile */
     message_linger(m);
 
     if (fanout_confirm(m->out) != 0) {
@@ -120,17 +123,19 @@ message_finish(message_t *m, message_item_t *items, size_t n)
         return MESSAGE_RETRY;
     }
 
-    /* last: what is not in the stream is never looked at again */
+    /* last: an event that has left its stream is never processed again */
     message_stream_done(m, items, n);
 
     return MESSAGE_DONE;
 }
 
 
-/* They stay where they are, and come before anything new is read. */
+/* The events stay in their streams and are reclaimed before anything new is
+ * read. */
 
 static message_e
-message_postpone(message_t *m, const message_item_t *items, size_t n, store_e rc)
+message_postpone(message_t *m, const message_item_t *items, size_t n,
+    store_e rc)
 {
     size_t  i;
 
@@ -154,19 +159,19 @@ message_postpone(message_t *m, const message_item_t *items, size_t n, store_e rc
 
 
 static message_e
-message_set_aside(message_t *m, message_item_t *item, const char *error)
+message_dead_letter(message_t *m, message_item_t *item, const char *error)
 {
     if (message_dead(m, item, error) != 0) {
         m->shards[item->shard].reclaim = 1;
         return MESSAGE_RETRY;
     }
 
-    /* typing and marks wait for nothing, and a sender of what is no event
-     * cannot be told */
+    /* receipts and typing have no answer, and bytes that are no event name no
+     * sender */
     if (!item->broken && item->ev.type != CHAT_EV_RECEIPTS
         && item->ev.type != CHAT_EV_TYPING)
     {
-        on_refuse(m, item, CHAT_E_INTERNAL, "This could not be done.");
+        reply_refuse(m, item, CHAT_E_INTERNAL, "This could not be done.");
     }
 
     return message_finish(m, item, 1);

@@ -1,7 +1,7 @@
 /*
- * message_chat.c: see message_chat.h.
+ * message_chat.c: the cache of chats with their members, see message_chat.h.
  *
- * Called from message_try.c and on_*.c; pure memory.
+ * Called from message_prepare.c, on_*.c and message_*.c; memory only.
  */
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ struct message_cache_s {
     message_chat_t  *chats;         /* hash by id                           */
     message_chat_t  *oldest;        /* list, least recently used first      */
     size_t           n;
-    size_t           members;       /* in all                               */
+    size_t           members;       /* of all chats                         */
     size_t           max_members;
 };
 
@@ -73,7 +73,7 @@ message_cache_get(message_cache_t *cache, const uint8_t id[16],
     HASH_FIND(hh, cache->chats, id, 16, chat);
 
     if (chat != NULL) {
-        /* to the young end */
+        /* now the most recently used */
         DL_DELETE(cache->oldest, chat);
         DL_APPEND(cache->oldest, chat);
 
@@ -161,7 +161,7 @@ message_cache_drop_shard(message_cache_t *cache, unsigned shard)
 void
 message_cache_trim(message_cache_t *cache)
 {
-    /* a chat costs about as much as eight members */
+    /* a chat takes about as much memory as eight members */
     while (cache->oldest != NULL
            && cache->members + 8 * cache->n > cache->max_members)
     {
@@ -279,8 +279,8 @@ message_chat_set_title(message_chat_t *chat, const chat_str_t *title)
 }
 
 
-/* Rows come by rising user, so the place is the end but for a user who joins
- * later. */
+/* Rows are ordered by user, so a row is added at the end; only a user who
+ * joins later is inserted before others. */
 
 static void
 message_chat_add(message_cache_t *cache, message_chat_t *chat,
@@ -335,7 +335,8 @@ message_member_hide(message_member_t *member, uint64_t from, uint64_t to)
 }
 
 
-/* {[5,9),[12,20)} as the database writes a multirange: from, behind the last */
+/* A multirange as PostgreSQL prints it, {[5,9),[12,20)}: upper bounds are
+ * exclusive. */
 
 static void
 message_member_parse_hidden(message_member_t *member, const chat_str_t *text)

@@ -1,20 +1,21 @@
 /*
- * message_round.c: what of a batch can be written at once.
+ * message_round.c: divides a batch into rounds, one statement of sends each.
  *
  * Called from message_try.c; pure. A round appends any number of sends, to
  * any chats, in one statement. A chat's events keep their order, so a change
- * of a chat is a round of its own for that chat, and what comes behind it is
- * in a later one; so is a send that repeats another of the round, which the
- * statement could not tell.
+ * of a chat is a round of its own for that chat, and later events of the chat
+ * are in later rounds. So is a duplicate of a send in the same round: one
+ * statement does not recognise duplicates among its own rows.
  */
 
 #include <string.h>
 
 #include "message.h"
 
-/* message_chat_t.doing */
+/* message_chat_t.round_holds: what the chat has in its current round */
 enum { MESSAGE_NOTHING = 0, MESSAGE_SENDS, MESSAGE_CHANGE };
 
+static void message_round_assign(message_chat_t *chat, message_item_t *item);
 static int message_round_duplicates(const message_item_t *item);
 
 
@@ -29,8 +30,8 @@ message_rounds(message_item_t *items, size_t n)
     for (i = 0; i < n; i++) {
         if (items[i].chat != NULL) {
             items[i].chat->round = 0;
-            items[i].chat->doing = MESSAGE_NOTHING;
-            items[i].chat->last = NULL;
+            items[i].chat->round_holds = MESSAGE_NOTHING;
+            items[i].chat->last_send = NULL;
         }
     }
 
@@ -40,37 +41,12 @@ message_rounds(message_item_t *items, size_t n)
         item = &items[i];
         chat = item->chat;
 
-        /* marks and typing have no place in the order */
+        /* receipts and typing are not ordered with the other events */
         if (chat == NULL || item->ev.type == CHAT_EV_TYPING) {
             continue;
         }
 
-        item->before = chat->last;
-
-        if (item->ev.type == CHAT_EV_SEND) {
-
-            if (chat->doing == MESSAGE_CHANGE
-                || (chat->doing == MESSAGE_SENDS
-                    && message_round_duplicates(item)))
-            {
-                chat->round++;
-                item->before = NULL;
-            }
-
-            chat->doing = MESSAGE_SENDS;
-            chat->last = item;
-
-        } else {
-
-            if (chat->doing != MESSAGE_NOTHING) {
-                chat->round++;
-            }
-
-            chat->doing = MESSAGE_CHANGE;
-            chat->last = NULL;
-        }
-
-        item->round = chat->round;
+        message_round_assign(chat, item);
 
         if (rounds <= item->round) {
             rounds = item->round + 1u;
@@ -81,6 +57,38 @@ message_rounds(message_item_t *items, size_t n)
 }
 
 
+static void
+message_round_assign(message_chat_t *chat, message_item_t *item)
+{
+    item->prev_send = chat->last_send;
+
+    if (item->ev.type == CHAT_EV_SEND) {
+
+        if (chat->round_holds == MESSAGE_CHANGE
+            || (chat->round_holds == MESSAGE_SENDS
+                && message_round_duplicates(item)))
+        {
+            chat->round++;
+            item->prev_send = NULL;
+        }
+
+        chat->round_holds = MESSAGE_SENDS;
+        chat->last_send = item;
+
+    } else {
+
+        if (chat->round_holds != MESSAGE_NOTHING) {
+            chat->round++;
+        }
+
+        chat->round_holds = MESSAGE_CHANGE;
+        chat->last_send = NULL;
+    }
+
+    item->round = chat->round;
+}
+
+
 const chat_str_t *
 message_item_id(const message_item_t *item)
 {
@@ -88,21 +96,23 @@ message_item_id(const message_item_t *item)
 }
 
 
+/* Whether a send of the round has the same device and message id. */
+
 static int
 message_round_duplicates(const message_item_t *item)
 {
     const chat_str_t      *id, *other;
-    const message_item_t  *it;
+    const message_item_t  *prev;
 
     id = message_item_id(item);
 
-    for (it = item->before; it != NULL; it = it->before) {
+    for (prev = item->prev_send; prev != NULL; prev = prev->prev_send) {
 
-        if (it->ev.device != item->ev.device) {
+        if (prev->ev.device != item->ev.device) {
             continue;
         }
 
-        other = message_item_id(it);
+        other = message_item_id(prev);
 
         if (other->len == id->len
             && (id->len == 0 || memcmp(other->data, id->data, id->len) == 0))

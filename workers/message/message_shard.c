@@ -93,24 +93,6 @@ message_shard_tick(message_t *m)
 }
 
 
-void
-message_shard_drop_all(message_t *m)
-{
-    unsigned  i;
-
-    for (i = 0; i < CHAT_SHARDS; i++) {
-        m->shards[i].epoch = 0;
-        m->shards[i].reclaim = 1;
-    }
-
-    m->owned = 0;
-    m->take_at = 0;
-
-    message_cache_free(&m->cache);
-    m->cache = message_cache_new(MESSAGE_CACHE_MAX);
-}
-
-
 /* The end: what is in flight is settled, then the locks go with the
  * connection, then nobody waits for our heartbeat. */
 
@@ -126,22 +108,6 @@ message_shard_leave(message_t *m)
 
     message_heartbeat_end(m);
     message_heartbeat_free(m);
-}
-
-
-uint64_t
-message_shard_mask(const message_t *m)
-{
-    unsigned  i;
-    uint64_t  mask;
-
-    for (mask = 0, i = 0; i < CHAT_SHARDS; i++) {
-        if (m->shards[i].epoch != 0) {
-            mask |= UINT64_C(1) << i;
-        }
-    }
-
-    return mask;
 }
 
 

@@ -15,7 +15,8 @@
 #include <hiredis/hiredis.h>
 
 #include "chat_keys.h"
-#include "on.h"
+#include "message.h"
+#include "reply.h"
 
 #define MESSAGE_UNAVAILABLE_BLOCK  100
 
@@ -154,8 +155,8 @@ message_unavailable_refuse(message_t *m, message_item_t *items, size_t n)
             continue;
         }
 
-        on_refuse(m, &items[i], CHAT_E_UNAVAILABLE,
-                  "The service cannot store anything at the moment.");
+        reply_refuse(m, &items[i], CHAT_E_UNAVAILABLE,
+                     "The service cannot store anything at the moment.");
         refused++;
     }
 

@@ -1,9 +1,9 @@
 /*
  * message_worker.c: the loop of the message worker.
  *
- * Called from worker_main.c; hands to everything in this folder. While there
- * is something to read it never waits; a batch is what came while the last one
- * was written.
+ * Called from worker_main.c; hands to message_shard.c, message_reclaim.c,
+ * message_stream.c, message_batch.c and message_unavailable.c. A batch is what
+ * arrived while the last one was written.
  */
 
 #include <string.h>
@@ -11,15 +11,13 @@
 #include "message.h"
 
 static void message_iterate(message_t *m);
-static void message_track_load(message_t *m, size_t n);
 static void message_read_process(message_t *m, message_read_t *read);
 static int message_run(worker_t *w);
 
 const worker_role_t  worker_role_message = { "message", message_run };
 
-#define MESSAGE_BLOCK_MS  200       /* heartbeat and free shards wait too   */
-#define MESSAGE_BUSY_READS      8         /* reads without a pause: gather        */
-#define MESSAGE_AFTER_US  150       /* until the edges' writes are there    */
+/* A read that waits longer would delay heartbeats and free shards. */
+#define MESSAGE_BLOCK_MS  200
 
 
 static int
@@ -48,7 +46,7 @@ message_run(worker_t *w)
     fanout_free(&m.out);
     message_cache_free(&m.cache);
     store_chat_free(&m.store);
-    chat_buf_free(&m.text);
+    chat_buf_free(&m.json);
 
     worker_log(WORKER_INFO, "stopped");
 
@@ -96,66 +94,14 @@ message_iterate(message_t *m)
         return;
     }
 
-    message_track_load(m, read.n);
+    message_linger_load(m, read.n);
     message_read_process(m, &read);
     message_stream_free(&read);
 }
 
 
-/*
- * A commit costs the database as much as a dozen rows and wakes four
- * processes, so under load it pays to let a few messages gather: while reads
- * follow each other without a pause, there is one in each window of linger_us,
- * right after its beginning, when the edges have written what they had
- * (chat_linger: the windows are cut from the wall clock, the same for all). A
- * batch that took longer than its window is followed by the next at once. Who
- * writes into silence is served at once. What was committed is on its way by
- * then.
- */
-
-void
-message_linger(const message_t *m)
-{
-    int64_t  window, passed, since;
-
-    window = m->worker->conf->linger_us;
-
-    if (m->busy_reads < MESSAGE_BUSY_READS || window == 0) {
-        return;
-    }
-
-    /* of the window of the last read, then of this moment */
-    since = worker_mono_us() - m->read_us;
-    passed = (worker_us() - MESSAGE_AFTER_US - since) % window + since;
-
-    worker_sleep_us(window - passed);
-}
-
-
-static void
-message_track_load(message_t *m, size_t n)
-{
-    int64_t  now;
-
-    if (n == 0) {
-        m->busy_reads = 0;
-        return;
-    }
-
-    now = worker_mono_us();
-
-    if (now - m->read_us > 2 * (int64_t) m->worker->conf->linger_us) {
-        m->busy_reads /= 2;
-    } else if (m->busy_reads < 2 * MESSAGE_BUSY_READS) {
-        m->busy_reads++;
-    }
-
-    m->read_us = now;
-}
-
-
-/* What was read and is not processed when something breaks is still in its
- * stream, and may have been begun. */
+/* When a batch fails, the rest of the read stays in the streams and is
+ * reclaimed before anything new is read. */
 
 static void
 message_read_process(message_t *m, message_read_t *read)

@@ -1,9 +1,10 @@
 /*
  * on_chat_create.c: POST /chats.
  *
- * Called from message_try.c. The id comes with the event: of a direct chat
- * it is made of its two users, so who opens it second meets the first's. A new
- * chat has no entries; its members learn of it by chat_added.
+ * Called from message_try.c; hands to store_chat_member.c. The edge chooses
+ * the id. That of a direct chat is derived from its two users, so a second
+ * create finds the chat of the first. A new chat has no entries; its members
+ * learn of it by chat_added.
  */
 
 #include <stdlib.h>
@@ -12,35 +13,35 @@
 #include "on.h"
 #include "store_user.h"
 
-#define ON_CREATE_ROUTE  "POST /chats"
+#define ON_CHAT_CREATE_ROUTE  "POST /chats"
 
 typedef struct {
     uint8_t      type;
     chat_str_t   title;             /* borrowed from the body               */
-    uint64_t    *users;             /* with the creator, rising             */
+    uint64_t    *users;             /* with the creator, ascending          */
     size_t       n;
-} on_create_t;
+} on_chat_create_t;
 
-static int on_create_parse(message_t *m, message_item_t *it, json_t *root,
-    on_create_t *c);
-static store_e on_create_do(message_t *m, message_item_t *it,
-    const on_create_t *c);
-static store_e on_create_existing(message_t *m, message_item_t *it,
-    const on_create_t *c);
-static store_e on_create_new(message_t *m, message_item_t *it,
-    const on_create_t *c);
-static store_e on_create_answer(message_t *m, message_item_t *it,
+static int on_chat_create_parse(message_t *m, message_item_t *it, json_t *root,
+    on_chat_create_t *c);
+static store_e on_chat_create_execute(message_t *m, message_item_t *it,
+    const on_chat_create_t *c);
+static store_e on_chat_create_existing(message_t *m, message_item_t *it,
+    const on_chat_create_t *c);
+static store_e on_chat_create_new(message_t *m, message_item_t *it,
+    const on_chat_create_t *c);
+static store_e on_chat_create_answer(message_t *m, message_item_t *it,
     unsigned status);
 
 
 store_e
 on_chat_create(message_t *m, message_item_t *it)
 {
-    json_t       *root;
-    store_e       rc;
-    on_create_t   c;
+    json_t            *root;
+    store_e            rc;
+    on_chat_create_t   c;
 
-    root = on_body(m, it);
+    root = request_body(m, it);
 
     if (root == NULL) {
         return STORE_OK;
@@ -49,8 +50,8 @@ on_chat_create(message_t *m, message_item_t *it)
     memset(&c, 0, sizeof(c));
     rc = STORE_OK;
 
-    if (on_create_parse(m, it, root, &c) == 0) {
-        rc = on_create_do(m, it, &c);
+    if (on_chat_create_parse(m, it, root, &c) == 0) {
+        rc = on_chat_create_execute(m, it, &c);
     }
 
     free(c.users);
@@ -61,8 +62,8 @@ on_chat_create(message_t *m, message_item_t *it)
 
 
 static int
-on_create_parse(message_t *m, message_item_t *it, json_t *root,
-    on_create_t *c)
+on_chat_create_parse(message_t *m, message_item_t *it, json_t *root,
+    on_chat_create_t *c)
 {
     const char  *type;
 
@@ -75,12 +76,14 @@ on_create_parse(message_t *m, message_item_t *it, json_t *root,
         c->type = STORE_GROUP;
 
     } else {
-        on_refuse(m, it, CHAT_E_BAD_FIELD, "type is neither direct nor group");
+        reply_refuse(m, it, CHAT_E_BAD_FIELD,
+                     "type is neither direct nor group");
         return -1;
     }
 
-    if (on_users(m, it, root, "memberIds", it->ev.user, &c->users, &c->n) != 0
-        || on_title(m, it, root, 0, &c->title) != 0)
+    if (request_users(m, it, root, "memberIds", it->ev.user, &c->users,
+                      &c->n) != 0
+        || request_title(m, it, root, 0, &c->title) != 0)
     {
         return -1;
     }
@@ -88,9 +91,9 @@ on_create_parse(message_t *m, message_item_t *it, json_t *root,
     if (c->n == 1 || c->n > CHAT_MEMBERS_MAX
         || (c->type == STORE_DIRECT && c->n != 2))
     {
-        on_refuse(m, it, CHAT_E_BAD_FIELD, c->type == STORE_DIRECT
-                  ? "memberIds must name one other user"
-                  : "memberIds must name others, and not too many");
+        reply_refuse(m, it, CHAT_E_BAD_FIELD, c->type == STORE_DIRECT
+                     ? "memberIds must name one other user"
+                     : "memberIds must name others, and not too many");
         return -1;
     }
 
@@ -104,14 +107,17 @@ on_create_parse(message_t *m, message_item_t *it, json_t *root,
 
 
 static store_e
-on_create_do(message_t *m, message_item_t *it, const on_create_t *c)
+on_chat_create_execute(message_t *m, message_item_t *it,
+    const on_chat_create_t *c)
 {
+    int      answered;
     store_e  rc;
 
     rc = store_account_exist(m->store, c->users, c->n);
 
     if (rc == STORE_NOT_FOUND) {
-        on_refuse(m, it, CHAT_E_BAD_FIELD, "memberIds names an unknown user");
+        reply_refuse(m, it, CHAT_E_BAD_FIELD,
+                     "memberIds names an unknown user");
         return STORE_OK;
     }
 
@@ -119,48 +125,50 @@ on_create_do(message_t *m, message_item_t *it, const on_create_t *c)
         return rc;
     }
 
-    /* done by an owner who died before telling: told again before the key
-     * gives the answer */
+    /* committed but not published: before the key, which would give the
+     * stored answer and no notice */
     if (it->redo && it->chat->exists) {
-        on_notify_chat(m, it, c->users, c->n, 1);
+        reply_chat_added(m, it, c->users, c->n, 1);
     }
 
-    rc = on_key_take(m, it, ON_CREATE_ROUTE);
+    rc = request_key_take(m, it, ON_CHAT_CREATE_ROUTE, &answered);
 
-    if (rc != STORE_OK) {
-        return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    if (rc != STORE_OK || answered) {
+        return rc;
     }
 
-    return it->chat->exists ? on_create_existing(m, it, c)
-                            : on_create_new(m, it, c);
+    return it->chat->exists ? on_chat_create_existing(m, it, c)
+                            : on_chat_create_new(m, it, c);
 }
 
 
 static store_e
-on_create_existing(message_t *m, message_item_t *it, const on_create_t *c)
+on_chat_create_existing(message_t *m, message_item_t *it,
+    const on_chat_create_t *c)
 {
-    int              again;
+    int              redo;
     message_chat_t  *chat;
 
     chat = it->chat;
-    again = it->redo && chat->created_by == it->ev.user;
+    redo = it->redo && chat->created_by == it->ev.user;
 
-    /* an id that was made of other users, or was taken: the edge is wrong */
+    /* the id was derived from other users or is in use: a bug of the edge */
     if (chat->type != c->type || message_chat_member(chat, it->ev.user) == NULL
-        || (chat->type == STORE_GROUP && !again))
+        || (chat->type == STORE_GROUP && !redo))
     {
-        worker_log(WORKER_ERROR, "shard=%u id=%s creates a chat that is "
-                   "another", it->shard, it->id);
-        on_refuse(m, it, CHAT_E_INTERNAL, "The chat could not be made.");
+        worker_log(WORKER_ERROR, "shard=%u id=%s creates a chat that "
+                   "exists", it->shard, it->id);
+        reply_refuse(m, it, CHAT_E_INTERNAL, "The chat could not be made.");
         return STORE_OK;
     }
 
-    return on_create_answer(m, it, again && chat->last_seq == 0 ? 201 : 200);
+    return on_chat_create_answer(m, it,
+                                 redo && chat->last_seq == 0 ? 201 : 200);
 }
 
 
 static store_e
-on_create_new(message_t *m, message_item_t *it, const on_create_t *c)
+on_chat_create_new(message_t *m, message_item_t *it, const on_chat_create_t *c)
 {
     size_t           i;
     store_e          rc;
@@ -189,26 +197,24 @@ on_create_new(message_t *m, message_item_t *it, const on_create_t *c)
                                                       : STORE_MEMBER, 1);
     }
 
-    on_notify_chat(m, it, c->users, c->n, 1);
+    reply_chat_added(m, it, c->users, c->n, 1);
 
-    return on_create_answer(m, it, 201);
+    return on_chat_create_answer(m, it, 201);
 }
 
 
 static store_e
-on_create_answer(message_t *m, message_item_t *it, unsigned status)
+on_chat_create_answer(message_t *m, message_item_t *it, unsigned status)
 {
     store_e      rc;
     chat_buf_t  *buf;
 
-    buf = on_text(m);
+    buf = reply_buf(m);
 
-    rc = on_chat_json(m, it, buf);
+    rc = reply_chat_json(m, it, buf);
     if (rc != STORE_OK) {
         return rc;
     }
 
-    on_http(m, it, status, buf);
-
-    return on_key_fill(m, it, ON_CREATE_ROUTE, status, buf);
+    return request_key_answer(m, it, ON_CHAT_CREATE_ROUTE, status, buf);
 }

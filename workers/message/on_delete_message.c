@@ -1,43 +1,40 @@
 /*
- * on_delete_message.c: delete_message, by who sent it or an admin of a group.
+ * on_delete_message.c: delete_message, by the message's sender or, in a group,
+ * by the owner or an admin.
  *
- * Called from message_try.c. The content goes from the database; the place,
- * the digest and the message id stay.
+ * Called from message_try.c; hands to message_target.c. The content is erased
+ * from the database; seq, digest and message id stay.
  */
 
 #include "on.h"
+
+static int on_delete_message_allowed(const message_item_t *it,
+    const message_member_t *member, const store_target_t *target);
+static store_e on_delete_message_apply(message_t *m, message_item_t *it);
+
+static const message_target_change_t  on_delete_message_change = {
+    CHAT_KIND_DELETE, on_delete_message_allowed, on_delete_message_apply
+};
 
 
 store_e
 on_delete_message(message_t *m, message_item_t *it)
 {
-    int                go, fresh;
-    store_e            rc;
-    store_target_t     target;
-    message_member_t  *member;
+    return message_target_change(m, it, &on_delete_message_change);
+}
 
-    member = on_member(m, it);
 
-    if (member == NULL) {
-        return STORE_OK;
-    }
+static int
+on_delete_message_allowed(const message_item_t *it,
+    const message_member_t *member, const store_target_t *target)
+{
+    return target->sender == it->ev.user
+           || (it->chat->type == STORE_GROUP && member->role != STORE_MEMBER);
+}
 
-    rc = on_target(m, it, member, &target, &go);
-    if (rc != STORE_OK || !go) {
-        return rc;
-    }
 
-    if (target.repeat == 0 && target.sender != it->ev.user
-        && (it->chat->type != STORE_GROUP || member->role == STORE_MEMBER))
-    {
-        on_refuse(m, it, CHAT_E_FORBIDDEN, "It is not your message.");
-        return STORE_OK;
-    }
-
-    rc = on_target_entry(m, it, CHAT_KIND_DELETE, &fresh);
-    if (rc != STORE_OK || !fresh) {
-        return rc;
-    }
-
+static store_e
+on_delete_message_apply(message_t *m, message_item_t *it)
+{
     return store_chat_erase(m->store, it->chat->id, it->ev.seq);
 }

@@ -1,42 +1,41 @@
 /*
- * on_edit_message.c: edit_message, by who sent it.
+ * on_edit_message.c: edit_message, by the message's sender.
  *
- * Called from message_try.c. The message shows its new content from now on;
- * the `edit` entry stands beside it.
+ * Called from message_try.c; hands to message_target.c. The message itself
+ * gets the new content; the `edit` entry records the change.
  */
 
 #include "on.h"
+
+static int on_edit_message_allowed(const message_item_t *it,
+    const message_member_t *member, const store_target_t *target);
+static store_e on_edit_message_apply(message_t *m, message_item_t *it);
+
+static const message_target_change_t  on_edit_message_change = {
+    CHAT_KIND_EDIT, on_edit_message_allowed, on_edit_message_apply
+};
 
 
 store_e
 on_edit_message(message_t *m, message_item_t *it)
 {
-    int                go, fresh;
-    store_e            rc;
-    store_target_t     target;
-    message_member_t  *member;
+    return message_target_change(m, it, &on_edit_message_change);
+}
 
-    member = on_member(m, it);
 
-    if (member == NULL) {
-        return STORE_OK;
-    }
+static int
+on_edit_message_allowed(const message_item_t *it,
+    const message_member_t *member, const store_target_t *target)
+{
+    (void) member;
 
-    rc = on_target(m, it, member, &target, &go);
-    if (rc != STORE_OK || !go) {
-        return rc;
-    }
+    return target->sender == it->ev.user;
+}
 
-    if (target.repeat == 0 && target.sender != it->ev.user) {
-        on_refuse(m, it, CHAT_E_FORBIDDEN, "It is not your message.");
-        return STORE_OK;
-    }
 
-    rc = on_target_entry(m, it, CHAT_KIND_EDIT, &fresh);
-    if (rc != STORE_OK || !fresh) {
-        return rc;
-    }
-
+static store_e
+on_edit_message_apply(message_t *m, message_item_t *it)
+{
     return store_chat_edit(m->store, it->chat->id, it->ev.seq,
                            &it->ev.content);
 }

@@ -1,17 +1,20 @@
 /*
- * on_member_change.c: PATCH /chats/{chatId}/members/{userId}, a role.
+ * on_member_change.c: PATCH /chats/{chatId}/members/{userId}, a role, by the
+ * owner. A group has one owner: an owner who makes another member the owner
+ * becomes an admin.
  *
- * Called from message_try.c. By the owner alone. There is one owner: who
- * makes another one becomes an admin.
+ * Called from message_try.c; hands to store_chat_member.c.
  */
-
-#include <string.h>
 
 #include "on.h"
 
-static int on_role(message_t *m, message_item_t *it);
-static store_e on_role_change(message_t *m, message_item_t *it,
+static int on_member_change_check(message_t *m, message_item_t *it,
+    const message_member_t *owner, const message_member_t *member);
+static int on_member_change_parse(message_t *m, message_item_t *it);
+static store_e on_member_change_role(message_t *m, message_item_t *it,
     message_member_t *owner, message_member_t *member, int role);
+static void on_member_change_answer(message_t *m, message_item_t *it,
+    const message_member_t *member);
 
 
 store_e
@@ -19,11 +22,9 @@ on_member_change(message_t *m, message_item_t *it)
 {
     int                role;
     store_e            rc;
-    chat_buf_t        *buf;
-    chat_str_t         word;
     message_member_t  *owner, *member;
 
-    owner = on_member(m, it);
+    owner = request_member(m, it);
 
     if (owner == NULL) {
         return STORE_OK;
@@ -31,69 +32,80 @@ on_member_change(message_t *m, message_item_t *it)
 
     member = message_chat_member(it->chat, it->ev.seq);
 
-    /* a transfer that was done leaves the caller an admin: the answer only */
+    /* on a redo of a transfer the sender is an admin already */
     if (it->redo && owner->role == STORE_ADMIN && member != NULL
         && member->role == STORE_OWNER)
     {
         role = STORE_OWNER;
 
     } else {
-
-        if (it->chat->type == STORE_DIRECT || owner->role != STORE_OWNER) {
-            on_refuse(m, it, CHAT_E_FORBIDDEN,
-                      "Only the owner of a group gives roles.");
-            return STORE_OK;
-        }
-
-        if (member == NULL || member->left != 0) {
-            on_refuse(m, it, CHAT_E_NOT_FOUND, "There is no such member.");
-            return STORE_OK;
-        }
-
-        role = on_role(m, it);
+        role = on_member_change_check(m, it, owner, member);
 
         if (role == 0) {
-            return STORE_OK;
-        }
-
-        if (member == owner && role != STORE_OWNER) {
-            on_refuse(m, it, CHAT_E_FORBIDDEN,
-                      "Make another member the owner first.");
             return STORE_OK;
         }
     }
 
     if (member->role == role) {
-        rc = it->redo ? on_republish(m, it, it->chat->last_seq) : STORE_OK;
+        rc = it->redo ? message_entry_republish(m, it, it->chat->last_seq)
+                      : STORE_OK;
 
     } else {
-        rc = on_role_change(m, it, owner, member, role);
+        rc = on_member_change_role(m, it, owner, member, role);
     }
 
-    if (rc != STORE_OK) {
-        return rc;
+    if (rc == STORE_OK) {
+        on_member_change_answer(m, it, member);
     }
 
-    word = store_role_word(role);
-    buf = on_text(m);
-    on_add(buf, "{\"userId\":");
-    on_add_id(buf, member->user);
-    on_add(buf, ",\"role\":");
-    on_add_str(buf, &word);
-    on_add(buf, "}");
-    on_http(m, it, 200, buf);
-
-    return STORE_OK;
+    return rc;
 }
 
 
+/* The new role, or 0 after refusing. */
+
 static int
-on_role(message_t *m, message_item_t *it)
+on_member_change_check(message_t *m, message_item_t *it,
+    const message_member_t *owner, const message_member_t *member)
+{
+    int  role;
+
+    if (it->chat->type == STORE_DIRECT || owner->role != STORE_OWNER) {
+        reply_refuse(m, it, CHAT_E_FORBIDDEN,
+                     "Only the owner of a group gives roles.");
+        return 0;
+    }
+
+    if (member == NULL || member->left != 0) {
+        reply_refuse(m, it, CHAT_E_NOT_FOUND, "There is no such member.");
+        return 0;
+    }
+
+    role = on_member_change_parse(m, it);
+
+    if (role == 0) {
+        return 0;
+    }
+
+    if (member == owner && role != STORE_OWNER) {
+        reply_refuse(m, it, CHAT_E_FORBIDDEN,
+                     "Make another member the owner first.");
+        return 0;
+    }
+
+    return role;
+}
+
+
+/* The role in the body, or 0 after refusing. */
+
+static int
+on_member_change_parse(message_t *m, message_item_t *it)
 {
     int      role;
     json_t  *root, *value;
 
-    root = on_body(m, it);
+    root = request_body(m, it);
 
     if (root == NULL) {
         return 0;
@@ -106,8 +118,8 @@ on_role(message_t *m, message_item_t *it)
     json_decref(root);
 
     if (role == 0) {
-        on_refuse(m, it, CHAT_E_BAD_FIELD,
-                  "role is none of owner, admin, member");
+        reply_refuse(m, it, CHAT_E_BAD_FIELD,
+                     "role is none of owner, admin, member");
     }
 
     return role;
@@ -115,8 +127,8 @@ on_role(message_t *m, message_item_t *it)
 
 
 static store_e
-on_role_change(message_t *m, message_item_t *it, message_member_t *owner,
-    message_member_t *member, int role)
+on_member_change_role(message_t *m, message_item_t *it,
+    message_member_t *owner, message_member_t *member, int role)
 {
     size_t          i, n;
     store_e         rc;
@@ -134,10 +146,11 @@ on_role_change(message_t *m, message_item_t *it, message_member_t *owner,
     }
 
     for (i = 0; i < n; i++) {
-        on_entry(it, CHAT_KIND_ROLE_CHANGED, users[i], roles[i], &rows[i]);
+        message_entry_init(it, CHAT_KIND_ROLE_CHANGED, users[i], roles[i],
+                           &rows[i]);
     }
 
-    rc = on_append(m, it, rows, n);
+    rc = message_entry_append(m, it, rows, n);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -151,8 +164,20 @@ on_role_change(message_t *m, message_item_t *it, message_member_t *owner,
 
     for (i = 0; i < n; i++) {
         message_chat_member(it->chat, users[i])->role = roles[i];
-        on_publish(m, it, &rows[i].e, 0);
+        message_entry_publish(m, it, &rows[i].e, 0);
     }
 
     return STORE_OK;
+}
+
+
+static void
+on_member_change_answer(message_t *m, message_item_t *it,
+    const message_member_t *member)
+{
+    chat_buf_t  *buf;
+
+    buf = reply_buf(m);
+    reply_add_member(buf, member);
+    reply_http(m, it, 200, buf);
 }

@@ -1,31 +1,19 @@
 /*
- * on_react.c: react. The last reaction of a user to a message counts; an
- * empty emoji takes it back.
+ * on_react.c: react, by every member who sees the message.
  *
- * Called from message_try.c.
+ * Called from message_try.c; hands to message_target.c. The last reaction of a
+ * user to a message counts; an empty emoji removes it.
  */
 
 #include "on.h"
+
+static const message_target_change_t  on_react_change = {
+    CHAT_KIND_REACTION, NULL, NULL
+};
 
 
 store_e
 on_react(message_t *m, message_item_t *it)
 {
-    int                go, fresh;
-    store_e            rc;
-    store_target_t     target;
-    message_member_t  *member;
-
-    member = on_member(m, it);
-
-    if (member == NULL) {
-        return STORE_OK;
-    }
-
-    rc = on_target(m, it, member, &target, &go);
-    if (rc != STORE_OK || !go) {
-        return rc;
-    }
-
-    return on_target_entry(m, it, CHAT_KIND_REACTION, &fresh);
+    return message_target_change(m, it, &on_react_change);
 }

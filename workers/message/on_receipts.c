@@ -1,9 +1,10 @@
 /*
  * on_receipts.c: delivered and read.
  *
- * Called from message_try.c once a batch, after everything else in it. Marks
- * only rise: of all that came for a device and chat the highest counts, one
- * statement writes what rose, and one receipt a user and chat tells it.
+ * Called from message_try.c once a batch, after all other events; hands to
+ * store_chat_receipt.c. Receipt cursors only rise. Of all receipts of one
+ * device and chat the highest counts, one statement writes every cursor that
+ * rises, and each user whose cursor rises in a chat causes one receipt frame.
  */
 
 #include <stdlib.h>
@@ -11,107 +12,114 @@
 
 #include "on.h"
 
-static int on_receipt_check(message_t *m, on_receipt_t *mark);
-static void on_receipt_refuse(message_t *m, on_receipt_t *mark, chat_error_e error,
-    const char *why);
-static int on_receipt_compare(const void *a, const void *b);
-static size_t on_receipt_merge(on_receipt_t *marks, size_t n, store_receipt_t *rows,
-    on_receipt_t **firsts);
-static void on_receipt_risen(message_t *m, const on_receipt_t *mark,
+static int on_receipts_check(message_t *m, on_receipt_t *r);
+static void on_receipts_refuse(message_t *m, const on_receipt_t *r,
+    chat_error_e error, const char *why);
+static int on_receipts_compare(const void *a, const void *b);
+static size_t on_receipts_merge(const on_receipt_t *receipts, size_t n,
+    store_receipt_t *rows, const on_receipt_t **sources);
+static size_t on_receipts_merge_user(const on_receipt_t *receipts, size_t n,
+    store_receipt_t *rows, size_t *nrows, const on_receipt_t **source_r);
+static void on_receipts_raise_user(store_receipt_t *row,
+    const message_member_t *member, uint64_t delivered, uint64_t read);
+static void on_receipts_publish(message_t *m, const on_receipt_t *source,
     const store_receipt_t *row);
 
 
 store_e
-on_receipts(message_t *m, on_receipt_t *marks, size_t n)
+on_receipts(message_t *m, on_receipt_t *receipts, size_t n)
 {
-    size_t          i, k;
-    store_e         rc;
-    on_receipt_t     **firsts;
-    store_receipt_t   *rows;
+    size_t                i, valid, nrows;
+    store_e               rc;
+    store_receipt_t      *rows;
+    const on_receipt_t  **sources;
 
-    for (i = 0, k = 0; i < n; i++) {
-        if (on_receipt_check(m, &marks[i])) {
-            marks[k++] = marks[i];
+    for (i = 0, valid = 0; i < n; i++) {
+        if (on_receipts_check(m, &receipts[i])) {
+            receipts[valid++] = receipts[i];
         }
     }
 
-    if (k == 0) {
+    if (valid == 0) {
         return STORE_OK;
     }
 
-    qsort(marks, k, sizeof(*marks), on_receipt_compare);
+    qsort(receipts, valid, sizeof(*receipts), on_receipts_compare);
 
-    rows = worker_calloc(k, sizeof(*rows));
-    firsts = worker_calloc(k, sizeof(*firsts));
+    rows = worker_calloc(valid, sizeof(*rows));
+    sources = worker_calloc(valid, sizeof(*sources));
 
-    n = on_receipt_merge(marks, k, rows, firsts);
-    rc = store_chat_receipts(m->store, rows, n);
+    nrows = on_receipts_merge(receipts, valid, rows, sources);
+    rc = store_chat_receipts(m->store, rows, nrows);
 
-    for (i = 0; i < n && rc == STORE_OK; i++) {
+    for (i = 0; i < nrows && rc == STORE_OK; i++) {
         if (rows[i].delivered != 0) {
-            on_receipt_risen(m, firsts[i], &rows[i]);
+            on_receipts_publish(m, sources[i], &rows[i]);
         }
     }
 
     free(rows);
-    free(firsts);
+    free(sources);
 
     return rc;
 }
 
 
+/* 1 when there is a cursor to write. */
+
 static int
-on_receipt_check(message_t *m, on_receipt_t *mark)
+on_receipts_check(message_t *m, on_receipt_t *r)
 {
     uint64_t           last;
     message_member_t  *member;
 
-    member = mark->chat->exists
-             ? message_chat_member(mark->chat, mark->receipt.user) : NULL;
+    member = r->chat->exists
+             ? message_chat_member(r->chat, r->receipt.user) : NULL;
 
     if (member == NULL) {
-        on_receipt_refuse(m, mark, CHAT_E_NOT_FOUND, "There is no such chat.");
+        on_receipts_refuse(m, r, CHAT_E_NOT_FOUND, "There is no such chat.");
         return 0;
     }
 
-    last = message_member_last(mark->chat, member);
+    last = message_member_last(r->chat, member);
 
-    if (mark->receipt.delivered > last || mark->receipt.read > last) {
-        on_receipt_refuse(m, mark, CHAT_E_BAD_FIELD,
-                       "seq is above the last one");
+    if (r->receipt.delivered > last || r->receipt.read > last) {
+        on_receipts_refuse(m, r, CHAT_E_BAD_FIELD,
+                           "seq is above the last one");
         return 0;
     }
 
-    /* what is read is delivered */
-    if (mark->receipt.delivered < mark->receipt.read) {
-        mark->receipt.delivered = mark->receipt.read;
+    /* a message that is read is also delivered */
+    if (r->receipt.delivered < r->receipt.read) {
+        r->receipt.delivered = r->receipt.read;
     }
 
-    return mark->receipt.delivered != 0;
+    return r->receipt.delivered != 0;
 }
 
 
-/* Each mark has a session of its own. */
+/* The event collects receipts of many sessions; the refusal goes to the one
+ * that sent this receipt. */
 
 static void
-on_receipt_refuse(message_t *m, on_receipt_t *mark, chat_error_e error,
+on_receipts_refuse(message_t *m, const on_receipt_t *r, chat_error_e error,
     const char *why)
 {
     message_item_t  it;
 
     memset(&it, 0, sizeof(it));
-    it.ev.edge = mark->it->ev.edge;
-    it.ev.session = mark->receipt.session;
-    memcpy(it.ev.chat, mark->receipt.chat, 16);
+    it.ev.edge = r->it->ev.edge;
+    it.ev.session = r->receipt.session;
+    memcpy(it.ev.chat, r->receipt.chat, 16);
 
-    on_refuse(m, &it, error, why);
+    reply_refuse(m, &it, error, why);
 }
 
 
 /* by chat, user, device */
 
 static int
-on_receipt_compare(const void *a, const void *b)
+on_receipts_compare(const void *a, const void *b)
 {
     const on_receipt_t  *x, *y;
 
@@ -131,96 +139,129 @@ on_receipt_compare(const void *a, const void *b)
 }
 
 
-/* One row per chat, user and device; the first of a user's carries what rises
- * for the user. firsts[i] is the mark a receipt of row i is about: the one
- * that read furthest, whose device needs no telling. */
+/* Sorted receipts become one row per chat, user and device; how many. The
+ * first row of a chat and user also carries the user's own cursors, and
+ * sources[] of that row is the receipt that read furthest: its device need not
+ * be notified. */
 
 static size_t
-on_receipt_merge(on_receipt_t *marks, size_t n, store_receipt_t *rows,
-    on_receipt_t **firsts)
+on_receipts_merge(const on_receipt_t *receipts, size_t n,
+    store_receipt_t *rows, const on_receipt_t **sources)
 {
-    size_t             i, k, user;
-    uint64_t           delivered, read;
-    store_receipt_t      *row;
-    message_member_t  *member;
+    size_t  i, nrows;
 
-    for (i = 0, k = 0; i < n; /* void */ ) {
-        user = k;
-        delivered = 0;
-        read = 0;
-        firsts[user] = &marks[i];
+    for (i = 0, nrows = 0; i < n; /* void */ ) {
+        i += on_receipts_merge_user(&receipts[i], n - i, rows, &nrows,
+                                    &sources[nrows]);
+    }
 
-        do {
-            if (k == user || rows[k - 1].device != marks[i].receipt.device) {
-                row = &rows[k++];
-                memcpy(row->chat, marks[i].chat->id, 16);
-                row->user = marks[i].receipt.user;
-                row->device = marks[i].receipt.device;
-            }
+    return nrows;
+}
 
-            row = &rows[k - 1];
 
-            if (marks[i].receipt.delivered > row->device_delivered) {
-                row->device_delivered = marks[i].receipt.delivered;
-            }
+/* The receipts of the first one's chat and user; how many these are. */
 
-            if (marks[i].receipt.delivered > delivered) {
-                delivered = marks[i].receipt.delivered;
-            }
+static size_t
+on_receipts_merge_user(const on_receipt_t *receipts, size_t n,
+    store_receipt_t *rows, size_t *nrows, const on_receipt_t **source_r)
+{
+    size_t               i, first;
+    uint64_t             delivered, read;
+    store_receipt_t     *row;
+    const on_receipt_t  *r;
 
-            if (marks[i].receipt.read > read) {
-                read = marks[i].receipt.read;
-                firsts[user] = &marks[i];
-            }
+    first = *nrows;
+    row = NULL;
+    delivered = 0;
+    read = 0;
+    *source_r = receipts;
 
-            i++;
+    for (i = 0; i < n; i++) {
+        r = &receipts[i];
 
-        } while (i < n && marks[i].chat == marks[i - 1].chat
-                 && marks[i].receipt.user == marks[i - 1].receipt.user);
+        if (r->chat != receipts->chat
+            || r->receipt.user != receipts->receipt.user)
+        {
+            break;
+        }
 
-        member = message_chat_member(marks[i - 1].chat,
-                                     marks[i - 1].receipt.user);
+        if (row == NULL || row->device != r->receipt.device) {
+            row = &rows[(*nrows)++];
+            memcpy(row->chat, r->chat->id, 16);
+            row->user = r->receipt.user;
+            row->device = r->receipt.device;
+        }
 
-        if (delivered > member->delivered || read > member->read) {
-            rows[user].delivered = delivered > member->delivered
-                                   ? delivered : member->delivered;
-            rows[user].read = read > member->read ? read : member->read;
+        if (r->receipt.delivered > row->device_delivered) {
+            row->device_delivered = r->receipt.delivered;
+        }
+
+        if (r->receipt.delivered > delivered) {
+            delivered = r->receipt.delivered;
+        }
+
+        if (r->receipt.read > read) {
+            read = r->receipt.read;
+            *source_r = r;
         }
     }
 
-    return k;
+    on_receipts_raise_user(&rows[first],
+                           message_chat_member(receipts->chat,
+                                               receipts->receipt.user),
+                           delivered, read);
+
+    return i;
+}
+
+
+/* Cursors of 0 in the row say that neither rises. */
+
+static void
+on_receipts_raise_user(store_receipt_t *row, const message_member_t *member,
+    uint64_t delivered, uint64_t read)
+{
+    if (delivered <= member->delivered && read <= member->read) {
+        return;
+    }
+
+    row->delivered = delivered > member->delivered ? delivered
+                                                   : member->delivered;
+    row->read = read > member->read ? read : member->read;
 }
 
 
 static void
-on_receipt_risen(message_t *m, const on_receipt_t *mark, const store_receipt_t *row)
+on_receipts_publish(message_t *m, const on_receipt_t *source,
+    const store_receipt_t *row)
 {
-    int                read_rose;
+    int                read_rises;
     chat_buf_t        *buf;
     message_member_t  *member;
 
-    member = message_chat_member(mark->chat, row->user);
-    read_rose = row->read > member->read;
+    member = message_chat_member(source->chat, row->user);
+    read_rises = row->read > member->read;
     member->delivered = row->delivered;
     member->read = row->read;
 
-    buf = on_text(m);
+    buf = reply_buf(m);
 
-    on_add(buf, "{\"type\":\"receipt\",\"chatId\":");
-    on_add_chat(buf, mark->chat->id);
-    on_add(buf, ",\"userId\":");
-    on_add_id(buf, row->user);
-    on_add(buf, ",\"delivered\":");
-    on_add_num(buf, row->delivered);
-    on_add(buf, ",\"read\":");
-    on_add_num(buf, row->read);
-    on_add(buf, "}");
+    reply_add(buf, "{\"type\":\"receipt\",\"chatId\":");
+    reply_add_chat_id(buf, source->chat->id);
+    reply_add(buf, ",\"userId\":");
+    reply_add_id(buf, row->user);
+    reply_add(buf, ",\"delivered\":");
+    reply_add_num(buf, row->delivered);
+    reply_add(buf, ",\"read\":");
+    reply_add_num(buf, row->read);
+    reply_add(buf, "}");
 
-    if (mark->chat->active <= CHAT_RECEIPT_MEMBERS_MAX && member->left == 0) {
-        fanout_notice_others(m->out, mark->chat, row->user, buf);
+    if (source->chat->active <= CHAT_RECEIPT_MEMBERS_MAX && member->left == 0)
+    {
+        reply_notify_others(m, source->chat, row->user, buf);
     }
 
-    if (read_rose) {
-        fanout_notice_users(m->out, &row->user, 1, mark->receipt.device, buf);
+    if (read_rises) {
+        reply_notify_users(m, &row->user, 1, source->receipt.device, buf);
     }
 }

@@ -1,7 +1,7 @@
 /*
  * store_chat_own.c: a chat as one of its members sees it.
  *
- * Called from on_answer.c; hands to store_read_chats.c, so that the answer to
+ * Called from reply_chat.c; hands to store_read_chats.c, so that the answer to
  * a change and the answer to GET /chats/{chatId} are the same. Reads inside
  * the transaction: what it has changed is seen.
  */
