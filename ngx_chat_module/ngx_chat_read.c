@@ -1,7 +1,7 @@
 /*
  * ngx_chat_read.c: reads bytes and assembles WebSocket messages.
  *
- * Called from: nginx, as the read handler of a session's connection; session,
+ * Called from: nginx, as the read handler of a session's connection; upgrade,
  * for bytes that came with the handshake. Hands to: dispatch, with whole text
  * messages. Control frames are answered here. All sessions share one read
  * buffer, so an idle session has none. A message that arrives in several
