@@ -12,6 +12,7 @@
 # make bench-quick    ours alone, 2 minutes
 # make flame      where a message's time goes
 # make lint       everything once more with clang, every warning an error
+# make man        manual pages from --help, under build/man/
 # make rooms      who includes what, by the prefix of a file
 # make clean      remove $(B)
 #
@@ -33,6 +34,9 @@ Q       := $(if $(V),,@)
 # Debian's own, which sees the python3-* packages
 PYTHON  ?= /usr/bin/python3
 
+# of programs, module and manual pages; its only place is the file VERSION
+VERSION := $(shell cat VERSION)
+
 WARN    := -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter
 comma   := ,
 OPT     := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined,-O2)
@@ -40,7 +44,7 @@ CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE 
            -I common -I workers -I workers/message -I workers/store \
            -I workers/api -I workers/sync -I workers/push -I workers/presence \
            -I /usr/include/postgresql $(if $(CHAT_TEST),-DCHAT_TEST_BUILD) \
-           $(EXTRA_CFLAGS)
+           -DCHAT_VERSION=$(VERSION) $(EXTRA_CFLAGS)
 LIBS_WORKER := -lhiredis -lpq -ljansson -lsodium -lmicrohttpd -lcurl -lpthread -lm
 
 COMMON_O  := $(patsubst %.c,$(B)/%.o,$(wildcard common/*.c))
@@ -51,7 +55,7 @@ CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
              $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
-.PHONY: help build common workers module unit clean rooms packages \
+.PHONY: help build man common workers module unit clean rooms packages \
         run up down status test asan faults check bench bench-quick flame lint programs fuzz FORCE
 
 help:
@@ -76,9 +80,26 @@ $(B)/chat-worker: $(WORKER_O) $(B)/libchat_common.a
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
 
+# the objects that contain the version
+$(B)/workers/worker_main.o $(B)/workers/worker_pool.o \
+$(B)/workers/ctl/ctl_main.o: VERSION
+
 $(B)/chatctl: $(CTL_O) $(B)/libchat_common.a
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
+
+# One source for --help and the manual pages: the text in the program.
+# help2man runs the program and turns what it prints into troff.
+man: workers
+	@conf/packages.sh man
+	@mkdir -p $(B)/man
+	$(Q)$(call HELP2MAN,chatctl,1,manage the chat backend)
+	$(Q)$(call HELP2MAN,chat-worker,8,worker processes of the chat backend)
+
+# The date becomes that of the build in the form that man(7) asks for.
+HELP2MAN = help2man --no-info --section=$(2) --name='$(3)' $(B)/$(1) | \
+    sed "/^\.TH /s/\"[A-Z][a-z]* 20[0-9]*\"/\"$$(date +%F)\"/" \
+    > $(B)/man/$(1).$(2)
 
 # unit tests: <word>_test.c is one program; a worker test links the workers too
 $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
@@ -140,7 +161,7 @@ NGX_FILES := $(sort $(wildcard ngx_chat_module/*.[ch] common/*.h))
 # and the new one must not call the old one.
 NGX_CC    := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-sanitize=nonnull-attribute,-O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2) \
              -g -fPIC -Wall -Wextra -Wno-unused-parameter \
-             $(if $(CHAT_TEST),-DCHAT_TEST_BUILD)
+             -DCHAT_VERSION=$(VERSION) $(if $(CHAT_TEST),-DCHAT_TEST_BUILD)
 NGX_LD    := $(if $(SAN),-fsanitize=address$(comma)undefined,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now) -fPIC -Wl,-Bsymbolic
 
 # not for configure, whose own tests know no nginx header

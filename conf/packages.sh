@@ -2,7 +2,7 @@
 #
 # packages.sh: the Debian packages the project stands on.
 #
-#     packages.sh run|test|bench|faults|lint ...
+#     packages.sh run|test|bench|faults|lint|man ...
 #
 # Says what is missing of the named sets and installs it: directly as root,
 # else through sudo. Prints nothing when nothing is missing. Starts no system
@@ -25,6 +25,7 @@ BENCH="ejabberd erlang-p1-pgsql mosquitto gnuplot-nox linux-perf valgrind
        python3-redis python3-psycopg2 python3-requests"
 FAULTS="$TEST iptables"
 LINT="clang codespell"
+MAN="help2man man-db mandoc"
 
 usage() {
     sed -n 's/^#     \(packages.sh.*\)/usage: conf\/\1/p' "$0" >&2
@@ -83,10 +84,11 @@ want=""
 for set in "$@"; do
     case $set in
         run)    want="$want $RUN" ;;
-        test)   want="$want $RUN $TEST" ;;
+        test)   want="$want $RUN $TEST $MAN" ;;
         bench)  want="$want $RUN $BENCH" ;;
         faults) want="$want $RUN $FAULTS" ;;
         lint)   want="$want $RUN $LINT" ;;
+        man)    want="$want $MAN" ;;
         *)      usage ;;
     esac
     # a node of another origin serves as well as Debian's
