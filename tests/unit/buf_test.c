@@ -33,7 +33,7 @@ room_is_given_and_not_counted(void **state)
 {
     chat_buf_t  buf = CHAT_BUF_INIT;
 
-    assert_non_null(chat_buf_room(&buf, 1000));
+    assert_non_null(chat_buf_reserve(&buf, 1000));
     assert_int_equal(buf.len, 0);
     assert_true(buf.cap >= 1000);
 
@@ -59,7 +59,7 @@ impossible_room_fails_and_stays_failed(void **state)
     chat_buf_t  buf = CHAT_BUF_INIT;
 
     assert_int_equal(chat_buf_add(&buf, "abc", 3), 0);
-    assert_null(chat_buf_room(&buf, SIZE_MAX));
+    assert_null(chat_buf_reserve(&buf, SIZE_MAX));
     assert_true(buf.failed);
     assert_int_equal(chat_buf_add(&buf, "d", 1), -1);
     assert_int_equal(buf.len, 3);

@@ -124,8 +124,8 @@ enum MHD_Result api_reply_send(api_req_t *req);         /* api_server.c only */
 /* api_db.c */
 api_db_t *api_db_new(const worker_conf_t *conf);
 void api_db_free(api_db_t **db);
-store_pg_t *api_db_take(api_db_t *db, int wait_ms);     /* NULL: none free   */
-void api_db_give(api_db_t *db, store_pg_t *pg);
+store_pg_t *api_db_acquire(api_db_t *db, int wait_ms);     /* NULL: none free   */
+void api_db_release(api_db_t *db, store_pg_t *pg);
 /* The request's own: 0, or -1 with the answer 503 made. */
 int api_db_get(api_req_t *req);
 void api_db_put(api_req_t *req);                        /* harmless twice    */
@@ -135,7 +135,7 @@ int api_identity_headers(api_req_t *req);
 int api_identity_check(api_req_t *req);
 api_seen_t *api_identity_new(void);
 void api_identity_free(api_seen_t **seen);
-void api_identity_forget(api_t *api, uint64_t device);
+void api_identity_evict(api_t *api, uint64_t device);
 
 /* api_field.c: of a body; 0, or -1 with the answer made. Lengths are in
  * characters. An absent field and one that is null are the same, unless the
@@ -211,8 +211,8 @@ json_t *api_token_json(const api_pair_t *pair);
 
 /* api_pin.c: argon2id, at most two at a time. */
 int api_pin_hash(const char *pin, char dst[STORE_PIN_MAX]);     /* 0, or -1  */
-int api_pin_right(const char *hash, const char *pin);           /* 1 or 0    */
-int api_pin_shape(const char *pin);         /* 1: six to twelve digits       */
+int api_pin_verify(const char *hash, const char *pin);           /* 1 or 0    */
+int api_pin_is_valid(const char *pin);         /* 1: six to twelve digits       */
 
 /* api_revoke.c: PostgreSQL says so already; tells Redis, edges and our own
  * memory. Cannot fail: what does not reach Redis is done by api_upkeep.c. */

@@ -108,7 +108,7 @@ api_auth_void(api_req_t *req, const char *number, const uint8_t hash[32])
 {
     store_pg_t  *pg;
 
-    pg = api_db_take(req->api->db, API_WAIT_MS);
+    pg = api_db_acquire(req->api->db, API_WAIT_MS);
 
     if (pg == NULL || store_code_drop(pg, number, hash) != STORE_OK) {
         worker_log(WORKER_WARN, "a code that was not sent stays until it "
@@ -116,6 +116,6 @@ api_auth_void(api_req_t *req, const char *number, const uint8_t hash[32])
     }
 
     if (pg != NULL) {
-        api_db_give(req->api->db, pg);
+        api_db_release(req->api->db, pg);
     }
 }

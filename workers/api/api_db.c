@@ -81,7 +81,7 @@ api_db_free(api_db_t **db)
 /* Perhaps not connected: that is api_db_open()'s. */
 
 store_pg_t *
-api_db_take(api_db_t *db, int wait_ms)
+api_db_acquire(api_db_t *db, int wait_ms)
 {
     int               rc;
     store_pg_t       *pg;
@@ -107,7 +107,7 @@ api_db_take(api_db_t *db, int wait_ms)
     pthread_mutex_unlock(&db->lock);
 
     if (pg != NULL && api_db_open(pg) != STORE_OK) {
-        api_db_give(db, pg);
+        api_db_release(db, pg);
         return NULL;
     }
 
@@ -116,7 +116,7 @@ api_db_take(api_db_t *db, int wait_ms)
 
 
 void
-api_db_give(api_db_t *db, store_pg_t *pg)
+api_db_release(api_db_t *db, store_pg_t *pg)
 {
     pthread_mutex_lock(&db->lock);
     db->free[db->nfree++] = pg;
@@ -128,7 +128,7 @@ api_db_give(api_db_t *db, store_pg_t *pg)
 int
 api_db_get(api_req_t *req)
 {
-    req->pg = api_db_take(req->api->db, API_WAIT_MS);
+    req->pg = api_db_acquire(req->api->db, API_WAIT_MS);
 
     if (req->pg == NULL) {
         api_reply_error(req, CHAT_E_UNAVAILABLE, "Try again.");
@@ -143,7 +143,7 @@ void
 api_db_put(api_req_t *req)
 {
     if (req->pg != NULL) {
-        api_db_give(req->api->db, req->pg);
+        api_db_release(req->api->db, req->pg);
         req->pg = NULL;
     }
 }

@@ -118,7 +118,7 @@ api_identity_check(api_req_t *req)
 
 
 void
-api_identity_forget(api_t *api, uint64_t device)
+api_identity_evict(api_t *api, uint64_t device)
 {
     api_seen_slot_t  *slot;
 

@@ -297,7 +297,7 @@ api_login_user(api_req_t *req, const api_login_t *login, api_logged_in_t *in,
         return -1;
     }
 
-    if (!api_pin_right(user.pin_hash, login->pin)) {
+    if (!api_pin_verify(user.pin_hash, login->pin)) {
         *end_r = api_login_wrong(req, login, CHAT_E_PIN_REQUIRED);
         return -1;
     }

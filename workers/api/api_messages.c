@@ -115,7 +115,7 @@ api_messages_out(api_req_t *req, const store_page_t *page)
     out = &req->out;
 
     /* once for most pages, rather than doubled up to there */
-    (void) chat_buf_room(out, (size_t) page->n * API_ENTRY_GUESS);
+    (void) chat_buf_reserve(out, (size_t) page->n * API_ENTRY_GUESS);
     api_out_text(out, "{\"items\":[");
 
     for (i = 0; i < page->n; i++) {

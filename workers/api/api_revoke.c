@@ -26,7 +26,7 @@ api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n)
     fanout_revoked_t  *told;
 
     for (i = 0; i < n; i++) {
-        api_identity_forget(api, list[i].device);
+        api_identity_evict(api, list[i].device);
 
         worker_log(WORKER_INFO, "revoked user=%llu device=%llu",
                    (unsigned long long) list[i].user,

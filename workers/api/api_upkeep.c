@@ -57,7 +57,7 @@ api_upkeep_revoked(api_t *api)
         return;
     }
 
-    pg = api_db_take(api->db, API_WAIT_MS);
+    pg = api_db_acquire(api->db, API_WAIT_MS);
     if (pg == NULL) {
         return;
     }
@@ -70,7 +70,7 @@ api_upkeep_revoked(api_t *api)
         atomic_store(&api->republish, 1);
     }
 
-    api_db_give(api->db, pg);
+    api_db_release(api->db, pg);
 }
 
 
@@ -81,7 +81,7 @@ api_upkeep_trim(api_t *api)
 
     (void) fanout_account_trim(&api->redis, (int64_t) time(NULL));
 
-    pg = api_db_take(api->db, API_WAIT_MS);
+    pg = api_db_acquire(api->db, API_WAIT_MS);
     if (pg == NULL) {
         return;
     }
@@ -91,5 +91,5 @@ api_upkeep_trim(api_t *api)
                    "minute");
     }
 
-    api_db_give(api->db, pg);
+    api_db_release(api->db, pg);
 }

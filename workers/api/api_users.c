@@ -381,7 +381,7 @@ api_users_pin_fields(api_req_t *req, const char **pin_r,
         return -1;
     }
 
-    if (*pin_r != NULL && !api_pin_shape(*pin_r)) {
+    if (*pin_r != NULL && !api_pin_is_valid(*pin_r)) {
         api_reply_field(req, "pin", "is not 6 to 12 digits");
         return -1;
     }
@@ -406,7 +406,7 @@ api_users_pin_prove(api_req_t *req, const char *hash, const char *current)
         return -1;
     }
 
-    if (!api_pin_right(hash, current)) {
+    if (!api_pin_verify(hash, current)) {
         api_reply_error(req, CHAT_E_PIN_REQUIRED, "The PIN is wrong.");
         return -1;
     }
