@@ -359,35 +359,35 @@ story_generate(void)
 
 
 static void
-buffer_outlives_every_failure(void **state)
+buffer_survives_every_failure(void **state)
 {
     run(story_buf, 0);
 }
 
 
 static void
-entry_outlives_every_failure(void **state)
+entry_survives_every_failure(void **state)
 {
     run(story_entry, 0);
 }
 
 
 static void
-problem_outlives_every_failure(void **state)
+problem_survives_every_failure(void **state)
 {
     run(story_problem, 0);
 }
 
 
 static void
-batch_outlives_every_failure(void **state)
+batch_survives_every_failure(void **state)
 {
     run(story_batch, 0);
 }
 
 
 static void
-frame_outlives_every_failure(void **state)
+frame_survives_every_failure(void **state)
 {
     run(story_frame, 0);
     run(story_presence, 0);
@@ -396,14 +396,14 @@ frame_outlives_every_failure(void **state)
 
 
 static void
-json_outlives_every_failure(void **state)
+json_survives_every_failure(void **state)
 {
     run(story_json, 0);
 }
 
 
 static void
-keys_outlive_every_failure(void **state)
+keys_survive_every_failure(void **state)
 {
     run(story_keys, 0);
     run(story_generate, 0);
@@ -428,13 +428,13 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(buffer_outlives_every_failure),
-        cmocka_unit_test(entry_outlives_every_failure),
-        cmocka_unit_test(problem_outlives_every_failure),
-        cmocka_unit_test(batch_outlives_every_failure),
-        cmocka_unit_test(frame_outlives_every_failure),
-        cmocka_unit_test(json_outlives_every_failure),
-        cmocka_unit_test(keys_outlive_every_failure),
+        cmocka_unit_test(buffer_survives_every_failure),
+        cmocka_unit_test(entry_survives_every_failure),
+        cmocka_unit_test(problem_survives_every_failure),
+        cmocka_unit_test(batch_survives_every_failure),
+        cmocka_unit_test(frame_survives_every_failure),
+        cmocka_unit_test(json_survives_every_failure),
+        cmocka_unit_test(keys_survive_every_failure),
         cmocka_unit_test(token_is_refused_at_every_failure),
     };
 

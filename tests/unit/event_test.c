@@ -90,7 +90,7 @@ first_byte_is_the_version_and_order_is_little_endian(void **state)
 
 
 static void
-cut_event_is_refused_at_every_byte(void **state)
+truncated_event_is_refused_at_every_byte(void **state)
 {
     size_t        size, len;
     uint8_t       data[512], *copy;
@@ -143,7 +143,7 @@ trailing_bytes_are_ignored(void **state)
 
 
 static void
-mark_is_read_back(void **state)
+receipt_is_read_back(void **state)
 {
     uint8_t      data[CHAT_RECEIPT_SIZE];
     chat_receipt_t  got, mark = { 1, 2, 3, "0123456789abcde", 4, UINT64_MAX };
@@ -155,7 +155,7 @@ mark_is_read_back(void **state)
 
 
 static void
-want_is_read_back(void **state)
+page_request_is_read_back(void **state)
 {
     uint8_t      data[CHAT_PAGE_REQ_SIZE];
     chat_page_req_t  got, want = { "0123456789abcde", 4, UINT64_MAX };
@@ -185,11 +185,11 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(event_is_read_back),
         cmocka_unit_test(first_byte_is_the_version_and_order_is_little_endian),
-        cmocka_unit_test(cut_event_is_refused_at_every_byte),
+        cmocka_unit_test(truncated_event_is_refused_at_every_byte),
         cmocka_unit_test(unknown_version_is_refused),
         cmocka_unit_test(trailing_bytes_are_ignored),
-        cmocka_unit_test(mark_is_read_back),
-        cmocka_unit_test(want_is_read_back),
+        cmocka_unit_test(receipt_is_read_back),
+        cmocka_unit_test(page_request_is_read_back),
         cmocka_unit_test(user_is_read_back),
     };
 

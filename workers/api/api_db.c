@@ -2,10 +2,10 @@
  * api_db.c: the pool of database connections.
  *
  * Called from api_route.c (a request that needs one), api_upkeep.c; hands to
- * store_pg.c. conf->api_threads connections; who finds none free waits for
- * API_WAIT_MS and then answers 503, so that a slow database makes a short
- * queue and not a long one. The last one given back is taken first: under
- * small load the same few stay warm.
+ * store_pg.c. It has conf->api_threads connections. A request that finds
+ * none free waits up to API_WAIT_MS and then answers 503, so that the queue of
+ * a slow database stays short. The connection released last is used first:
+ * under small load the same few stay warm.
  */
 
 #include <errno.h>
@@ -78,7 +78,7 @@ api_db_free(api_db_t **db)
 }
 
 
-/* Perhaps not connected: that is api_db_open()'s. */
+/* The result may not be connected yet: api_db_open() does that. */
 
 store_pg_t *
 api_db_acquire(api_db_t *db, int wait_ms)
@@ -157,7 +157,7 @@ api_db_open(store_pg_t *pg)
 
     conn = (api_db_conn_t *) pg;
 
-    /* a server that was restarted is noticed here, and not by the request */
+    /* Detect a dead connection here, before a request uses it. */
     store_account_freshen(pg);
 
     rc = store_pg_connect(pg);
