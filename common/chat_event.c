@@ -1,7 +1,8 @@
 /*
  * chat_event.c: events between the edge and the workers, as bytes.
  *
- * Called from the edge's publisher (encode) and the workers (decode). The layout, little-endian:
+ * Called from the edge's publisher (encode) and the workers (decode). The
+ * layout, little-endian:
  *
  *     u8 version, u8 type, u8 flags, u8 0
  *     u64 edge, session, user, device; i64 received

@@ -103,7 +103,7 @@ typedef struct {
     uint64_t     to;
 } chat_page_req_t;
 
-#define CHAT_PAGE_REQ_SIZE  32      /* packed                                   */
+#define CHAT_PAGE_REQ_SIZE  32      /* packed                               */
 
 #define CHAT_USER_SIZE      8       /* packed                               */
 

@@ -5,8 +5,8 @@
  * group's is made of the time and random bytes; a direct chat's is a keyed
  * BLAKE2b hash of its two users with the version and variant bits of a UUID
  * v7 set, so that two users who open it at the same time get the same
- * chat, and the id cannot be computed without the key. User and device ids are positive 63-bit
- * integers, decimal strings on the wire.
+ * chat, and the id cannot be computed without the key. User and device ids are
+ * positive 63-bit integers, decimal strings on the wire.
  */
 
 #ifndef CHAT_ID_H

@@ -16,10 +16,10 @@
  * last, and the number of attempts at entries that a dead owner had begun. */
 #define CHAT_KEY_SENT       "message.sent:{%u}"     /* shard of the chat    */
 #define CHAT_KEY_SENT_OWNER "message.owner:{%u}"
-#define CHAT_KEY_SENT_ATTEMPTS "message.attempts:{%u}"    /* hash: id -> number   */
+#define CHAT_KEY_SENT_ATTEMPTS "message.attempts:{%u}" /* hash: id -> n    */
 #define CHAT_KEY_SENT_DEAD  "message.sent.dead"     /* fields: e stream id
                                                        error failures at    */
-#define CHAT_KEY_SYNC       "session.sync:{%u}"     /* user % CHAT_SYNC_SHARDS */
+#define CHAT_KEY_SYNC       "session.sync:{%u}" /* user % CHAT_SYNC_SHARDS  */
 #define CHAT_GROUP_SYNC     "sync"              /* XGROUP ... MKSTREAM  */
 #define CHAT_KEY_PUSH       "notification.push"
 

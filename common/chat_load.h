@@ -18,8 +18,9 @@
 /*   CHAT_OK             *root_r is the tree, an object or an array
  *   CHAT_E_BAD_FRAME    not JSON, duplicate keys, nesting above
  *                       CHAT_JSON_DEPTH_MAX
- *   CHAT_E_BAD_FIELD    a NUL, a lone surrogate or a number above 64 bits; *root_r is the tree with
- *                       replacements in their places: U+FFFD, other numbers
+ *   CHAT_E_BAD_FIELD    a NUL, a lone surrogate or a number above 64 bits;
+ *                       *root_r is the tree with replacements in their
+ *                       places: U+FFFD, other numbers
  *   CHAT_E_INTERNAL     out of memory
  *
  * *root_r is new, and NULL in the other cases; why (CHAT_WHY_MAX bytes) gets

@@ -3,10 +3,10 @@
  * and a writer. No I/O, no clock, no allocation.
  *
  * The caller owns the bytes. ws_parse() is called repeatedly with the bytes
- * that were read; it unmasks in place, checks order of fragments, lengths, reserved
- * bits, masking, control frames and UTF-8 over the joined text message
- * (section 8.1), and hands out pieces. State lives in ws_parser_t, so a frame
- * may arrive one byte at a time.
+ * that were read; it unmasks in place, checks order of fragments, lengths,
+ * reserved bits, masking, control frames and UTF-8 over the joined text
+ * message (section 8.1), and hands out pieces. State lives in ws_parser_t, so
+ * a frame may arrive one byte at a time.
  */
 
 #ifndef WS_FRAME_H

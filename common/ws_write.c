@@ -1,5 +1,6 @@
 /*
- * ws_write.c: writes server frames (RFC 6455): frame headers, close frames, and the two strings of the opening handshake.
+ * ws_write.c: writes server frames (RFC 6455): frame headers, close frames,
+ * and the two strings of the opening handshake.
  *
  * Called from the edge's writer and upgrade.
  */

@@ -3,8 +3,8 @@
  *
  * The cases are folders of data: tests/frames/valid/<case>/{input,output} and
  * tests/frames/invalid/<case>/{input,error}. `output` is the frame's fields,
- * one a line; `error` the word and what the error can name. Run from the
- * project's root. What is too big for a folder is made here.
+ * one a line; `error` the error code and the ids that the error names. Run
+ * from the project's root. Larger cases are built here.
  */
 
 #include <dirent.h>
@@ -124,7 +124,7 @@ run_case(const char *dir, const char *name, int valid)
                   sizeof(wanted));
     wanted[n] = '\0';
 
-    /* of its own size, so that a sanitizer sees what reads on */
+    /* exact size, so that a sanitizer detects an overread */
     exact = malloc(len ? len : 1);
     memcpy(exact, input, len);
     (void) chat_frame_parse(exact, len, &frame);

@@ -1,5 +1,6 @@
 /*
- * json_test.c: chat_json.c and chat_error.c. jansson and gmtime() judge.
+ * json_test.c: chat_json.c and chat_error.c. jansson and gmtime() are the
+ * reference.
  */
 
 #include <stdio.h>
@@ -105,7 +106,7 @@ time_agrees_with_gmtime(void **state)
     uint8_t    out[CHAT_TIME_TEXT];
     struct tm  tm;
 
-    /* a prime number of seconds, so that all hours and days come by */
+    /* a prime number of seconds, so that all hours and days are covered */
 
     for (s = -2208988800; s < 7258118400; s += 86399 * 7 + 11) {
 

@@ -1,7 +1,7 @@
 /*
  * message_test.c: the pure parts of the message worker: rounds of a batch
- * (message_round.c), the cache of chats (message_chat.c), and who is a target
- * of a record (fanout_publish.c).
+ * (message_round.c), the cache of chats (message_chat.c), and the targets of
+ * a record (fanout_publish.c).
  */
 
 #include "chat_test.h"
@@ -365,7 +365,7 @@ notices_leave_out_who_they_are_about(void **state)
     assert_int_equal(recs[2].session, 9);
     assert_int_equal(recs[2].status, 204);
 
-    /* what was gathered and not published is forgotten */
+    /* Collected and unpublished records are dropped. */
     fanout_notice_others(f, chat, 1, &json);
     fanout_reset(f);
     fanout_request_routes(f);

@@ -78,7 +78,7 @@ make(char *dst, const char *header, const char *claims)
 }
 
 
-/* in memory of its own size, so that a sanitizer sees what reads on */
+/* copied to memory of the exact size: a sanitizer detects an overread */
 
 static chat_token_e
 verify(const char *token, size_t len, chat_token_t *token_r)

@@ -115,7 +115,7 @@ feed(ws_parser_t *p, uint8_t *data, size_t len, transcript_t *t)
 }
 
 
-/* in memory of its own size, so that a sanitizer sees what reads on */
+/* copied to memory of the exact size: a sanitizer detects an overread */
 
 static int
 feed_copy(ws_parser_t *p, const uint8_t *data, size_t len, transcript_t *t)
@@ -165,7 +165,7 @@ check(const void *text, size_t len)
 
     assert_transcript();
 
-    /* every place when that is quick, else a prime step */
+    /* every offset when that is fast, else a prime step */
     step = stream.len > 2000 ? 997 : 1;
 
     for (i = 0; i <= stream.len; i += step) {
@@ -614,7 +614,7 @@ text_cut_within_a_character_is_1007(void **state)
 
 
 static void
-text_may_not_end_within_a_character_by_an_empty_fragment(void **state)
+empty_last_fragment_cannot_complete_a_character(void **state)
 {
     frame_is(TEXT, "\xd0");
     frame_is(FIN | CONT, "");
@@ -634,7 +634,7 @@ broken_text_is_1007_at_the_bad_byte(void **state)
 
     static const struct {
         const char  *text;
-        size_t       bad;       /* index of the byte that cannot be */
+        size_t       bad;       /* index of the invalid byte */
     } cases[] = {
         { "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90", 12 },
         { "\x80", 0 }, { "\xc0", 0 }, { "\xc1", 0 }, { "\xf5", 0 },
@@ -672,7 +672,7 @@ broken_text_is_1007_at_the_bad_byte(void **state)
 }
 
 
-/* a decoder written the plain way, to compare with */
+/* a straightforward decoder as reference */
 
 static int
 utf8_plain(const uint8_t *s, size_t len)
@@ -872,7 +872,7 @@ main(void)
         cmocka_unit_test(close_reason_must_be_utf8),
         cmocka_unit_test(text_is_utf8_over_all_fragments),
         cmocka_unit_test(text_cut_within_a_character_is_1007),
-        cmocka_unit_test(text_may_not_end_within_a_character_by_an_empty_fragment),
+        cmocka_unit_test(empty_last_fragment_cannot_complete_a_character),
         cmocka_unit_test(broken_text_is_1007_at_the_bad_byte),
         cmocka_unit_test(utf8_agrees_with_a_plain_decoder),
         cmocka_unit_test(utf8_is_seen_behind_any_run_of_ascii),

@@ -124,7 +124,7 @@ enum MHD_Result api_reply_send(api_req_t *req);         /* api_server.c only */
 /* api_db.c */
 api_db_t *api_db_new(const worker_conf_t *conf);
 void api_db_free(api_db_t **db);
-store_pg_t *api_db_acquire(api_db_t *db, int wait_ms);     /* NULL: none free   */
+store_pg_t *api_db_acquire(api_db_t *db, int wait_ms);  /* NULL: none free   */
 void api_db_release(api_db_t *db, store_pg_t *pg);
 /* The request's own: 0, or -1 with the answer 503 made. */
 int api_db_get(api_req_t *req);
@@ -212,7 +212,7 @@ json_t *api_token_json(const api_pair_t *pair);
 /* api_pin.c: argon2id, at most two at a time. */
 int api_pin_hash(const char *pin, char dst[STORE_PIN_MAX]);     /* 0, or -1  */
 int api_pin_verify(const char *hash, const char *pin);           /* 1 or 0    */
-int api_pin_is_valid(const char *pin);         /* 1: six to twelve digits       */
+int api_pin_is_valid(const char *pin);      /* 1: six to twelve digits       */
 
 /* api_revoke.c: the revocation is committed in PostgreSQL; updates Redis, the
  * edges and the identity cache. Cannot fail: api_upkeep.c retries what does not

@@ -3,9 +3,9 @@
  *
  * Called from api_route.c. The edge has verified the access token; nginx
  * passes its user and device in X-Chat-User-Id and X-Chat-Device-Id, which
- * replace any the client sent. A token outlives a revocation, so device and user
- * are looked up in PostgreSQL too; a positive result is cached for a second,
- * so that a client paging through history causes one query.
+ * replace any the client sent. A token outlives a revocation, so device and
+ * user are looked up in PostgreSQL too; a positive result is cached for a
+ * second, so that a client paging through history causes one query.
  */
 
 #include <stdlib.h>

@@ -2,9 +2,9 @@
  * api_limit.c: rate limits.
  *
  * Called from the handlers of limited routes; hands to fanout_account.c. A
- * window of one hour begins with the first request in it. Subjects are hashed with a key,
- * so that Redis holds no phone number. When Redis is unavailable, so is a limited
- * route: letting requests through would invite abuse.
+ * window of one hour begins with the first request in it. Subjects are hashed
+ * with a key, so that Redis holds no phone number. When Redis is unavailable,
+ * so is a limited route: letting requests through would invite abuse.
  */
 
 #include <arpa/inet.h>

@@ -2,9 +2,9 @@
  * api_messages.c: GET /chats/{chatId}/messages, .../messages/{seq}/receipts.
  *
  * Called from api_route.c; hands to store_read.h. Entries ascend by seq
- * in both directions of paging: `before` gives the page that ends right before it,
- * `after` the one that begins right after it, without either the newest page. `complete`
- * says that nothing more lies in that direction.
+ * in both directions of paging: `before` gives the page that ends right before
+ * it, `after` the one that begins right after it, without either the newest
+ * page. `complete` says that nothing more lies in that direction.
  */
 
 #include "api.h"

@@ -150,7 +150,7 @@ api_reply_send(api_req_t *req)
         api_reply_header(response, "Content-Type", req->type);
     }
 
-    /* Answers hold tokens, numbers and messages: no shared cache may keep them. */
+    /* Answers hold tokens and messages: no shared cache may keep them. */
     api_reply_header(response, "Cache-Control", "no-store");
 
     if (req->status == MHD_HTTP_UNAUTHORIZED) {

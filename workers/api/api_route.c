@@ -320,7 +320,8 @@ api_ready(api_req_t *req)
     }
 
     if (store_account_ping(req->pg) != STORE_OK) {
-        api_reply_error(req, CHAT_E_UNAVAILABLE, "The database is unavailable.");
+        api_reply_error(req, CHAT_E_UNAVAILABLE,
+                        "The database is unavailable.");
 
     } else if (fanout_account_ping(&req->api->redis) != 0) {
         api_reply_error(req, CHAT_E_UNAVAILABLE, "Redis is unavailable.");
