@@ -1,18 +1,19 @@
-# make            what there is
+# make            list the targets
 # make run        build, start everything below run/, stop on Ctrl-C
-# make up         the same in the background; twice is harmless and heals
+# make up         the same in the background; repeating it restarts what died
 # make down       stop it; the data stay
 # make build      module, workers, chatctl under build/
 # make test       packages, build and all tests (build-test/)
 # make asan       the same tests under AddressSanitizer and UBSan (build-asan/)
 # make unit       the C unit tests alone
-# make faults     breaks one thing at a time under load, counts what is lost
+# make faults     inject one fault at a time under load, count lost messages
 # make fuzz       each parser of common/ for FUZZ_SECONDS (20), clang
-# make bench      ours and the peers under load, ratios: under 20 minutes
-# make bench-quick    ours alone, 2 minutes
-# make flame      where a message's time goes
-# make lint       everything once more with clang, every warning an error
-# make rooms      who includes what, by the prefix of a file
+# make bench      this server and others under load: under 20 minutes
+# make bench-quick    this server alone, 2 minutes
+# make flame      flame graph of the cost of a message
+# make lint       build with clang, warnings are errors; spelling
+# make man        manual pages from --help, under build/man/
+# make rooms      includes of each directory
 # make clean      remove $(B)
 #
 # B=build-x SAN=1 make build builds elsewhere and with sanitizers. Ports and
@@ -24,14 +25,17 @@
 B       ?= build
 CC      ?= gcc
 SAN     ?=
-# 1: what only tests may have, such as chat_websocket_echo
+# 1: adds test-only features, such as chat_websocket_echo
 CHAT_TEST ?=
 NGX_SRC ?= /usr/share/nginx/src
 JOBS    ?= $(shell nproc)
-# V=1 shows the commands
+# V=1 prints the commands
 Q       := $(if $(V),,@)
-# Debian's own, which sees the python3-* packages
+# Debian's own, which finds the python3-* packages
 PYTHON  ?= /usr/bin/python3
+
+# of programs, module and manual pages; its only place is the file VERSION
+VERSION := $(shell cat VERSION)
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter
 comma   := ,
@@ -40,18 +44,18 @@ CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE 
            -I common -I workers -I workers/message -I workers/store \
            -I workers/api -I workers/sync -I workers/push -I workers/presence \
            -I /usr/include/postgresql $(if $(CHAT_TEST),-DCHAT_TEST_BUILD) \
-           $(EXTRA_CFLAGS)
+           -DCHAT_VERSION=$(VERSION) $(EXTRA_CFLAGS)
 LIBS_WORKER := -lhiredis -lpq -ljansson -lsodium -lmicrohttpd -lcurl -lpthread -lm
 
 COMMON_O  := $(patsubst %.c,$(B)/%.o,$(wildcard common/*.c))
-# everything a worker process is made of; ctl/ has main() of chatctl
+# objects of a worker process; ctl/ has main() of chatctl
 WORKER_C  := $(wildcard workers/*.c) $(filter-out $(wildcard workers/ctl/*.c),$(wildcard workers/*/*.c))
 WORKER_O  := $(patsubst %.c,$(B)/%.o,$(WORKER_C))
 CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
              $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
-.PHONY: help build common workers module unit clean rooms packages \
+.PHONY: help build man common workers module unit clean rooms packages \
         run up down status test asan faults check bench bench-quick flame lint programs fuzz FORCE
 
 help:
@@ -76,9 +80,26 @@ $(B)/chat-worker: $(WORKER_O) $(B)/libchat_common.a
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
 
+# the objects that contain the version
+$(B)/workers/worker_main.o $(B)/workers/worker_pool.o \
+$(B)/workers/ctl/ctl_main.o: VERSION
+
 $(B)/chatctl: $(CTL_O) $(B)/libchat_common.a
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBS_WORKER)
+
+# One source for --help and the manual pages: the text in the program.
+# help2man runs the program and turns what it prints into troff.
+man: workers
+	@conf/packages.sh man
+	@mkdir -p $(B)/man
+	$(Q)$(call HELP2MAN,chatctl,1,manage the chat backend)
+	$(Q)$(call HELP2MAN,chat-worker,8,worker processes of the chat backend)
+
+# The date becomes that of the build in the form that man(7) asks for.
+HELP2MAN = help2man --no-info --section=$(2) --name='$(3)' $(B)/$(1) | \
+    sed "/^\.TH /s/\"[A-Z][a-z]* 20[0-9]*\"/\"$$(date +%F)\"/" \
+    > $(B)/man/$(1).$(2)
 
 # unit tests: <word>_test.c is one program; a worker test links the workers too
 $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
@@ -87,13 +108,13 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/worker
 	$(Q)$(CC) $(CFLAGS) -I tests/unit -MMD -MP $< $(filter-out $(B)/workers/worker_main.o,$(WORKER_O)) \
 	    $(B)/libchat_common.a -o $@ -lcmocka $(LIBS_WORKER)
 
-# its allocations fail one after the other
+# wraps the allocators, so that each allocation can fail
 $(B)/tests/unit/alloc_test: private CFLAGS += \
     -Wl,--wrap=malloc,--wrap=realloc,--wrap=asprintf
 
 programs: $(UNIT)
 
-# what passed in a line a program, what failed in full
+# one line for a program that passes, the full output of one that fails
 unit: programs
 	@rc=0; for t in $(UNIT); do \
 	    if out=$$($$t 2>&1); then \
@@ -105,7 +126,7 @@ unit: programs
 
 # tests/fuzz/<parser>_fuzz.c: one libFuzzer program a parser, with sanitizers.
 # Seeds are in tests/fuzz/seeds/<parser>, for frames the cases of the unit
-# test; what is found stays below $(B)/fuzz, a crash as <parser>_fuzz.crash-*.
+# test; findings stay below $(B)/fuzz, a crash as <parser>_fuzz.crash-*.
 FUZZ         := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_SECONDS ?= 20
 
@@ -140,15 +161,15 @@ NGX_FILES := $(sort $(wildcard ngx_chat_module/*.[ch] common/*.h))
 # and the new one must not call the old one.
 NGX_CC    := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-sanitize=nonnull-attribute,-O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2) \
              -g -fPIC -Wall -Wextra -Wno-unused-parameter \
-             $(if $(CHAT_TEST),-DCHAT_TEST_BUILD)
+             -DCHAT_VERSION=$(VERSION) $(if $(CHAT_TEST),-DCHAT_TEST_BUILD)
 NGX_LD    := $(if $(SAN),-fsanitize=address$(comma)undefined,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now) -fPIC -Wl,-Bsymbolic
 
-# not for configure, whose own tests know no nginx header
+# not for configure, whose own tests do not include nginx headers
 NGX_ASAN  := $(if $(SAN),-include $(CURDIR)/tests/asan/ngx_pool_asan.h)
 
 module: $(B)/ngx_http_chat_module.so $(if $(SAN),$(B)/preload)
 
-# changes when a file comes or goes, or a flag changes: configure again
+# changes when a file is added or removed or a flag changes: then configure
 $(B)/ngx.inputs: FORCE
 	@mkdir -p $(@D)
 	@{ echo '$(CC) $(NGX_CC) $(NGX_LD)'; printf '%s\n' $(NGX_FILES); \
@@ -192,7 +213,7 @@ packages:
 	@conf/packages.sh run test
 
 # -------------------------------------------------------------------- tests
-# The test build has what the product lacks (CHAT_TEST). T=path/to/test.py
+# The test build has test-only features (CHAT_TEST). T=path/to/test.py
 # or T="tests/flow -k word" runs a part.
 
 TESTS := $(sort $(dir $(wildcard tests/*/test_*.py)))
@@ -215,7 +236,7 @@ faults:
 	@$(MAKE) --no-print-directory -j$(JOBS) B=build-test CHAT_TEST=1 build
 	@CHAT_BUILD=$(CURDIR)/build-test $(PYTHON) tests/faults/run.py $(F)
 
-# both, whatever the first one finds
+# runs both, even when the first one fails
 check: programs
 	@rc=0; $(MAKE) --no-print-directory unit || rc=1; \
 	CHAT_BUILD=$(CURDIR)/$(B) CHAT_SAN=$(SAN) \
@@ -246,13 +267,13 @@ $(B)/chatload: $(BENCH_C) $(wildcard tests/bench/*.h) $(B)/hdr_histogram.o $(B)/
 	    $(B)/hdr_histogram.o $(B)/libchat_common.a -o $@ \
 	    -lssl -lcrypto -lsodium -ljansson -lpq -lm
 
-# clang's build of everything, and what may not be written in a file
+# build with clang, and check spelling
 lint:
 	@conf/packages.sh lint
 	$(MAKE) --no-print-directory -j$(JOBS) B=build-clang CC=clang build
 	codespell --skip='*.lock,*.json' common workers ngx_chat_module conf sql docs README.md
 
-# One line a room: the system and project headers its files include.
+# Prints per directory the system and project headers that its files include.
 rooms:
 	@for dir in common ngx_chat_module workers workers/*/; do \
 	    set -- $${dir%/}/*.[ch]; [ -e "$$1" ] || continue; \

@@ -11,8 +11,8 @@
  *
  * A record carries the fields of its type and no others; a string is a u32
  * length, CHAT_STR_ABSENT for an absent one, and bytes. Records of types
- * without items may grow at their end: what follows the known fields is
- * ignored.
+ * without items may get more fields in a later version: bytes behind the known
+ * fields are ignored.
  */
 
 #include "chat_batch.h"
@@ -30,7 +30,7 @@
 #define CHAT_F_MESSAGE_ID  0x200
 #define CHAT_F_FRAME       0x400
 
-/* what the numbers above can come to, with both strings' lengths */
+/* upper bound of a record without its strings and items */
 #define CHAT_REC_HEAD_MAX  (4 + 2 + 16 + 7 * 8 + 2 + 2 * 4)
 
 typedef struct {
@@ -98,13 +98,13 @@ chat_batch_begin(chat_buf_t *buf)
 
 
 int
-chat_batch_rec(chat_buf_t *buf, const chat_rec_t *rec, size_t *mark_r)
+chat_batch_rec(chat_buf_t *buf, const chat_rec_t *rec, size_t *start_r)
 {
     size_t                  size, items;
     uint8_t                *p;
     const chat_rec_form_t  *form;
 
-    *mark_r = buf->len;
+    *start_r = buf->len;
 
     form = chat_rec_form(rec->type);
 
@@ -113,7 +113,7 @@ chat_batch_rec(chat_buf_t *buf, const chat_rec_t *rec, size_t *mark_r)
         || rec->frame.len >= CHAT_STR_ABSENT
         || (form->item && rec->nitems > CHAT_STR_ABSENT / form->item))
     {
-        /* nobody could read it: the caller is wrong */
+        /* No reader could decode it: this is a bug of the caller. */
         buf->failed = 1;
         return -1;
     }
@@ -121,7 +121,7 @@ chat_batch_rec(chat_buf_t *buf, const chat_rec_t *rec, size_t *mark_r)
     items = rec->items != NULL ? rec->nitems * form->item : 0;
     size = CHAT_REC_HEAD_MAX + rec->message_id.len + rec->frame.len + items;
 
-    p = chat_buf_room(buf, size);
+    p = chat_buf_reserve(buf, size);
 
     if (p == NULL) {
         return -1;
@@ -188,7 +188,7 @@ chat_batch_target(chat_buf_t *buf, uint64_t user, uint8_t flags)
 {
     uint8_t  *p;
 
-    p = chat_buf_room(buf, CHAT_TARGET_SIZE);
+    p = chat_buf_reserve(buf, CHAT_TARGET_SIZE);
 
     if (p == NULL) {
         return -1;
@@ -208,7 +208,7 @@ chat_batch_item(chat_buf_t *buf, const chat_list_item_t *item)
 {
     uint8_t  *p;
 
-    p = chat_buf_room(buf, CHAT_LIST_ITEM_SIZE);
+    p = chat_buf_reserve(buf, CHAT_LIST_ITEM_SIZE);
 
     if (p == NULL) {
         return -1;
@@ -229,7 +229,7 @@ chat_batch_presence(chat_buf_t *buf, const chat_presence_t *presence)
 {
     uint8_t  *p;
 
-    p = chat_buf_room(buf, CHAT_PRESENCE_SIZE);
+    p = chat_buf_reserve(buf, CHAT_PRESENCE_SIZE);
 
     if (p == NULL) {
         return -1;
@@ -246,7 +246,7 @@ chat_batch_presence(chat_buf_t *buf, const chat_presence_t *presence)
 
 
 int
-chat_batch_end(chat_buf_t *buf, size_t mark)
+chat_batch_end(chat_buf_t *buf, size_t start)
 {
     size_t  len;
 
@@ -254,14 +254,14 @@ chat_batch_end(chat_buf_t *buf, size_t mark)
         return -1;
     }
 
-    len = buf->len - mark - 4;
+    len = buf->len - start - 4;
 
     if (len > UINT32_MAX) {
         buf->failed = 1;
         return -1;
     }
 
-    (void) chat_put_u32(buf->data + mark, (uint32_t) len);
+    (void) chat_put_u32(buf->data + start, (uint32_t) len);
 
     return 0;
 }
@@ -381,7 +381,7 @@ static int
 chat_rec_read(const uint8_t *p, const uint8_t *end,
     const chat_rec_form_t *form, chat_rec_t *rec_r)
 {
-    size_t    i, rest;
+    size_t    i, remainder;
     uint64_t  timestamp, expires;
 
     const struct {
@@ -453,21 +453,21 @@ chat_rec_read(const uint8_t *p, const uint8_t *end,
         return 0;
     }
 
-    rest = (size_t) (end - p);
+    remainder = (size_t) (end - p);
 
-    if (rest % form->item != 0) {
+    if (remainder % form->item != 0) {
         return -1;
     }
 
     rec_r->items = p;
-    rec_r->nitems = rest / form->item;
+    rec_r->nitems = remainder / form->item;
 
     return 0;
 }
 
 
-/* The readers below pass NULL on, so that a record's fields are read one
- * after the other and judged once. */
+/* The two readers below return NULL when given NULL, so that a record is read
+ * field by field with one check for truncation at the end. */
 
 static const uint8_t *
 chat_rec_get_u64(const uint8_t *p, const uint8_t *end, uint64_t *n_r)

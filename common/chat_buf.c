@@ -1,9 +1,9 @@
 /*
- * chat_buf.c: a byte buffer that grows.
+ * chat_buf.c: a growable byte buffer.
  *
  * Called from chat_json.c, chat_entry.c, chat_batch.c and the workers; hands
- * to realloc(). Capacity doubles, so that appending costs a constant share
- * per byte. Never shrinks by itself.
+ * to realloc(). Capacity doubles, so that appending a byte
+ * has a constant amortized cost. It never shrinks by itself.
  */
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 
 uint8_t *
-chat_buf_room(chat_buf_t *buf, size_t n)
+chat_buf_reserve(chat_buf_t *buf, size_t n)
 {
     size_t    cap;
     uint8_t  *data;
@@ -58,7 +58,7 @@ chat_buf_add(chat_buf_t *buf, const void *data, size_t n)
 {
     uint8_t  *p;
 
-    p = chat_buf_room(buf, n);
+    p = chat_buf_reserve(buf, n);
 
     if (p == NULL) {
         return -1;

@@ -2,8 +2,8 @@
  * chat_bytes.h: little-endian numbers in byte strings, for chat_event.c and
  * chat_batch.c.
  *
- * Byte by byte, so that neither alignment nor the machine's order matters;
- * compilers make one load or store of it.
+ * Bytes are read and written one at a time, so that neither alignment nor the
+ * machine's byte order matters; compilers merge them into one load or store.
  */
 
 #ifndef CHAT_BYTES_H
@@ -14,7 +14,7 @@
 
 #include "chat_event.h"
 
-/* the length of a chat_str_t that is absent, as opposed to empty */
+/* encoded length of a string that is absent, as opposed to empty */
 #define CHAT_STR_ABSENT  0xffffffffu
 
 

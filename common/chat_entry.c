@@ -1,8 +1,8 @@
 /*
- * chat_entry.c: the one JSON shape of an entry, and its digest.
+ * chat_entry.c: the JSON form of an entry, and its digest.
  *
  * Called from the message, sync and API workers; hands to chat_json.c and,
- * for the digest, to libsodium. Which fields a kind adds is decided here:
+ * for the digest, to libsodium. Fields by kind:
  *
  *     message                      content contentType [replyTo mediaId
  *                                  expiresIn editedAt], or deleted
@@ -11,7 +11,7 @@
  *     reaction                     target emoji
  *     member_* role_changed        userId [role]
  *     chat_changed                 title
- *     hidden                       chatId seq kind and nothing else
+ *     hidden                       none: chatId, seq and kind alone
  */
 
 #include <string.h>
@@ -38,17 +38,18 @@ static uint8_t *chat_entry_content(uint8_t *p, const chat_entry_t *e);
 static void chat_entry_hash(crypto_generichash_state *st, const char *data,
     size_t len);
 
-/* what an entry takes beside its strings: all keys, eight numbers, two times */
+/* upper bound without the strings: all keys, eight numbers, two times */
 #define CHAT_ENTRY_FIXED  768
 
-/* a literal, for a page of history is thousands of them */
+/* A literal's length is known at compile time: a page of history appends
+ * thousands of them. */
 #define chat_entry_put(p, s)                                                 \
     ((uint8_t *) memcpy(p, s, sizeof(s) - 1) + sizeof(s) - 1)
 
 #define chat_entry_number(p, key, n)                                         \
     chat_json_u64(chat_entry_put(p, key), n)
 
-/* a string, for JSON numbers lose bits; 0 is nobody */
+/* A string, because a JSON number loses bits above 2^53; 0 means none. */
 #define chat_entry_id(p, key, id)                                            \
     ((id) == 0 ? (p)                                                         \
      : chat_entry_put(chat_entry_number(p, key "\"", id), "\""))
@@ -68,14 +69,14 @@ chat_entry_json(chat_buf_t *buf, const chat_entry_t *e, int as_frame)
     uint8_t     *p;
     const char  *word;
 
-    /* each is in memory already, so the sum is far from SIZE_MAX */
+    /* All strings are in memory, so the sum cannot overflow. */
     len = CHAT_ENTRY_FIXED + chat_json_string_max(e->message_id.len)
           + chat_json_string_max(e->content.len)
           + chat_json_string_max(e->content_type.len)
           + chat_json_string_max(e->media_id.len)
           + chat_json_string_max(e->role.len);
 
-    p = chat_buf_room(buf, len);
+    p = chat_buf_reserve(buf, len);
     if (p == NULL) {
         return -1;
     }
@@ -132,7 +133,7 @@ chat_entry_digest(const chat_entry_t *e)
 
     chat_entry_hash(&st, e->content.data, e->content.len);
 
-    /* who leaves contentType out and who says "text" have sent the same */
+    /* An absent contentType and "text" are the same message. */
 
     if (e->content_type.data == NULL) {
         chat_entry_hash(&st, CHAT_ENTRY_TEXT, sizeof(CHAT_ENTRY_TEXT) - 1);
@@ -225,7 +226,7 @@ chat_entry_content(uint8_t *p, const chat_entry_t *e)
 }
 
 
-/* the length before the bytes: "ab" and "c" must not hash as "a" and "bc" */
+/* Hashes the length first: "ab", "c" must differ from "a", "bc". */
 
 static void
 chat_entry_hash(crypto_generichash_state *st, const char *data, size_t len)

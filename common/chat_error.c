@@ -1,9 +1,8 @@
 /*
- * chat_error.c: the error words of the contract, their statuses and titles.
+ * chat_error.c: the contract's error codes, their statuses and titles.
  *
- * Called from everything that answers a client; hands to nobody. A number
- * that is no error is answered as CHAT_E_INTERNAL: a client must get a word
- * of the contract whatever went wrong on our side.
+ * Called from all code that answers a client. A number outside the enum becomes
+ * CHAT_E_INTERNAL, because a client must always get a code of the contract.
  */
 
 #include "chat_error.h"
@@ -37,9 +36,9 @@ chat_error_status(chat_error_e e)
 }
 
 
-/* A switch, not a column: chat_proto.h holds what is on the wire, and titles
- * are for people and may change. Without a default, so that the compiler
- * names the error that was added without a title. */
+/* A switch, not a column of CHAT_ERRORS: titles are for people and may change,
+ * chat_proto.h is the wire contract. There is no default, so that the compiler
+ * reports an error that has no title. */
 
 const char *
 chat_error_title(chat_error_e e)

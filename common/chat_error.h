@@ -1,5 +1,5 @@
 /*
- * chat_error.h: the error words of the contract as an enum.
+ * chat_error.h: the contract's error codes as an enum.
  */
 
 #ifndef CHAT_ERROR_H
@@ -18,8 +18,8 @@ typedef enum {
 const char *chat_error_word(chat_error_e e);    /* "not_found" */
 int chat_error_status(chat_error_e e);          /* 404 */
 
-/* The title of its problem+json: a short sentence, the same for all of a
- * kind (RFC 9457, section 3.1.4). */
+/* The title member of problem+json: a short sentence that is the same for every
+ * occurrence of the error (RFC 9457, section 3.1.3). */
 const char *chat_error_title(chat_error_e e);
 
 #endif

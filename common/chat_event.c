@@ -1,8 +1,8 @@
 /*
  * chat_event.c: events between the edge and the workers, as bytes.
  *
- * Called from the edge's publisher (encode) and the workers (decode); hands
- * to nobody. The layout, little-endian:
+ * Called from the edge's publisher (encode) and the workers (decode). The
+ * layout, little-endian:
  *
  *     u8 version, u8 type, u8 flags, u8 0
  *     u64 edge, session, user, device; i64 received
@@ -11,8 +11,8 @@
  *     u32 lengths of the six strings, CHAT_STR_ABSENT for an absent one
  *     the strings
  *
- * The type is not judged here: a worker that does not know it sets the event
- * aside with an error, which is more than this file could do.
+ * The type is not checked here: a worker moves an event of an unknown type to
+ * the dead-letter stream together with the error.
  */
 
 #include <assert.h>
@@ -23,7 +23,7 @@
 #define CHAT_EVENT_STRINGS  6
 #define CHAT_EVENT_HEAD     (4 + 5 * 8 + 16 + 3 * 8 + CHAT_EVENT_STRINGS * 4)
 
-/* fixed by the format; in the order of the struct */
+/* The order is that of the struct and part of the format. */
 #define chat_event_strings(ev)                                               \
     { &(ev)->message_id, &(ev)->content, &(ev)->content_type,                \
       &(ev)->media_id, &(ev)->idempotency_key, &(ev)->body }
@@ -146,48 +146,48 @@ chat_event_decode(const uint8_t *data, size_t len, chat_event_t *ev_r)
 
 
 uint8_t *
-chat_receipt_encode(const chat_receipt_t *mark, uint8_t *dst)
+chat_receipt_encode(const chat_receipt_t *receipt, uint8_t *dst)
 {
-    dst = chat_put_u64(dst, mark->session);
-    dst = chat_put_u64(dst, mark->user);
-    dst = chat_put_u64(dst, mark->device);
-    dst = chat_put_bytes(dst, mark->chat, 16);
-    dst = chat_put_u64(dst, mark->delivered);
+    dst = chat_put_u64(dst, receipt->session);
+    dst = chat_put_u64(dst, receipt->user);
+    dst = chat_put_u64(dst, receipt->device);
+    dst = chat_put_bytes(dst, receipt->chat, 16);
+    dst = chat_put_u64(dst, receipt->delivered);
 
-    return chat_put_u64(dst, mark->read);
+    return chat_put_u64(dst, receipt->read);
 }
 
 
 const uint8_t *
-chat_receipt_decode(const uint8_t *src, chat_receipt_t *mark_r)
+chat_receipt_decode(const uint8_t *src, chat_receipt_t *receipt_r)
 {
-    mark_r->session = chat_get_u64(src);
-    mark_r->user = chat_get_u64(src + 8);
-    mark_r->device = chat_get_u64(src + 16);
-    memcpy(mark_r->chat, src + 24, 16);
-    mark_r->delivered = chat_get_u64(src + 40);
-    mark_r->read = chat_get_u64(src + 48);
+    receipt_r->session = chat_get_u64(src);
+    receipt_r->user = chat_get_u64(src + 8);
+    receipt_r->device = chat_get_u64(src + 16);
+    memcpy(receipt_r->chat, src + 24, 16);
+    receipt_r->delivered = chat_get_u64(src + 40);
+    receipt_r->read = chat_get_u64(src + 48);
 
     return src + CHAT_RECEIPT_SIZE;
 }
 
 
 uint8_t *
-chat_page_req_encode(const chat_page_req_t *want, uint8_t *dst)
+chat_page_req_encode(const chat_page_req_t *request, uint8_t *dst)
 {
-    dst = chat_put_bytes(dst, want->chat, 16);
-    dst = chat_put_u64(dst, want->after);
+    dst = chat_put_bytes(dst, request->chat, 16);
+    dst = chat_put_u64(dst, request->after);
 
-    return chat_put_u64(dst, want->to);
+    return chat_put_u64(dst, request->to);
 }
 
 
 const uint8_t *
-chat_page_req_decode(const uint8_t *src, chat_page_req_t *want_r)
+chat_page_req_decode(const uint8_t *src, chat_page_req_t *request_r)
 {
-    memcpy(want_r->chat, src, 16);
-    want_r->after = chat_get_u64(src + 16);
-    want_r->to = chat_get_u64(src + 24);
+    memcpy(request_r->chat, src, 16);
+    request_r->after = chat_get_u64(src + 16);
+    request_r->to = chat_get_u64(src + 24);
 
     return src + CHAT_PAGE_REQ_SIZE;
 }

@@ -1,8 +1,8 @@
 /*
- * chat_event.h: what an edge puts into a Redis stream for a worker.
+ * chat_event.h: an event that an edge appends to a Redis stream for a worker.
  *
  * One stream entry carries one field, "e", whose value is one event: a fixed
- * little-endian head and the strings behind it. Events are written by the
+ * little-endian header followed by the strings. Events are written by the
  * edge (any version) and read by workers (the same version or one newer), so
  * the first byte is a version and unknown trailing bytes are ignored.
  *
@@ -29,7 +29,7 @@ typedef enum {
     CHAT_EV_EDIT,               /* edit_message                             */
     CHAT_EV_DELETE,             /* delete_message                           */
     CHAT_EV_REACT,              /* react; content is the emoji              */
-    CHAT_EV_RECEIPTS,              /* delivered, read: body is chat_receipt_t[]   */
+    CHAT_EV_RECEIPTS,           /* delivered, read: body is chat_receipt_t[] */
     CHAT_EV_TYPING,             /* seq is 1 when active                     */
     CHAT_EV_CHAT_CREATE,        /* POST /chats; body is the request         */
     CHAT_EV_CHAT_CHANGE,        /* PATCH /chats/{id}                        */
@@ -38,34 +38,34 @@ typedef enum {
     CHAT_EV_MEMBER_CHANGE,      /* PATCH .../members/{seq}: seq is the user */
     CHAT_EV_MEMBER_REMOVE,      /* DELETE .../members/{seq}                 */
     /* to session.sync:{n} */
-    CHAT_EV_SYNC_LIST = 32,     /* body is chat_page_req_t[]: empty asks for all
-                                   chats that are behind, else for these
-                                   whether behind or not                    */
-    CHAT_EV_SYNC_PAGE,          /* body is chat_page_req_t[]; of both, seq is the
-                                   question's number, given back in the
+    CHAT_EV_SYNC_LIST = 32,     /* body is chat_page_req_t[]: empty requests
+                                   all chats with undelivered entries, else
+                                   the named chats in any state             */
+    CHAT_EV_SYNC_PAGE,          /* body is chat_page_req_t[]; in both, seq is
+                                   the request's number, repeated in the
                                    answer                                   */
     /* to user.presence; body is users, CHAT_USER_SIZE bytes each */
-    CHAT_EV_ONLINE = 48,        /* have a new session on this edge          */
-    CHAT_EV_OFFLINE,            /* have one less                            */
-    CHAT_EV_WATCH,              /* `user` follows them on `session`: answer
-                                   how they are, and tell this edge when it
-                                   changes                                  */
-    CHAT_EV_UNWATCH,            /* nobody on this edge follows them          */
-    CHAT_EV_REFRESH                /* their status or privacy has changed: tell
-                                   who watches; edge is 0                   */
+    CHAT_EV_ONLINE = 48,        /* the users have one more session here     */
+    CHAT_EV_OFFLINE,            /* the users have one session less here     */
+    CHAT_EV_WATCH,              /* `user` follows the users on `session`:
+                                   answer their presence, and send changes
+                                   to this edge                             */
+    CHAT_EV_UNWATCH,            /* no session on this edge follows them     */
+    CHAT_EV_REFRESH             /* status or privacy has changed: notify the
+                                   watching edges; edge is 0                */
 } chat_event_e;
 
 #define CHAT_EV_F_REST  0x01    /* answered by CHAT_REC_HTTP; `session` is the
                                    request's id and `body` the raw JSON, which
                                    the worker parses after it has checked
                                    membership                               */
-#define CHAT_EV_F_REQUESTED 0x02    /* WATCH: the client asked and waits; without
-                                   it the edge looks again by itself        */
+#define CHAT_EV_F_REQUESTED 0x02    /* WATCH: the client waits for the answer;
+                                   without it this is the edge's refresh    */
 
 typedef struct {
     uint8_t      type;          /* chat_event_e                             */
     uint8_t      flags;         /* CHAT_EV_F_*                              */
-    uint64_t     edge;          /* where the answer goes: channel edge.<hex>*/
+    uint64_t     edge;          /* the edge to answer: channel edge.<hex>   */
     uint64_t     session;       /* on that edge; the request's id for REST  */
     uint64_t     user;          /* sender, from the verified token          */
     uint64_t     device;
@@ -84,28 +84,28 @@ typedef struct {
     chat_str_t   body;          /* REST: JSON; else packed records          */
 } chat_event_t;
 
-/* one device's marks in one chat, coalesced by the edge */
+/* a device's receipt cursors in one chat, coalesced by the edge */
 typedef struct {
     uint64_t     session;
     uint64_t     user;
     uint64_t     device;
     uint8_t      chat[16];
-    uint64_t     delivered;     /* 0: no such mark                          */
+    uint64_t     delivered;     /* 0: unchanged                             */
     uint64_t     read;
 } chat_receipt_t;
 
-#define CHAT_RECEIPT_SIZE  56      /* packed: 3 * 8 + 16 + 2 * 8               */
+#define CHAT_RECEIPT_SIZE  56       /* packed: 3 * 8 + 16 + 2 * 8           */
 
-/* entries of `chat` with after < seq <= to are wanted */
+/* a request for the entries of `chat` with after < seq <= to */
 typedef struct {
     uint8_t      chat[16];
     uint64_t     after;
     uint64_t     to;
 } chat_page_req_t;
 
-#define CHAT_PAGE_REQ_SIZE  32      /* packed                                   */
+#define CHAT_PAGE_REQ_SIZE  32      /* packed                               */
 
-#define CHAT_USER_SIZE  8       /* packed                                   */
+#define CHAT_USER_SIZE      8       /* packed                               */
 
 /* Exact number of bytes chat_event_encode() writes. */
 size_t chat_event_size(const chat_event_t *ev);
@@ -118,10 +118,14 @@ uint8_t *chat_event_encode(const chat_event_t *ev, uint8_t *dst);
  * *ev_r are borrowed from data. */
 int chat_event_decode(const uint8_t *data, size_t len, chat_event_t *ev_r);
 
-uint8_t *chat_receipt_encode(const chat_receipt_t *mark, uint8_t *dst);
-const uint8_t *chat_receipt_decode(const uint8_t *src, chat_receipt_t *mark_r);
-uint8_t *chat_page_req_encode(const chat_page_req_t *want, uint8_t *dst);
-const uint8_t *chat_page_req_decode(const uint8_t *src, chat_page_req_t *want_r);
+/* Packed items of `body`: encode and decode one and return the end. The caller
+ * has checked the lengths. */
+uint8_t *chat_receipt_encode(const chat_receipt_t *receipt, uint8_t *dst);
+const uint8_t *chat_receipt_decode(const uint8_t *src,
+    chat_receipt_t *receipt_r);
+uint8_t *chat_page_req_encode(const chat_page_req_t *request, uint8_t *dst);
+const uint8_t *chat_page_req_decode(const uint8_t *src,
+    chat_page_req_t *request_r);
 uint8_t *chat_user_encode(uint64_t user, uint8_t *dst);
 const uint8_t *chat_user_decode(const uint8_t *src, uint64_t *user_r);
 

@@ -1,9 +1,9 @@
 /*
- * chat_field.c: the fields of a client's frame against the limits of
- * chat_proto.h.
+ * chat_field.c: checks the fields of a client's frame against the limits
+ * of chat_proto.h.
  *
- * Called from chat_frame.c; hands to chat_id.c. Strings here have no NUL:
- * chat_load.c has seen to that.
+ * Called from chat_frame.c; hands to chat_id.c. Strings here contain no
+ * NUL: chat_load.c refuses it.
  */
 
 #include <stdio.h>
@@ -115,7 +115,7 @@ chat_field_text(chat_frame_t *frame, const char *key, size_t min, size_t max,
     }
 
     if (len > max) {
-        /* a text that fits into a frame may still be larger than a message */
+        /* The limit of a frame is above the limit of the content. */
         return chat_refuse(frame, max == CHAT_CONTENT_MAX ? CHAT_E_TOO_LARGE
                                                           : CHAT_E_BAD_FIELD,
                            key, "is too long");
@@ -178,8 +178,8 @@ chat_field_word(chat_frame_t *frame, const char *key, size_t max,
 }
 
 
-/* Optional: *n_r stays 0 when it is absent. 1.0 and 1e0 are no integers to
- * jansson, and none to us. */
+/* Optional: *n_r stays 0 when it is absent. Like jansson, refuses 1.0 and
+ * 1e0 as integers. */
 
 static int
 chat_field_number(chat_frame_t *frame, const char *key, uint64_t max,
@@ -267,7 +267,7 @@ chat_field_users(chat_frame_t *frame)
 }
 
 
-/* a field that is null is absent */
+/* A null field counts as absent. */
 
 static json_t *
 chat_field(const chat_frame_t *frame, const char *key)

@@ -8,7 +8,7 @@
 
 #include "chat_frame.h"
 
-/* what a type has; an extra is optional */
+/* the fields of a frame type; the extras are optional */
 #define CHAT_HAS_CHAT     0x01
 #define CHAT_HAS_ID       0x02
 #define CHAT_HAS_SEQ      0x04
@@ -22,7 +22,7 @@
 #define CHAT_HAS_MESSAGE  (CHAT_HAS_ID | CHAT_HAS_CONTENT | CHAT_HAS_EXTRAS)
 
 /* Checks the fields named by `has` in frame->root and fills the frame. The
- * ids that errors name are there already. Returns frame->error. */
+ * ids that errors name are set already. Returns frame->error. */
 chat_error_e chat_frame_fields(chat_frame_t *frame, unsigned has);
 
 /* Sets frame->error and "<key> <why>"; -1, for the caller to return. */

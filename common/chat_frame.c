@@ -2,12 +2,11 @@
  * chat_frame.c: a client's text message, parsed and checked.
  *
  * Called from the edge's dispatch and, for REST bodies, from the edge and the
- * workers; hands to chat_load.c and chat_field.c. Says nothing about
- * membership or about what a seq names: those who own the chats do.
+ * workers; hands to chat_load.c and chat_field.c. Membership and the
+ * existence of a seq are checked by the message workers, not here.
  *
- * Refusals come in this order: no object with a type; a type we do not know;
- * NUL, a lone surrogate or too big a number anywhere; then the fields, chatId
- * first.
+ * Checks are made in this order: an object with a type; a known type; no NUL,
+ * lone surrogate or too large number anywhere; then the fields, chatId first.
  */
 
 #include <string.h>
@@ -17,7 +16,7 @@
 #include "chat_id.h"
 #include "chat_load.h"
 
-#define CHAT_TEXT_MAX  64      /* chatId as it may be named in an error */
+#define CHAT_TEXT_MAX  64      /* longest chatId that an error repeats */
 
 static const unsigned  chat_frame_has[CHAT_FRAME_COUNT] = {
     [CHAT_FRAME_SEND_MESSAGE] = CHAT_HAS_CHAT | CHAT_HAS_MESSAGE,
@@ -175,7 +174,7 @@ chat_frame_type(const json_t *type)
 }
 
 
-/* what an error frame may name, whatever else is wrong */
+/* Sets the ids that an error frame names, even when other fields are wrong. */
 
 static void
 chat_frame_name(chat_frame_t *frame, int with_chat)

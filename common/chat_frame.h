@@ -30,7 +30,7 @@ typedef struct {
     char          why[128];     /* a sentence for `message`, names the field,
                                    never quotes the content                 */
     uint8_t       chat[16];
-    uint64_t      seq;          /* target or mark, >= 1                     */
+    uint64_t      seq;          /* target or receipt cursor, >= 1           */
     uint64_t      reply_to;
     uint64_t      expires_in;
     chat_str_t    chat_text;    /* chatId as sent when it is a printable

@@ -4,9 +4,9 @@
  * A chat id is a UUID (RFC 9562) of version 7, lower case when printed. A
  * group's is made of the time and random bytes; a direct chat's is a keyed
  * BLAKE2b hash of its two users with the version and variant bits of a UUID
- * v7 set, so that two who open it at once get the same chat and nobody
- * without the key can compute it. User and device ids are positive 63-bit
- * integers, decimal strings on the wire.
+ * v7 set, so that two users who open it at the same time get the same
+ * chat, and the id cannot be computed without the key. User and device ids are
+ * positive 63-bit integers, decimal strings on the wire.
  */
 
 #ifndef CHAT_ID_H

@@ -60,7 +60,7 @@ chat_json_add_string(chat_buf_t *buf, const char *src, size_t len)
         return -1;
     }
 
-    p = chat_buf_room(buf, chat_json_string_max(len));
+    p = chat_buf_reserve(buf, chat_json_string_max(len));
 
     if (p == NULL) {
         return -1;

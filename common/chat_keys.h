@@ -10,22 +10,23 @@
 
 #include <inttypes.h>
 
-/* streams. That of a shard of chats has one reader, who holds the shard's lock
- * in PostgreSQL, and no consumer group: what is in it is not done. Beside it,
- * who read it last (a worker's id), and what dead owners had begun, how often */
+/* Streams. The stream of a shard of chats has no consumer group and one reader,
+ * the worker that holds the shard's lock in PostgreSQL; an entry stays in the
+ * stream until it is processed. Beside it: the id of the worker that read it
+ * last, and the number of attempts at entries that a dead owner had begun. */
 #define CHAT_KEY_SENT       "message.sent:{%u}"     /* shard of the chat    */
 #define CHAT_KEY_SENT_OWNER "message.owner:{%u}"
-#define CHAT_KEY_SENT_ATTEMPTS "message.attempts:{%u}"    /* hash: id -> number   */
+#define CHAT_KEY_SENT_ATTEMPTS "message.attempts:{%u}" /* hash: id -> n    */
 #define CHAT_KEY_SENT_DEAD  "message.sent.dead"     /* fields: e stream id
                                                        error failures at    */
-#define CHAT_KEY_SYNC       "session.sync:{%u}"     /* user % CHAT_SYNC_SHARDS */
+#define CHAT_KEY_SYNC       "session.sync:{%u}" /* user % CHAT_SYNC_SHARDS  */
 #define CHAT_GROUP_SYNC     "sync"              /* XGROUP ... MKSTREAM  */
 #define CHAT_KEY_PUSH       "notification.push"
 
-/* presence: what edges tell, capped (the oldest is worth the least); who is
- * told about a user: a hash, edge hex -> ms of its last WATCH, that expires;
- * who has gone and is not yet called offline: a sorted set by ms; the edges
- * that were told about, and the users each has */
+/* Presence: the stream of events from the edges, capped because the oldest are
+ * worth the least; the edges that watch a user, a hash that expires: edge hex
+ * -> ms of its last WATCH; users without a session that are not yet published
+ * as offline, a sorted set by ms; the known edges; the users on each edge. */
 #define CHAT_KEY_PRESENCE   "user.presence"
 #define CHAT_GROUP_PRESENCE "presence"
 #define CHAT_PRESENCE_MAXLEN  100000
@@ -34,23 +35,25 @@
 #define CHAT_KEY_EDGES      "presence.edges"
 #define CHAT_KEY_EDGE_USERS "presence.edge:%016" PRIx64
 
-/* s: an edge looks again at who its sessions follow, or the watch ends */
+/* s: an edge refreshes the watches of its sessions, or they expire */
 #define CHAT_WATCH_REFRESH    300
 #define CHAT_WATCH_TTL      900
 
 /* route:{user} is a hash: device -> "<edge hex 16>:<session decimal>", and of
- * a device that left with everything "-<device>" -> its note: the run of Redis,
- * or "?<route>" while that is not sure. A key with notes alone expires. */
+ * a device that disconnected with nothing undelivered "-<device>" -> its
+ * clean-disconnect marker: the run_id of Redis, or "?<route>" until that is
+ * confirmed. A key that holds only markers expires. */
 #define CHAT_KEY_ROUTE      "route:{%" PRIu64 "}"
 #define CHAT_MARKER_TTL       "3600"                  /* s */
 
-/* the end of each script that took a field out of a route's key, KEYS[1] */
+/* Last part of every script that removes a field of a route's key, KEYS[1]:
+ * sets the expiry when only markers are left. */
 #define CHAT_ROUTE_LUA_END                                                    \
     "for _,f in ipairs(redis.call('HKEYS',KEYS[1])) do "                      \
     "if string.byte(f)~=45 then return 1 end end "                            \
     "redis.call('EXPIRE',KEYS[1]," CHAT_MARKER_TTL ") return 1"
 
-/* edge:<hex> is a string with 15 s to live that its edge renews */
+/* edge:<hex> is a string with a TTL of 15 s that its edge renews */
 #define CHAT_KEY_EDGE       "edge:%016" PRIx64
 #define CHAT_EDGE_TTL       15
 
@@ -60,7 +63,7 @@
 
 /* sorted set: member "<user>:<device>", score: s since 1970 at which the last
  * of its access tokens has expired. The member "0:0" is always there, so that
- * an emptied Redis shows; the API worker fills it from PostgreSQL. */
+ * an emptied Redis is detected; the API worker fills it from PostgreSQL. */
 #define CHAT_KEY_REVOKED    "device.revoked"
 
 /* workers: sorted set per role, member = worker's id, score = ms of its last

@@ -25,12 +25,12 @@
 static int chat_load_scan(const char *p, const char *end, int *nul_r);
 static const char *chat_load_scan_string(const char *p, const char *end,
     int *nul_r);
-static chat_error_e chat_load_again(const char *text, size_t len,
+static chat_error_e chat_load_repaired(const char *text, size_t len,
     json_t **root_r, char *why);
-static char *chat_load_mend(const char *p, const char *end, char *dst);
-static const char *chat_load_mend_string(const char *p, const char *end,
+static char *chat_load_repair(const char *p, const char *end, char *dst);
+static const char *chat_load_repair_string(const char *p, const char *end,
     char **dst);
-static const char *chat_load_mend_number(const char *p, const char *end,
+static const char *chat_load_repair_number(const char *p, const char *end,
     char **dst);
 static int chat_load_escape(const char *p, const char *end);
 
@@ -78,7 +78,7 @@ chat_load(const char *text, size_t len, json_t **root_r, char *why)
     case json_error_null_byte_in_key:
         (void) snprintf(why, CHAT_WHY_MAX, "not JSON at line %d, column %d",
                         error.line, error.column);
-        return chat_load_again(text, len, root_r, why);
+        return chat_load_repaired(text, len, root_r, why);
 
     case json_error_duplicate_key:
         (void) snprintf(why, CHAT_WHY_MAX, "a key comes twice");
@@ -92,9 +92,9 @@ chat_load(const char *text, size_t len, json_t **root_r, char *why)
 }
 
 
-/* One pass without understanding: how deep the brackets go outside strings,
- * and whether a string has \u0000 (an escaped backslash before the u is
- * passed over as a pair). Broken JSON may fool it; jansson judges that. */
+/* One pass without parsing: the depth of brackets outside strings, and whether
+ * a string contains \u0000 (an escaped backslash is skipped as a pair). The
+ * result may be wrong for invalid JSON, which jansson refuses. */
 
 static int
 chat_load_scan(const char *p, const char *end, int *nul_r)
@@ -138,7 +138,7 @@ chat_load_scan(const char *p, const char *end, int *nul_r)
 }
 
 
-/* from behind the opening quote to behind the closing one */
+/* p is behind the opening quote; returns the place behind the closing one. */
 
 static const char *
 chat_load_scan_string(const char *p, const char *end, int *nul_r)
@@ -173,7 +173,7 @@ chat_load_scan_string(const char *p, const char *end, int *nul_r)
 
 
 static chat_error_e
-chat_load_again(const char *text, size_t len, json_t **root_r, char *why)
+chat_load_repaired(const char *text, size_t len, json_t **root_r, char *why)
 {
     char           *copy, *end;
     json_free_t     free_fn;
@@ -188,7 +188,7 @@ chat_load_again(const char *text, size_t len, json_t **root_r, char *why)
         return CHAT_E_INTERNAL;
     }
 
-    end = chat_load_mend(text, text + len, copy);
+    end = chat_load_repair(text, text + len, copy);
 
     if ((size_t) (end - copy) != len || memcmp(copy, text, len) != 0) {
         *root_r = json_loadb(copy, (size_t) (end - copy), CHAT_LOAD_FLAGS,
@@ -208,20 +208,20 @@ chat_load_again(const char *text, size_t len, json_t **root_r, char *why)
 }
 
 
-/* Never longer than the text, and never JSON when the text was not so but
- * for the three things that are mended. */
+/* The result is never longer than the text, and is valid JSON only if the three
+ * replaced things were the only errors. */
 
 static char *
-chat_load_mend(const char *p, const char *end, char *dst)
+chat_load_repair(const char *p, const char *end, char *dst)
 {
     while (p < end) {
 
         if (*p == '"') {
             *dst++ = *p++;
-            p = chat_load_mend_string(p, end, &dst);
+            p = chat_load_repair_string(p, end, &dst);
 
         } else if (*p >= '0' && *p <= '9') {
-            p = chat_load_mend_number(p, end, &dst);
+            p = chat_load_repair_number(p, end, &dst);
 
         } else {
             *dst++ = *p++;
@@ -233,7 +233,7 @@ chat_load_mend(const char *p, const char *end, char *dst)
 
 
 static const char *
-chat_load_mend_string(const char *p, const char *end, char **dst)
+chat_load_repair_string(const char *p, const char *end, char **dst)
 {
     int   unit, low;
     char  c;
@@ -283,11 +283,11 @@ chat_load_mend_string(const char *p, const char *end, char **dst)
 }
 
 
-/* Leading digits are cut, an exponent becomes zeros. What was no number, like
- * 01 or 1..2, stays none. */
+/* Cuts leading digits and sets exponents to zeros. An invalid number, such as
+ * 01 or 1..2, stays invalid. */
 
 static const char *
-chat_load_mend_number(const char *p, const char *end, char **dst)
+chat_load_repair_number(const char *p, const char *end, char **dst)
 {
     int     exponent;
     size_t  digits;

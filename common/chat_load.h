@@ -1,9 +1,9 @@
 /*
- * chat_load.h: JSON text into jansson's tree, by our rules.
+ * chat_load.h: parses JSON text into a jansson tree, with stricter rules.
  *
- * Called from chat_frame.c; hands to jansson. It tells "this is no JSON of
- * ours" from "one field cannot be", and in the second case gives a tree all
- * the same, so that the error can name the message it answers.
+ * Called from chat_frame.c; hands to jansson. It distinguishes invalid JSON
+ * from an invalid value and returns a tree in the second case too, so that the
+ * error can name the message it answers.
  */
 
 #ifndef CHAT_LOAD_H
@@ -18,9 +18,9 @@
 /*   CHAT_OK             *root_r is the tree, an object or an array
  *   CHAT_E_BAD_FRAME    not JSON, duplicate keys, nesting above
  *                       CHAT_JSON_DEPTH_MAX
- *   CHAT_E_BAD_FIELD    somewhere is NUL, a lone surrogate or a number that
- *                       no 64 bits hold; *root_r is the tree with U+FFFD and
- *                       other numbers in their places
+ *   CHAT_E_BAD_FIELD    a NUL, a lone surrogate or a number above 64 bits;
+ *                       *root_r is the tree with replacements in their
+ *                       places: U+FFFD, other numbers
  *   CHAT_E_INTERNAL     out of memory
  *
  * *root_r is new, and NULL in the other cases; why (CHAT_WHY_MAX bytes) gets

@@ -1,8 +1,8 @@
 /*
- * chat_proto.h: every word and every limit of the wire contract, once.
+ * chat_proto.h: every name and limit of the wire contract, in one place.
  *
- * Included by the edge, the workers and the tools. Holds constants only;
- * what they mean to a client is in docs/asyncapi.yaml and docs/openapi.yaml.
+ * Included by the edge, the workers and the tools. It contains constants only;
+ * their meaning to a client is in docs/asyncapi.yaml and docs/openapi.yaml.
  */
 
 #ifndef CHAT_PROTO_H
@@ -11,7 +11,7 @@
 /* WebSocket (RFC 6455) */
 #define CHAT_SUBPROTOCOL          "chat.v1"
 #define CHAT_SUBPROTOCOL_BEARER   "bearer."
-#define CHAT_FRAME_MAX            65536       /* client message, joined     */
+#define CHAT_FRAME_MAX            65536       /* client message, reassembled*/
 #define CHAT_SERVER_FRAME_MAX     262144      /* server message             */
 
 /* fields */
@@ -25,23 +25,23 @@
 #define CHAT_JSON_DEPTH_MAX       16
 #define CHAT_PRESENCE_MAX         200         /* userIds a frame            */
 #define CHAT_PRESENCE_FOLLOWED    1000        /* users a session follows    */
-#define CHAT_PRESENCE_DELAY       3000        /* ms until gone is offline   */
+#define CHAT_PRESENCE_DELAY       3000        /* ms from gone to offline    */
 #define CHAT_MEMBERS_MAX          10000       /* members of one group       */
 #define CHAT_DEVICES_MAX          10          /* devices of one user        */
-#define CHAT_RECEIPT_MEMBERS_MAX  256         /* above: receipts on demand  */
+#define CHAT_RECEIPT_MEMBERS_MAX  256         /* above: only on request     */
 
 /* catch-up */
 #define CHAT_SYNC_WINDOW          256         /* entries not yet delivered  */
 #define CHAT_SYNC_PAGE            128         /* entries a page             */
 #define CHAT_SYNC_PAGE_BYTES      1048576     /* frames of a page, bytes    */
-#define CHAT_SYNC_CHATS           32          /* chats asked for in a page  */
+#define CHAT_SYNC_CHATS           32          /* chats of a page request    */
 #define CHAT_SYNC_LIST            10000       /* chats in a list            */
 
 /* shards: chosen by chat id, see chat_keys.h */
 #define CHAT_SHARDS               64
 #define CHAT_SYNC_SHARDS          16
 
-/* WebSocket close codes: the range is the verdict */
+/* WebSocket close codes: the range tells the client what to do */
 #define CHAT_CLOSE_NORMAL         1000
 #define CHAT_CLOSE_GOING_AWAY     1001
 #define CHAT_CLOSE_PROTOCOL       1002
@@ -88,7 +88,7 @@
     X(INTERNAL,               "internal",               500)                 \
     X(UNAVAILABLE,            "unavailable",            503)
 
-/* entry kinds: what one line of a chat's log is */
+/* kinds of entries of a chat's log */
 #define CHAT_KINDS(X)                                                        \
     X(MESSAGE,        "message")                                             \
     X(EDIT,           "edit")                                                \

@@ -1,10 +1,10 @@
 /*
- * chat_token.c: access tokens, made and checked.
+ * chat_token.c: signs and validates access tokens.
  *
  * Called from the edge before 101 and before each REST call (check) and from
- * the API worker (make); hands to libsodium and jansson. What the header
- * claims decides nothing but which of our own keys is tried (RFC 8725,
- * section 3.1), and no claim is read before the signature was right.
+ * the API worker (make); hands to libsodium and jansson. The header
+ * only selects which of our own keys is tried (RFC 8725, section 3.1), and no
+ * claim is read before the signature is valid.
  */
 
 #include <stdio.h>
@@ -19,7 +19,7 @@
 
 #define CHAT_TOKEN_B64    sodium_base64_VARIANT_URLSAFE_NO_PADDING
 #define CHAT_TOKEN_EDDSA  "EdDSA"
-#define CHAT_TOKEN_SKEW   60         /* s that our clocks may differ */
+#define CHAT_TOKEN_SKEW   60         /* s of tolerated clock skew */
 
 static chat_token_e chat_token_header(const chat_token_keys_t *keys,
     const char *text, size_t len, const chat_token_key_t **key_r);
@@ -66,7 +66,7 @@ chat_token_verify(const chat_token_keys_t *keys, const char *token, size_t len,
         return rc;
     }
 
-    /* a third dot is no base64url, and so ends here */
+    /* A third dot is not base64url and fails here. */
 
     if (sodium_base642bin(signature, sizeof(signature), dot2 + 1,
                           (size_t) (end - dot2 - 1), NULL, &n, NULL,
@@ -118,7 +118,7 @@ chat_token_sign(const chat_token_key_t *key, const chat_token_t *token,
         return 0;
     }
 
-    /* the longest of all three: 4/3 of 512, 256 and 64 bytes */
+    /* The three parts are at most 4/3 of 512, 256 and 64 bytes. */
 
     p = chat_token_encode((char *) head, (size_t) (end - head), dst);
     *p++ = '.';
@@ -176,8 +176,8 @@ chat_token_header(const chat_token_keys_t *keys, const char *text, size_t len,
     rc = CHAT_TOKEN_MALFORMED;
     typ = json_object_get(header, "typ");
 
-    /* RFC 7515, section 4.1.11: an extension that we do not know and that is
-     * critical makes the token invalid, and we know none */
+    /* RFC 7515, section 4.1.11: a token with an unknown critical extension is
+     * invalid, and no extension is supported. */
 
     if (json_object_get(header, "crit") != NULL
         || (typ != NULL
@@ -244,8 +244,9 @@ chat_token_claims(const char *text, size_t len, int64_t now,
         goto done;
     }
 
-    /* Never set by us, but who sets them means them (RFC 7519, sections
-     * 4.1.3 and 4.1.5): a token for an audience is not for us. */
+    /* chat_token_sign() never sets aud or nbf, but a token that has them must
+     * be judged by them (RFC 7519, sections 4.1.3 and 4.1.5): a token for an
+     * audience is meant for another service. */
 
     if (json_object_get(claims, "aud") != NULL) {
         goto done;
@@ -275,7 +276,7 @@ done:
 }
 
 
-/* one base64url part that is a JSON object; new, or NULL */
+/* Decodes one base64url part that is a JSON object; new, or NULL. */
 
 static json_t *
 chat_token_part(const char *text, size_t len)
@@ -316,8 +317,8 @@ chat_token_claim_id(const json_t *claims, const char *name, uint64_t *id_r)
 }
 
 
-/* whole seconds since 1970; what is later than the year 9999 is nonsense and
- * could overflow the sums made with it */
+/* whole seconds since 1970; times after the year 9999 are refused, because
+ * sums with them could overflow. */
 
 static int
 chat_token_claim_time(const json_t *claims, const char *name, int64_t *s_r)
@@ -339,7 +340,7 @@ chat_token_claim_time(const json_t *claims, const char *name, int64_t *s_r)
 }
 
 
-/* terminates what it writes; returns the terminator's place */
+/* Writes a terminated string and returns the place of the terminator. */
 
 static char *
 chat_token_encode(const char *src, size_t len, char *dst)

@@ -3,7 +3,7 @@
  *
  * Header {"alg":"EdDSA","typ":"JWT","kid":...}; claims sub (userId), did
  * (deviceId), iat, exp. `alg` is pinned: anything else is refused before a
- * key is looked at. Keys are a JWKS (RFC 7517): OKP, Ed25519. Signatures by
+ * key is looked up. Keys are a JWKS (RFC 7517): OKP, Ed25519. Signatures by
  * libsodium, base64url by libsodium, JSON by jansson.
  */
 
@@ -54,8 +54,8 @@ typedef enum {
 int chat_token_keys_load(const char *text, size_t len,
     chat_token_keys_t *keys_r, char *err, size_t errlen);
 
-/* Checks a token at time now (s). Bounded work: tokens above CHAT_TOKEN_MAX
- * are malformed. */
+/* Validates a token at time now (s since 1970). The work is bounded:
+ * tokens above CHAT_TOKEN_MAX are malformed. */
 chat_token_e chat_token_verify(const chat_token_keys_t *keys,
     const char *token, size_t len, int64_t now, chat_token_t *token_r);
 
@@ -64,10 +64,11 @@ chat_token_e chat_token_verify(const chat_token_keys_t *keys,
 size_t chat_token_sign(const chat_token_key_t *key, const chat_token_t *token,
     char *dst);
 
-/* New random key, called by its thumbprint. Text is malloc'd JSON: the private
- * JWK (with "d") and the public JWKS. 0, or -1 with both NULL. */
+/* New random key, named by its thumbprint. The texts are malloc'd JSON: the
+ * private JWK (with "d") and the public JWKS. 0, or -1 with both NULL. */
 int chat_token_key_generate(char **jwk_r, char **jwks_r);
 
+/* A sentence for logs. */
 const char *chat_token_why(chat_token_e e);
 
 #endif

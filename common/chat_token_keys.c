@@ -3,10 +3,10 @@
  * RFC 8037).
  *
  * Called from the edge at start, the API worker and chatctl; hands to jansson
- * and libsodium. A key without `kid` is called by its thumbprint (RFC 7638).
- * Keys for other algorithms or other uses are passed over, so that one set
- * may serve others too; a key for ours that is broken is an error, for a set
- * that is half read looks like a revoked key.
+ * and libsodium. A key without `kid` is named by its thumbprint (RFC 7638).
+ * Keys of other algorithms or uses are skipped, so that one set may serve
+ * other services too. An invalid Ed25519 key is an error: skipping it would
+ * look like a revoked key.
  */
 
 #include <stdarg.h>
@@ -31,7 +31,7 @@ static int chat_token_key_secret(const json_t *jwk, chat_token_key_t *key);
 static int chat_token_key_kid(const json_t *jwk, chat_token_key_t *key);
 static void chat_token_thumbprint(const uint8_t public_key[32],
     char kid[CHAT_TOKEN_B64_X]);
-static int chat_token_say(char *err, size_t errlen, const char *fmt, ...)
+static int chat_token_error(char *err, size_t errlen, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 
@@ -48,10 +48,10 @@ chat_token_keys_load(const char *text, size_t len, chat_token_keys_t *keys_r,
 
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 
-    /* jansson's words could quote a secret key: only the place is told */
+    /* jansson's error text could quote a secret key: report the place only. */
 
     if (root == NULL) {
-        return chat_token_say(err, errlen, "not JSON at line %d, column %d",
+        return chat_token_error(err, errlen, "not JSON at line %d, column %d",
                               error.line, error.column);
     }
 
@@ -62,7 +62,7 @@ chat_token_keys_load(const char *text, size_t len, chat_token_keys_t *keys_r,
         rc = chat_token_keys_add(root, keys_r, err, errlen);
 
     } else if (!json_is_array(list)) {
-        rc = chat_token_say(err, errlen, "\"keys\" is not a list");
+        rc = chat_token_error(err, errlen, "\"keys\" is not a list");
 
     } else {
         json_array_foreach(list, i, jwk) {
@@ -76,7 +76,7 @@ chat_token_keys_load(const char *text, size_t len, chat_token_keys_t *keys_r,
     }
 
     if (rc == 0 && keys_r->n == 0) {
-        rc = chat_token_say(err, errlen, "no Ed25519 key for signatures");
+        rc = chat_token_error(err, errlen, "no Ed25519 key for signatures");
     }
 
     if (rc != 0) {
@@ -147,7 +147,7 @@ chat_token_keys_add(const json_t *jwk, chat_token_keys_t *keys_r, char *err,
     chat_token_key_t  *key;
 
     if (!json_is_object(jwk)) {
-        return chat_token_say(err, errlen, "a key is not an object");
+        return chat_token_error(err, errlen, "a key is not an object");
     }
 
     if (!chat_token_key_is_ours(jwk)) {
@@ -155,31 +155,31 @@ chat_token_keys_add(const json_t *jwk, chat_token_keys_t *keys_r, char *err,
     }
 
     if (keys_r->n == CHAT_TOKEN_KEYS_MAX) {
-        return chat_token_say(err, errlen, "more than %d keys",
+        return chat_token_error(err, errlen, "more than %d keys",
                               CHAT_TOKEN_KEYS_MAX);
     }
 
     key = &keys_r->keys[keys_r->n];
 
     if (chat_token_key_bytes(jwk, "x", key->public_key) != 0) {
-        return chat_token_say(err, errlen, "key %zu: \"x\" is not 32 bytes "
+        return chat_token_error(err, errlen, "key %zu: \"x\" is not 32 bytes "
                               "in base64url", keys_r->n);
     }
 
     if (chat_token_key_secret(jwk, key) != 0) {
-        return chat_token_say(err, errlen, "key %zu: \"d\" is not the secret "
+        return chat_token_error(err, errlen, "key %zu: \"d\" is not the secret "
                               "of \"x\"", keys_r->n);
     }
 
     if (chat_token_key_kid(jwk, key) != 0) {
-        return chat_token_say(err, errlen, "key %zu: \"kid\" is not 1 to %d "
+        return chat_token_error(err, errlen, "key %zu: \"kid\" is not 1 to %d "
                               "printable characters", keys_r->n,
                               CHAT_TOKEN_KID_MAX);
     }
 
     for (i = 0; i < keys_r->n; i++) {
         if (strcmp(keys_r->keys[i].kid, key->kid) == 0) {
-            return chat_token_say(err, errlen, "two keys are called \"%s\"",
+            return chat_token_error(err, errlen, "two keys are called \"%s\"",
                                   key->kid);
         }
     }
@@ -330,7 +330,7 @@ chat_token_thumbprint(const uint8_t public_key[32],
 
 
 static int
-chat_token_say(char *err, size_t errlen, const char *fmt, ...)
+chat_token_error(char *err, size_t errlen, const char *fmt, ...)
 {
     va_list  args;
 

@@ -1,8 +1,8 @@
 /*
- * ws_frame.c: what a client sends (RFC 6455), read in any pieces.
+ * ws_frame.c: incremental parser of client frames (RFC 6455).
  *
  * Called from the edge's reader; hands to ws_utf8.c. A frame is refused at
- * the first byte that makes it wrong: the opcode at the first, the mask bit
+ * the first invalid byte: the opcode at the first, the mask bit
  * at the second, the length at the last of its bytes, before the mask and
  * before any payload.
  */
@@ -83,8 +83,8 @@ ws_parse(ws_parser_t *p, uint8_t **pos, uint8_t *end, ws_event_t *ev)
             rc = ws_payload_data(p, pos, end, ev);
         }
 
-        /* WS_MORE within a frame is the end of the bytes; behind an empty
-         * fragment, which is not worth an event, there may be more */
+        /* WS_MORE within a frame means that all bytes are used. An empty
+         * fragment makes no event, and more bytes may follow it. */
 
         if (rc != WS_MORE || p->in_payload) {
             return rc;
@@ -108,7 +108,7 @@ ws_head_byte(ws_parser_t *p, uint8_t c, ws_event_t *ev)
         return ws_head_second(p, c, ev);
     }
 
-    /* where the length ends and the mask begins */
+    /* offset of the mask, behind the length */
     length = p->head[1] & WS_LEN;
     length = length == 127 ? 10 : length == 126 ? 4 : 2;
 
@@ -120,7 +120,7 @@ ws_head_byte(ws_parser_t *p, uint8_t c, ws_event_t *ev)
         return WS_HEAD_MORE;
     }
 
-    /* the mask goes to the front, where ws_unmask() finds it */
+    /* ws_unmask() expects the mask at the front. */
 
     memmove(p->head, p->head + length, 4);
     p->nhead = 0;
@@ -202,7 +202,7 @@ ws_head_second(ws_parser_t *p, uint8_t c, ws_event_t *ev)
 }
 
 
-/* all bytes of the length are there: section 5.2 wants the shortest form */
+/* All bytes of the length are read. Section 5.2 requires the shortest form. */
 
 static int
 ws_head_length(ws_parser_t *p, ws_event_t *ev)
@@ -374,8 +374,8 @@ ws_close(ws_parser_t *p, ws_event_t *ev)
 }
 
 
-/* Section 7.4 and IANA's registry: 1004, 1005, 1006 and 1015 are never on the
- * wire, and what is not assigned below 3000 is reserved. */
+/* Section 7.4 and IANA's registry: 1004, 1005, 1006 and 1015 must not be
+ * sent, and unassigned codes below 3000 are reserved. */
 
 static int
 ws_close_code_check(unsigned code)
@@ -420,7 +420,7 @@ ws_unmask(ws_parser_t *p, uint8_t *data, size_t len)
 }
 
 
-/* nothing of the refused frame is handed out */
+/* The event carries no data of the refused frame. */
 
 static ws_event_e
 ws_error(ws_event_t *ev, uint16_t code, const char *why)

@@ -2,11 +2,11 @@
  * ws_frame.h: the WebSocket protocol (RFC 6455) as a pure, incremental parser
  * and a writer. No I/O, no clock, no allocation.
  *
- * The caller owns the bytes. ws_parse() is called over and over with what was
- * read; it unmasks in place, checks order of fragments, lengths, reserved
- * bits, masking, control frames and UTF-8 over the joined text message
- * (section 8.1), and hands out pieces. State lives in ws_parser_t, so a frame
- * may arrive one byte at a time.
+ * The caller owns the bytes. ws_parse() is called repeatedly with the bytes
+ * that were read; it unmasks in place, checks order of fragments, lengths,
+ * reserved bits, masking, control frames and UTF-8 over the joined text
+ * message (section 8.1), and hands out pieces. State lives in ws_parser_t, so
+ * a frame may arrive one byte at a time.
  */
 
 #ifndef WS_FRAME_H
@@ -56,7 +56,7 @@ typedef struct {
     const char *why;            /* ERROR: what was wrong, for the log        */
 } ws_event_t;
 
-/* max: limit of a joined message, bytes. */
+/* max: limit of a reassembled message, bytes. */
 void ws_parser_init(ws_parser_t *p, uint64_t max);
 
 /* Uses bytes from *pos up to end and moves *pos. A message whose payload is

@@ -1,17 +1,17 @@
 /*
- * ws_utf8.c: whether bytes that come in pieces are UTF-8 (RFC 3629).
+ * ws_utf8.c: incremental validation of UTF-8 (RFC 3629).
  *
- * Called from ws_frame.c and from whoever has text to check; hands to nobody.
- * Most text is ASCII, so eight bytes at a time are taken as long as they are.
+ * Called from ws_frame.c and other code that checks text. Most text is ASCII,
+ * which is checked eight bytes at a time.
  */
 
 #include <string.h>
 
 #include "ws_frame.h"
 
-/* A state of ws_utf8() that awaits a byte: how many are missing, and the
- * range of the next one, which is narrower than 80..BF behind E0, ED, F0 and
- * F4 (RFC 3629, section 4). */
+/* State of ws_utf8() within a character: the number of missing bytes and the
+ * range of the next one, which is narrower than 80..BF after E0, ED, F0 and F4
+ * (RFC 3629, section 4). */
 #define WS_UTF8_NEED(n, low, high)                                           \
     ((uint32_t) (n) | (uint32_t) (low) << 8 | (uint32_t) (high) << 16)
 
@@ -80,7 +80,7 @@ ws_utf8_first(uint8_t c)
         return 0;
     }
 
-    /* C0 and C1 could only begin what is too long for its character */
+    /* C0 and C1 could only begin an overlong encoding. */
 
     if (c < 0xc2 || c > 0xf4) {
         return WS_UTF8_BAD;

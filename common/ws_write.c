@@ -1,8 +1,8 @@
 /*
- * ws_write.c: what a server says in WebSocket's form (RFC 6455): heads, close
- * frames, and the two strings of the opening handshake.
+ * ws_write.c: writes server frames (RFC 6455): frame headers, close frames,
+ * and the two strings of the opening handshake.
  *
- * Called from the edge's writer and upgrade; hands to nobody.
+ * Called from the edge's writer and upgrade.
  */
 
 #include <string.h>

@@ -1,12 +1,12 @@
 #!/bin/bash
 #
-# packages.sh: the Debian packages the project stands on.
+# packages.sh: installs the Debian packages that the project needs.
 #
-#     packages.sh run|test|bench|faults|lint ...
+#     packages.sh run|test|bench|faults|lint|man ...
 #
-# Says what is missing of the named sets and installs it: directly as root,
-# else through sudo. Prints nothing when nothing is missing. Starts no system
-# service and creates no PostgreSQL cluster: the stack brings its own.
+# Prints the missing packages of the named sets and installs them: directly as
+# root, else through sudo. Prints nothing when none is missing. Starts no system
+# service and creates no PostgreSQL cluster: the stack has its own.
 #
 # Called from the Makefile and, on a bare machine, by hand.
 
@@ -25,13 +25,14 @@ BENCH="ejabberd erlang-p1-pgsql mosquitto gnuplot-nox linux-perf valgrind
        python3-redis python3-psycopg2 python3-requests"
 FAULTS="$TEST iptables"
 LINT="clang codespell"
+MAN="help2man man-db mandoc"
 
 usage() {
     sed -n 's/^#     \(packages.sh.*\)/usage: conf\/\1/p' "$0" >&2
     exit 2
 }
 
-# What of the arguments dpkg does not know as installed.
+# Prints the arguments that are not installed packages.
 missing() {
     local p
     for p in "$@"; do
@@ -61,12 +62,12 @@ install_as_root() {
     echo "create_main_cluster = false" > "$cluster"
 
     export DEBIAN_FRONTEND=noninteractive
-    # lists may be absent (a container image) or too old to fetch from
+    # package lists may be absent (a container image) or outdated
     if ! ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; then
         apt-get -q update
     fi
     apt-get -q -y --no-install-recommends install "$@" || {
-        echo "packages: trying once more with fresh package lists" >&2
+        echo "packages: retrying with updated package lists" >&2
         apt-get -q update
         apt-get -q -y --no-install-recommends install "$@"
     }
@@ -83,13 +84,14 @@ want=""
 for set in "$@"; do
     case $set in
         run)    want="$want $RUN" ;;
-        test)   want="$want $RUN $TEST" ;;
+        test)   want="$want $RUN $TEST $MAN" ;;
         bench)  want="$want $RUN $BENCH" ;;
         faults) want="$want $RUN $FAULTS" ;;
         lint)   want="$want $RUN $LINT" ;;
+        man)    want="$want $MAN" ;;
         *)      usage ;;
     esac
-    # a node of another origin serves as well as Debian's
+    # any installed node serves as well as Debian's
     if [[ $set == test || $set == bench ]] && ! command -v npm >/dev/null; then
         want="$want nodejs npm"
     fi

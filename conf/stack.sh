@@ -1,18 +1,18 @@
 #!/bin/bash
 #
-# stack.sh: a whole private chat server below one directory.
+# stack.sh: a complete private chat server below one directory.
 #
-#     stack.sh run      start, watch and heal, stop everything on Ctrl-C
+#     stack.sh run      start, supervise, stop everything on Ctrl-C
 #     stack.sh up       start in the background; starts what is missing
 #     stack.sh down     stop; the data stay
-#     stack.sh status   what runs
+#     stack.sh status   show what is running
 #     stack.sh clean    stop and delete the directory
 #
 # PostgreSQL, Redis, the workers and nginx, each with its own data, sockets and
-# log below $CHAT_HOME; nothing of the system's services is touched. Called
+# log below $CHAT_HOME; no system service is touched. Called
 # from `make run|up|down`, tests/stack.py and by hand.
 #
-#   CHAT_HOME          where it lives (run/ beside this checkout)
+#   CHAT_HOME          its directory (run/ in this checkout)
 #   CHAT_BUILD         where chat-worker, chatctl and the module are (build/)
 #   CHAT_LISTEN        address of nginx (127.0.0.1)
 #   CHAT_HTTP_PORT     8080
@@ -23,7 +23,7 @@
 #   CHAT_NGINX_WORKERS worker_processes (auto)
 #   CHAT_WAIT          seconds to wait for readiness (60)
 #
-# Any key of workers.conf may come as CHAT_<KEY> too: CHAT_N_MESSAGE=4.
+# Any key of workers.conf can also be set as CHAT_<KEY>: CHAT_N_MESSAGE=4.
 
 set -uo pipefail
 umask 022
@@ -43,7 +43,7 @@ own_redis=${CHAT_REDIS:-}
 say() { [ -n "${quiet:-}" ] || printf '%s\n' "$*"; }
 die() { printf 'stack: %s\n' "$*" >&2; exit 1; }
 
-# in the order things are started
+# in the order of starting
 . "$here/stack/home.sh"
 . "$here/stack/process.sh"
 . "$here/stack/stores.sh"
@@ -79,7 +79,7 @@ stop_all() {
     stop "the workers" "$home/pool.pid" TERM 15
     sweep_workers
     stop Redis "$home/redis/redis.pid" TERM 15
-    # fast: without waiting for sessions
+    # fast shutdown: does not wait for sessions
     stop PostgreSQL "$home/pg/data/postmaster.pid" INT 30
 }
 
@@ -126,8 +126,8 @@ cmd_down() {
     unlock
 }
 
-# Waits for Ctrl-C, and brings back what died. Ends too when somebody else
-# says `down`.
+# Waits for Ctrl-C and restarts processes that died. Also ends when `down` is
+# run elsewhere.
 cmd_run() {
     find_home create
     trap 'trap "" INT TERM HUP; cmd_down' EXIT

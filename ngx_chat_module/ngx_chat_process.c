@@ -5,6 +5,7 @@
  * second, to whoever has something that waits.
  */
 
+#include "chat_version.h"
 #include "ngx_chat.h"
 
 
@@ -12,6 +13,9 @@ static void ngx_chat_tick(ngx_event_t *ev);
 
 
 ngx_chat_edge_t  *ngx_chat_edge;
+
+/* also found by strings(1) in the module's file */
+const char        ngx_chat_signature[] = "chat/" CHAT_VERSION_TEXT;
 
 
 void *
@@ -91,6 +95,10 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
     edge->drain.data = edge;
 
     ngx_chat_edge = edge;
+
+    ngx_log_error(NGX_LOG_NOTICE, edge->log, 0,
+                  "chat: %s starts as edge %016xL", ngx_chat_signature,
+                  edge->id);
 
     ngx_add_timer(&edge->tick, NGX_CHAT_TICK);
 

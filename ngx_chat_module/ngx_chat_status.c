@@ -8,8 +8,14 @@
  * worker process alone, in the Prometheus text format 0.0.4.
  */
 
+#include "chat_version.h"
 #include "ngx_chat.h"
 
+/* the version as a label of a constant, as Prometheus' own exporters do */
+#define NGX_CHAT_BUILD_INFO                                                   \
+    "# HELP chat_build_info The module's version; the value is always 1.\n"   \
+    "# TYPE chat_build_info gauge\n"                                          \
+    "chat_build_info{version=\"" CHAT_VERSION_TEXT "\"} 1\n"
 
 static ngx_int_t ngx_chat_status_metrics(ngx_http_request_t *r);
 
@@ -132,12 +138,13 @@ ngx_chat_status_metrics(ngx_http_request_t *r)
 
     const ngx_uint_t  n = sizeof(rows) / sizeof(rows[0]);
 
-    body.data = ngx_pnalloc(r->pool, n * 256);
+    body.data = ngx_pnalloc(r->pool, n * 256 + sizeof(NGX_CHAT_BUILD_INFO));
     if (body.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    p = body.data;
+    p = ngx_cpymem(body.data, NGX_CHAT_BUILD_INFO,
+                   sizeof(NGX_CHAT_BUILD_INFO) - 1);
     end = p + n * 256;
 
     for (i = 0; i < n; i++) {

@@ -58,8 +58,6 @@ typedef struct {
     int        n_message, n_api, n_sync, n_push, n_presence;
 } worker_conf_t;
 
-#define WORKER_VERSION    "0.1.0"
-
 /* Where workers.conf is when -c does not say: the environment variable, else
  * this file, which then need not be there. */
 #define WORKER_CONF_ENV   "CHAT_CONF_FILE"

@@ -2,9 +2,9 @@
  * worker_conf.c: workers.conf: one table row per key.
  *
  * Called from worker_main.c, worker_pool.c (again on SIGHUP) and chatctl. The
- * table is the single truth about keys, defaults and limits; conf/workers.conf
- * is compared with it by a test. Every mistake is told, each with its place,
- * before the load fails.
+ * table alone defines keys, defaults and limits; a test compares
+ * conf/workers.conf with it. All mistakes are reported, each with its file and
+ * line, before the load fails.
  */
 
 #include <errno.h>
@@ -337,7 +337,7 @@ worker_conf_set(const char *where, const worker_conf_key_t *key,
 }
 
 
-/* What depends on more than one key. */
+/* Checks that involve more than one key. */
 
 static int
 worker_conf_finish(const char *file, worker_conf_t *conf, const uint8_t *seen)

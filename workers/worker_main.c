@@ -14,6 +14,7 @@
 
 #include <sodium.h>
 
+#include "chat_version.h"
 #include "worker.h"
 
 static int worker_main_options(int argc, char **argv, const char **file_r,
@@ -120,7 +121,7 @@ worker_main_options(int argc, char **argv, const char **file_r,
             return 0;
 
         case 'v':
-            printf("chat-worker %s\n", WORKER_VERSION);
+            printf("chat-worker %s\n", CHAT_VERSION_TEXT);
             return 0;
 
         default:
@@ -146,21 +147,42 @@ worker_main_usage(FILE *to)
     size_t  i;
 
     fprintf(to,
-        "usage: chat-worker [-c FILE] ROLE\n"
+        "Usage: chat-worker [-c FILE] ROLE\n"
         "\n"
-        "  -c, --conf FILE   workers.conf; default $" WORKER_CONF_ENV ",\n"
-        "                    then " WORKER_CONF_FILE "\n"
-        "  -h, --help        this text\n"
-        "  -v, --version     the version\n"
+        "Runs one process of the chat backend's worker pool, or the pool.\n"
         "\n"
-        "roles:\n"
-        "  pool              starts and watches the others as the file says;\n"
-        "                    SIGTERM drains, SIGHUP reads the file again and\n"
-        "                    replaces every process by a new one\n");
+        "Options:\n"
+        "  -c, --conf=FILE   read this configuration file\n"
+        "  -h, --help        print this text\n"
+        "  -v, --version     print the version\n"
+        "\n"
+        "Roles:\n"
+        "  pool              starts the processes of every other role and\n"
+        "                    restarts those that exit; the configuration\n"
+        "                    sets how many there are of each\n");
 
     for (i = 0; worker_roles[i] != NULL; i++) {
-        fprintf(to, "  %s\n", worker_roles[i]->name);
+        fprintf(to, "  %-16s  one process of this role\n",
+                worker_roles[i]->name);
     }
+
+    fprintf(to,
+        "\n"
+        "Signals:\n"
+        "  SIGTERM, SIGINT   finish the work in progress, then exit\n"
+        "  SIGHUP            of the pool: read the configuration again and\n"
+        "                    replace every process by a new one\n"
+        "\n"
+        "Files:\n"
+        "  " WORKER_CONF_FILE "\n"
+        "                    the configuration, when neither --conf nor the\n"
+        "                    environment variable " WORKER_CONF_ENV "\n"
+        "                    names another file\n"
+        "\n"
+        "Exit status:\n"
+        "  0                 stopped by a signal after finishing its work\n"
+        "  1                 wrong configuration or a failed start\n"
+        "  2                 wrong usage\n");
 }
 
 

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "chat_version.h"
 #include "worker.h"
 
 #define POOL_RESTART_MS  100        /* about, after the first death         */
@@ -88,7 +89,7 @@ worker_pool_run(const char *program, const char *file, worker_conf_t *conf)
     sigaddset(&pool.signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &pool.signals, NULL);
 
-    worker_log(WORKER_INFO, "pool starts version=%s", WORKER_VERSION);
+    worker_log(WORKER_INFO, "pool starts version=%s", CHAT_VERSION_TEXT);
     pool_fill(&pool);
 
     for ( ;; ) {

@@ -1,12 +1,12 @@
-# home.sh: who runs what, and where it lives.
+# home.sh: the users that run each process, and the directories.
 #
-# Read by conf/stack.sh. Sets home, sock, log and what is named after them; makes
-# the directories with the rights that keep everybody else out.
+# Read by conf/stack.sh. Sets home, sock, log and the names below them;
+# creates the directories with permissions that exclude other users.
 
 # ------------------------------------------------------------------ identity
-# Root starts nginx, which gives its rights away by itself; PostgreSQL refuses
-# to run as root, and nothing else needs to. Anybody else runs it all as
-# themselves.
+# As root: nginx starts as root and drops its privileges itself; PostgreSQL
+# refuses to run as root, and no other process needs to, so all of them run as
+# an unprivileged user. Any other user runs everything as itself.
 
 me=$(id -u)
 if [ "$me" -eq 0 ]; then
@@ -35,7 +35,7 @@ find_home() {
     case $asked in /*) ;; *) asked=$PWD/$asked ;; esac
     sum=$(printf %s "$asked" | cksum | cut -d' ' -f1)
 
-    # a directory made elsewhere by an earlier run, see below
+    # a directory created elsewhere by an earlier start, see below
     if [ -L "$asked" ]; then
         home=$(readlink -m "$asked")
         mkdir -p "$home" || die "cannot create $home"
@@ -60,14 +60,14 @@ find_home() {
         say "stack: $asked is not open to user $pg_user: the data are in $home"
     fi
 
-    # make, nginx.conf and DSNs take such names apart
+    # such characters split names in make, nginx.conf and DSNs
     case $home in
         *[!A-Za-z0-9/._+,@:=-]*)
             die "CHAT_HOME has a character that nginx.conf cannot hold: $home"
             ;;
     esac
 
-    # a socket's name has at most 107 bytes
+    # the path of a unix socket has at most 107 bytes
     sock=$home/sock
     if [ ${#sock} -gt 80 ]; then
         sock=/tmp/chat-stack-$me-$(printf %s "$home" | cksum | cut -d' ' -f1)
@@ -91,7 +91,7 @@ make_home() {
     done
     [ "$(stat -c %u "$sock")" = "$me" ] || die "$sock is not ours"
 
-    # only who may enter these may speak to what listens there
+    # the directory's permissions protect the sockets in it
     for d in "$sock/app" "$home/redis" "$home/keys" "$home/worker"; do
         mkdir -p "$d" && chmod 700 "$d" || die "cannot create $d"
         [ "$me" -ne 0 ] || chown "$svc_user:" "$d"

@@ -24,12 +24,12 @@ prepare_nginx() {
     [ -f "$build/ngx_http_chat_module.so" ] ||
         die "$build/ngx_http_chat_module.so is missing: make build"
 
-    # A loaded library is known by its path: under the old one a reload would
-    # go on with the old code.
+    # The loader identifies a library by its path: with an unchanged path, a
+    # reload would keep the old code.
     module=$home/bin/ngx_http_chat_module-$(cksum \
         < "$build/ngx_http_chat_module.so" | cut -d' ' -f1).so
     install_file "$build/ngx_http_chat_module.so" "$module" 644
-    # the one that is replaced must stay while nginx runs
+    # keep the replaced file while nginx runs
     pid_of "$home/nginx.pid" >/dev/null ||
         find "$home/bin" -name 'ngx_http_chat_module-*.so' \
             ! -path "$module" -delete
@@ -61,7 +61,7 @@ prepare_nginx() {
     nginx_changed=$changed
 }
 
-# nginx with what a sanitizer build wants preloaded
+# nginx with the libraries that a sanitizer build preloads
 run_nginx() {
     local preload=
 
@@ -86,7 +86,7 @@ check_ports() {
 
     at=$(reach)
     pid_of "$home/nginx.pid" >/dev/null && return 0
-    # workers of a killed master still listen
+    # workers of a killed master still listen on the ports
     sweep_nginx
     for p in "$http_port" "$https_port"; do
         case $p in ''|*[!0-9]*) die "not a port: $p" ;; esac
@@ -111,7 +111,7 @@ start_nginx() {
     run_nginx || die "nginx does not start, see $log/nginx-error.log"
 }
 
-# the address to reach it at from here
+# the address for local requests
 reach() {
     [ "$listen" = 0.0.0.0 ] && echo 127.0.0.1 || echo "$listen"
 }
@@ -120,8 +120,8 @@ http_status() {
     curl -s -o /dev/null -m 2 -w '%{http_code}' "http://$(reach):$http_port$1"
 }
 
-# The edge answers for Redis and the message workers; that the API worker is
-# there shows a route of its own, which there is not: 404.
+# /readyz covers Redis and the message workers. The API worker is running when
+# it answers an unknown route with its own 404.
 ready() {
     [ "$(http_status /readyz)" = 200 ] &&
         [ "$(http_status /api/v1/auth/)" = 404 ]

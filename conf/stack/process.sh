@@ -1,11 +1,10 @@
-# process.sh: which processes are ours, and how they end.
+# process.sh: identifies and stops the stack's processes.
 #
-# Read by conf/stack.sh. A process is known by its pid file and by where it lives,
-# never by its name.
+# Read by conf/stack.sh. A process is identified by its pid file and its working
+# directory, never by its name.
 
-# A pid file's number, when that process lives and is of this stack: numbers
-# are used again, and a file may be left from before a crash. Names say little;
-# where it lives says it.
+# Prints the pid of a pid file if that process is alive and belongs to this
+# stack: pids are reused, and a file may be left from before a crash.
 pid_of() {
     local pid state traces
 
@@ -23,7 +22,7 @@ pid_of() {
     esac
 }
 
-# until TRIES COMMAND...: every 0.1 s
+# until TRIES COMMAND...: runs COMMAND every 0.1 s until it succeeds
 until_true() {
     local n=$1
     shift
@@ -37,15 +36,15 @@ until_true() {
 gone() { ! kill -0 "$1" 2>/dev/null ||
     grep -q '^[0-9]* (.*) [ZX]' "/proc/$1/stat" 2>/dev/null; }
 
-# stop NAME PIDFILE SIGNAL SECONDS: that signal, then SIGKILL. A stale file is
-# left to its owner: PostgreSQL learns from it which shared memory was its own.
+# stop NAME PIDFILE SIGNAL SECONDS: sends the signal, then SIGKILL. A stale
+# pid file stays: PostgreSQL finds its old shared memory by it.
 stop() {
     local pid
 
     pid=$(pid_of "$2") || return 0
     say "stack: stopping $1"
     kill "-$3" "$pid" 2>/dev/null
-    # one that was stopped by SIGSTOP hears nothing else
+    # a process stopped by SIGSTOP reacts to nothing else
     kill -CONT "$pid" 2>/dev/null
     until_true $(($4 * 10)) gone "$pid" || {
         say "stack: $1 does not end, killing it"
@@ -55,8 +54,8 @@ stop() {
 }
 
 # sweep DIRECTORY PROGRAM: ends the processes that a killed parent left
-# behind. They are known by where they run (their working directory) and what
-# they run, for nobody has written down their numbers.
+# behind. They are identified by working directory and program, because no pid
+# file has their pids.
 sweep() {
     local dir pid exe left=()
 

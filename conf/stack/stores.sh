@@ -1,13 +1,13 @@
 # stores.sh: the private PostgreSQL and the private Redis.
 #
-# Read by conf/stack.sh. Neither is started when CHAT_PG or CHAT_REDIS names one.
+# Read by conf/stack.sh. CHAT_PG or CHAT_REDIS replaces the private one.
 
 # ---------------------------------------------------------------- PostgreSQL
 
 pg_bin() {
     local d
     d=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
-    # data of an earlier version want their own server
+    # data of an earlier version need a server of that version
     if [ -f "$home/pg/data/PG_VERSION" ]; then
         d=/usr/lib/postgresql/$(cat "$home/pg/data/PG_VERSION")/bin
     fi
@@ -18,7 +18,7 @@ pg_bin() {
 }
 
 pg_sql() {
-    # from a directory that the user may enter, or psql complains of it
+    # run in a directory that the user may enter, or psql warns
     (cd / && as "$pg_user" psql -X -q -At -v ON_ERROR_STOP=1 -h "$sock/pg" \
         -U postgres -d "$1" -c "$2")
 }
@@ -32,7 +32,7 @@ make_pg() {
         --locale=C.UTF-8 >>"$log/postgres-init.log" 2>&1 ||
         die "initdb failed, see $log/postgres-init.log"
 
-    # terse: an error must not carry the row, with its phone number, to the log
+    # terse: errors must not log rows, which contain phone numbers
     as "$pg_user" tee -a "$tmp/postgresql.conf" >/dev/null <<PG
 listen_addresses = ''
 unix_socket_permissions = 0777
@@ -41,10 +41,10 @@ shared_buffers = 128MB
 log_error_verbosity = terse
 log_line_prefix = '%m [%p] %a '
 PG
-    # the directory of the socket says who may come
+    # the permissions of the socket's directory control access
     echo "local all all trust" |
         as "$pg_user" tee "$tmp/pg_hba.conf" >/dev/null
-    # whole or not at all: a half-made cluster is made anew
+    # atomic: an incomplete cluster is created again
     mv "$tmp" "$home/pg/data"
 }
 
@@ -74,7 +74,7 @@ start_pg() {
         rm -f "$home/pg/data/postmaster.pid"
     fi
 
-    # more than once: the children of a killed server hold its memory for a
+    # retry: the children of a killed server hold its shared memory for a
     # moment
     until_true 100 pg_start "$bin" ||
         die "PostgreSQL does not start, see $log/postgres.log"
@@ -103,21 +103,21 @@ daemonize yes
 # events live here until they are committed
 appendonly yes
 appendfsync everysec
-# what is done is deleted, so the file grows and the data does not: written anew
-# at 64 MB, the default, it was every 15 s under load, and each time cost a tenth
-# of a second. A file of 256 MB is read in three seconds at a start.
+# Processed events are deleted, so the file grows while the data does not. With
+# the default of 64 MB it is rewritten every 15 s under load, and each rewrite
+# costs 0.1 s. A start reads a file of 256 MB in three seconds.
 auto-aof-rewrite-min-size 256mb
-# meanwhile a write need not wait for the disk: no truth is here
+# writes do not wait for fsync during a rewrite: PostgreSQL has the truth
 no-appendfsync-on-rewrite yes
 save ""
-# streams must not be thrown away for want of memory
+# streams must never be evicted
 maxmemory-policy noeviction
 REDIS
     ln -sf "$home/redis/redis.log" "$log/redis.log"
     (cd "$home/redis" && as "$svc_user" redis-server "$home/redis.conf") \
         >/dev/null 2>&1 9>&- ||
         die "Redis does not start, see $log/redis.log"
-    # answers only when the append-only file has been read
+    # answers only after loading the append-only file
     until_true $((wait_s * 10)) redis_answers ||
         die "Redis does not answer, see $log/redis.log"
 }

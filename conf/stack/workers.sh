@@ -2,8 +2,8 @@
 #
 # Read by conf/stack.sh; hands to chatctl and chat-worker.
 
-# Programs are copied: a build does not disturb what runs, and the users of
-# the stack need not enter the checkout.
+# Programs are copied: a build does not affect running processes, and the
+# users of the stack need no access to the checkout.
 install_file() {
     cmp -s "$1" "$2" && return 0
     cp "$1" "$2.new" && chmod "$3" "$2.new" && mv "$2.new" "$2" ||
@@ -27,7 +27,7 @@ CONF
     [ "$me" -ne 0 ] || chgrp "$(id -gn "$svc_user")" "$worker_conf"
 }
 
-# the same environment for everything that reads workers.conf
+# the same environment for all programs that read workers.conf
 as_worker() {
     (cd "$home/worker" && unset CHAT_PG CHAT_REDIS &&
         as "$svc_user" "$@")
@@ -45,7 +45,7 @@ prepare_workers() {
     make_worker_conf
     workers_changed=$changed
 
-    # the schema, readable for who applies it
+    # the schema, readable for the user that applies it
     rm -rf "$home/sql" && cp -r "$root/sql" "$home/sql"
 
     if [ ! -s "$home/keys/jwks.json" ]; then

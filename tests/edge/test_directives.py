@@ -5,7 +5,7 @@ import signal
 import time
 
 import schema
-from edge import Edge
+from edge import Edge, ROOT
 from test_frames import padded
 
 
@@ -70,7 +70,9 @@ def test_metrics_count_what_happens():
             ws.text('{"type":"ping"}')
             ws.message()
             text = edge.http("GET", "/metrics").body.decode()
-        assert "chat_" in text
+        version = (ROOT / "VERSION").read_text().strip()
+        assert f'chat_build_info{{version="{version}"}} 1\n' in text
+        assert f"chat: chat/{version} starts as edge" in edge.logs()
         for line in text.splitlines():
             assert line.startswith("#") or len(line.split()) == 2, line
 

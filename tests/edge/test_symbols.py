@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from edge import Edge, NGINX, build_dir, environment
+from edge import Edge, NGINX, ROOT, build_dir, environment
 
 NCHAN = pathlib.Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 HIREDIS = re.compile(r"_*(redis|sds|hi_|hiredis|dict(?!ionary))", re.I)
@@ -54,6 +54,12 @@ def test_our_module_offers_nothing_but_itself(module):
     foreign = [s for s in offered if not s.startswith("ngx_")
                and not s.startswith(("__asan", "__odr_asan", "__ubsan"))]
     assert not foreign, foreign
+
+
+def test_our_module_carries_its_version(module):
+    """strings(1) finds the version in a file that is not loaded."""
+    version = (ROOT / "VERSION").read_bytes().strip()
+    assert b"chat/" + version + b"\0" in module.read_bytes()
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)

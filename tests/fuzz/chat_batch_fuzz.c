@@ -1,6 +1,6 @@
 /*
- * chat_batch_fuzz.c: chat_batch_next() stays within its bytes, ends, and what
- * it read is written again as it was.
+ * chat_batch_fuzz.c: chat_batch_next() stays within its input, terminates,
+ * and its records are written again as the same bytes.
  */
 
 #include <stdint.h>

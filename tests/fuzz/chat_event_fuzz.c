@@ -1,6 +1,6 @@
 /*
- * chat_event_fuzz.c: what chat_event_decode() takes, encodes to the same
- * event.
+ * chat_event_fuzz.c: an event that chat_event_decode() accepts is encoded
+ * to the same bytes.
  */
 
 #include <stdint.h>
@@ -40,7 +40,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     encoded = malloc(size);
     require(chat_event_encode(&ev, encoded) == encoded + size);
 
-    /* all but the byte that means nothing yet */
+    /* all but the reserved byte */
     require(memcmp(encoded, copy, 3) == 0);
     require(memcmp(encoded + 4, copy + 4, size - 4) == 0);
 

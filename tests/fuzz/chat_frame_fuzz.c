@@ -1,6 +1,6 @@
 /*
- * chat_frame_fuzz.c: whatever chat_frame_parse() takes is within its limits,
- * and whatever it refuses has a reason.
+ * chat_frame_fuzz.c: a frame that chat_frame_parse() accepts is within the
+ * limits, and a refused one has an error and a reason.
  */
 
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /*
  * chat_token_fuzz.c: tokens and key sets of any bytes.
  *
- * The input is used three times: as a token, which must never be good; as
- * header, newline and claims of a token that is then rightly signed, so that
- * the checks behind the signature are reached; and as a key set.
+ * The input is used three times: as a token, which must never be valid;
+ * as header, newline and claims of a token that is then signed correctly, so
+ * that the checks behind the signature are reached; and as a key set.
  */
 
 #include <stdint.h>

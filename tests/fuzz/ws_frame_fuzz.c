@@ -1,9 +1,11 @@
 /*
- * ws_frame_fuzz.c: ws_parse() gives the same whole and in pieces.
+ * ws_frame_fuzz.c: ws_parse() gives the same result for whole input and
+ * for pieces.
  *
- * The first byte of the input chooses the pieces, the rest is what a client
- * sends. What was handed out of a message before its error depends on the
- * pieces, so the two runs are compared up to the last whole message.
+ * The first byte of the input selects the sizes of the pieces, the remainder is
+ * sent by the client. How much of a message is delivered before its error
+ * depends on the pieces, so both runs are compared up to the last whole
+ * message.
  */
 
 #include <stdint.h>
@@ -17,7 +19,7 @@
 typedef struct {
     uint8_t   *data;
     size_t     len;
-    size_t     whole;           /* up to here no message is unfinished */
+    size_t     whole;           /* end of the last whole message */
     unsigned   error;
 } heard_t;
 

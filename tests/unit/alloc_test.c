@@ -3,8 +3,8 @@
  *
  * Linked with --wrap for malloc and its kin (see the Makefile), which catches
  * our own calls; jansson is a shared library and gets ours by
- * json_set_alloc_funcs(). Each story runs over and over, with its first,
- * second, ... allocation failing, until it needs no more than succeed.
+ * json_set_alloc_funcs(). Each scenario is repeated with its first,
+ * second, ... allocation failing, until it succeeds.
  */
 
 #include <stdio.h>
@@ -52,7 +52,7 @@ __wrap_realloc(void *p, size_t size)
 }
 
 
-/* what it gives when its own malloc() fails: -1, and *dst is not defined */
+/* asprintf() after a failed malloc(): -1, and *dst is undefined. */
 
 int
 __wrap_asprintf(char **dst, const char *fmt, ...)
@@ -93,11 +93,11 @@ json_release(void *p)
 }
 
 
-/* Runs a story with each of its allocations failing; a story returns 0 when
- * it has succeeded and -1 when it has failed properly. */
+/* Runs a scenario with each of its allocations failing; a scenario returns 0
+ * when it has succeeded and -1 when it has failed properly. */
 
 static void
-run(int (*story)(void), int may_succeed)
+run(int (*scenario)(void), int may_succeed)
 {
     int     rc;
     size_t  n;
@@ -111,7 +111,7 @@ run(int (*story)(void), int may_succeed)
         fail_at = n;
         count = 0;
         live = 0;
-        rc = story();
+        rc = scenario();
         fail_at = NEVER;
 
         assert_int_equal(live, 0);
@@ -131,7 +131,7 @@ run(int (*story)(void), int may_succeed)
 
 
 static int
-story_buf(void)
+scenario_buf(void)
 {
     int         i, rc;
     chat_buf_t  buf = CHAT_BUF_INIT;
@@ -157,7 +157,7 @@ story_buf(void)
 
 
 static int
-story_entry(void)
+scenario_entry(void)
 {
     int           rc;
     char          content[3000];
@@ -180,7 +180,7 @@ story_entry(void)
 
 
 static int
-story_problem(void)
+scenario_problem(void)
 {
     int         rc;
     char        detail[3000];
@@ -197,7 +197,7 @@ story_problem(void)
 
 
 static int
-story_batch(void)
+scenario_batch(void)
 {
     int               i, rc;
     size_t            page, mark;
@@ -259,7 +259,7 @@ parse(const char *text, chat_error_e expected)
 
 
 static int
-story_frame(void)
+scenario_frame(void)
 {
     return parse("{\"type\":\"send_message\",\"chatId\":"
                  "\"00112233-4455-7677-8899-aabbccddeeff\","
@@ -269,7 +269,7 @@ story_frame(void)
 
 
 static int
-story_presence(void)
+scenario_presence(void)
 {
     return parse("{\"type\":\"presence_subscribe\",\"userIds\":"
                  "[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}",
@@ -277,12 +277,12 @@ story_presence(void)
 }
 
 
-/* The text that is mended and parsed again. When the first parse fails for
- * want of memory, the second gives the right answer all the same: so this one
- * may also succeed. */
+/* The text is repaired and parsed a second time. When the first parse fails for
+ * lack of memory, the second may still succeed, so this scenario may succeed
+ * with a failed allocation. */
 
 static int
-story_mended_frame(void)
+scenario_mended_frame(void)
 {
     return parse("{\"type\":\"send_message\",\"chatId\":"
                  "\"00112233-4455-7677-8899-aabbccddeeff\","
@@ -292,7 +292,7 @@ story_mended_frame(void)
 
 
 static int
-story_json(void)
+scenario_json(void)
 {
     char          why[128];
     json_t       *root;
@@ -314,7 +314,7 @@ story_json(void)
              "\"d\":\"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\"}"
 
 static int
-story_keys(void)
+scenario_keys(void)
 {
     int                rc;
     char               err[100];
@@ -333,7 +333,7 @@ static chat_token_keys_t  token_keys;
 static char               token_text[CHAT_TOKEN_MAX + 1];
 
 static int
-story_token(void)
+scenario_token(void)
 {
     chat_token_t  got;
 
@@ -343,7 +343,7 @@ story_token(void)
 
 
 static int
-story_generate(void)
+scenario_generate(void)
 {
     int    rc;
     char  *jwk, *jwks;
@@ -359,54 +359,54 @@ story_generate(void)
 
 
 static void
-buffer_outlives_every_failure(void **state)
+buffer_survives_every_failure(void **state)
 {
-    run(story_buf, 0);
+    run(scenario_buf, 0);
 }
 
 
 static void
-entry_outlives_every_failure(void **state)
+entry_survives_every_failure(void **state)
 {
-    run(story_entry, 0);
+    run(scenario_entry, 0);
 }
 
 
 static void
-problem_outlives_every_failure(void **state)
+problem_survives_every_failure(void **state)
 {
-    run(story_problem, 0);
+    run(scenario_problem, 0);
 }
 
 
 static void
-batch_outlives_every_failure(void **state)
+batch_survives_every_failure(void **state)
 {
-    run(story_batch, 0);
+    run(scenario_batch, 0);
 }
 
 
 static void
-frame_outlives_every_failure(void **state)
+frame_survives_every_failure(void **state)
 {
-    run(story_frame, 0);
-    run(story_presence, 0);
-    run(story_mended_frame, 1);
+    run(scenario_frame, 0);
+    run(scenario_presence, 0);
+    run(scenario_mended_frame, 1);
 }
 
 
 static void
-json_outlives_every_failure(void **state)
+json_survives_every_failure(void **state)
 {
-    run(story_json, 0);
+    run(scenario_json, 0);
 }
 
 
 static void
-keys_outlive_every_failure(void **state)
+keys_survive_every_failure(void **state)
 {
-    run(story_keys, 0);
-    run(story_generate, 0);
+    run(scenario_keys, 0);
+    run(scenario_generate, 0);
 }
 
 
@@ -420,7 +420,7 @@ token_is_refused_at_every_failure(void **state)
                                           err, sizeof(err)), 0);
     assert_true(chat_token_sign(&token_keys.keys[0], &t, token_text) > 0);
 
-    run(story_token, 0);
+    run(scenario_token, 0);
 }
 
 
@@ -428,13 +428,13 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(buffer_outlives_every_failure),
-        cmocka_unit_test(entry_outlives_every_failure),
-        cmocka_unit_test(problem_outlives_every_failure),
-        cmocka_unit_test(batch_outlives_every_failure),
-        cmocka_unit_test(frame_outlives_every_failure),
-        cmocka_unit_test(json_outlives_every_failure),
-        cmocka_unit_test(keys_outlive_every_failure),
+        cmocka_unit_test(buffer_survives_every_failure),
+        cmocka_unit_test(entry_survives_every_failure),
+        cmocka_unit_test(problem_survives_every_failure),
+        cmocka_unit_test(batch_survives_every_failure),
+        cmocka_unit_test(frame_survives_every_failure),
+        cmocka_unit_test(json_survives_every_failure),
+        cmocka_unit_test(keys_survive_every_failure),
         cmocka_unit_test(token_is_refused_at_every_failure),
     };
 

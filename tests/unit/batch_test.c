@@ -301,7 +301,7 @@ unknown_type_is_not_written(void **state)
 
 
 static void
-unknown_version_and_nothing_are_refused(void **state)
+unknown_version_and_empty_batch_are_refused(void **state)
 {
     size_t  pos;
 
@@ -312,7 +312,7 @@ unknown_version_and_nothing_are_refused(void **state)
 
 
 static void
-cut_batch_ends_or_is_refused_and_never_reads_on(void **state)
+truncated_batch_ends_or_is_refused_without_overread(void **state)
 {
     int         rc;
     size_t      len, pos;
@@ -369,8 +369,8 @@ main(void)
         cmocka_unit_test(absent_and_empty_strings_differ),
         cmocka_unit_test(unknown_types_are_skipped),
         cmocka_unit_test(unknown_type_is_not_written),
-        cmocka_unit_test(unknown_version_and_nothing_are_refused),
-        cmocka_unit_test(cut_batch_ends_or_is_refused_and_never_reads_on),
+        cmocka_unit_test(unknown_version_and_empty_batch_are_refused),
+        cmocka_unit_test(truncated_batch_ends_or_is_refused_without_overread),
         cmocka_unit_test(record_shorter_than_its_fields_is_refused),
     };
 

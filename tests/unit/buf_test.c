@@ -29,11 +29,11 @@ bytes_are_kept_while_the_buffer_grows(void **state)
 
 
 static void
-room_is_given_and_not_counted(void **state)
+reserved_space_is_not_counted(void **state)
 {
     chat_buf_t  buf = CHAT_BUF_INIT;
 
-    assert_non_null(chat_buf_room(&buf, 1000));
+    assert_non_null(chat_buf_reserve(&buf, 1000));
     assert_int_equal(buf.len, 0);
     assert_true(buf.cap >= 1000);
 
@@ -42,7 +42,7 @@ room_is_given_and_not_counted(void **state)
 
 
 static void
-nothing_can_be_added(void **state)
+zero_bytes_can_be_added(void **state)
 {
     chat_buf_t  buf = CHAT_BUF_INIT;
 
@@ -54,12 +54,12 @@ nothing_can_be_added(void **state)
 
 
 static void
-impossible_room_fails_and_stays_failed(void **state)
+too_large_reservation_fails_and_stays_failed(void **state)
 {
     chat_buf_t  buf = CHAT_BUF_INIT;
 
     assert_int_equal(chat_buf_add(&buf, "abc", 3), 0);
-    assert_null(chat_buf_room(&buf, SIZE_MAX));
+    assert_null(chat_buf_reserve(&buf, SIZE_MAX));
     assert_true(buf.failed);
     assert_int_equal(chat_buf_add(&buf, "d", 1), -1);
     assert_int_equal(buf.len, 3);
@@ -78,9 +78,9 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(bytes_are_kept_while_the_buffer_grows),
-        cmocka_unit_test(room_is_given_and_not_counted),
-        cmocka_unit_test(nothing_can_be_added),
-        cmocka_unit_test(impossible_room_fails_and_stays_failed),
+        cmocka_unit_test(reserved_space_is_not_counted),
+        cmocka_unit_test(zero_bytes_can_be_added),
+        cmocka_unit_test(too_large_reservation_fails_and_stays_failed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * chat_test.h: what the unit tests of common/ share: cmocka with the headers
- * it wants, and borrowed strings out of literals.
+ * chat_test.h: shared by the unit tests of common/: cmocka with the headers it
+ * requires, and borrowed strings from literals.
  */
 
 #ifndef CHAT_TEST_H

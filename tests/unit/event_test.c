@@ -90,7 +90,7 @@ first_byte_is_the_version_and_order_is_little_endian(void **state)
 
 
 static void
-cut_event_is_refused_at_every_byte(void **state)
+truncated_event_is_refused_at_every_byte(void **state)
 {
     size_t        size, len;
     uint8_t       data[512], *copy;
@@ -102,7 +102,7 @@ cut_event_is_refused_at_every_byte(void **state)
 
     for (len = 0; len < size; len++) {
 
-        /* of its own size, so that a sanitizer sees what reads on */
+        /* exact size, so that a sanitizer detects an overread */
         copy = malloc(len ? len : 1);
         memcpy(copy, data, len);
         assert_int_equal(chat_event_decode(copy, len, &got), -1);
@@ -143,26 +143,30 @@ trailing_bytes_are_ignored(void **state)
 
 
 static void
-mark_is_read_back(void **state)
+receipt_is_read_back(void **state)
 {
     uint8_t      data[CHAT_RECEIPT_SIZE];
-    chat_receipt_t  got, mark = { 1, 2, 3, "0123456789abcde", 4, UINT64_MAX };
+    chat_receipt_t  got;
+    chat_receipt_t  receipt = { 1, 2, 3, "0123456789abcde", 4, UINT64_MAX };
 
-    assert_ptr_equal(chat_receipt_encode(&mark, data), data + CHAT_RECEIPT_SIZE);
+    assert_ptr_equal(chat_receipt_encode(&receipt, data),
+                     data + CHAT_RECEIPT_SIZE);
     assert_ptr_equal(chat_receipt_decode(data, &got), data + CHAT_RECEIPT_SIZE);
-    assert_memory_equal(&got, &mark, sizeof(mark));
+    assert_memory_equal(&got, &receipt, sizeof(receipt));
 }
 
 
 static void
-want_is_read_back(void **state)
+page_request_is_read_back(void **state)
 {
     uint8_t      data[CHAT_PAGE_REQ_SIZE];
-    chat_page_req_t  got, want = { "0123456789abcde", 4, UINT64_MAX };
+    chat_page_req_t  got, request = { "0123456789abcde", 4, UINT64_MAX };
 
-    assert_ptr_equal(chat_page_req_encode(&want, data), data + CHAT_PAGE_REQ_SIZE);
-    assert_ptr_equal(chat_page_req_decode(data, &got), data + CHAT_PAGE_REQ_SIZE);
-    assert_memory_equal(&got, &want, sizeof(want));
+    assert_ptr_equal(chat_page_req_encode(&request, data),
+                     data + CHAT_PAGE_REQ_SIZE);
+    assert_ptr_equal(chat_page_req_decode(data, &got),
+                     data + CHAT_PAGE_REQ_SIZE);
+    assert_memory_equal(&got, &request, sizeof(request));
 }
 
 
@@ -185,11 +189,11 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(event_is_read_back),
         cmocka_unit_test(first_byte_is_the_version_and_order_is_little_endian),
-        cmocka_unit_test(cut_event_is_refused_at_every_byte),
+        cmocka_unit_test(truncated_event_is_refused_at_every_byte),
         cmocka_unit_test(unknown_version_is_refused),
         cmocka_unit_test(trailing_bytes_are_ignored),
-        cmocka_unit_test(mark_is_read_back),
-        cmocka_unit_test(want_is_read_back),
+        cmocka_unit_test(receipt_is_read_back),
+        cmocka_unit_test(page_request_is_read_back),
         cmocka_unit_test(user_is_read_back),
     };
 

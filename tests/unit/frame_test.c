@@ -3,8 +3,8 @@
  *
  * The cases are folders of data: tests/frames/valid/<case>/{input,output} and
  * tests/frames/invalid/<case>/{input,error}. `output` is the frame's fields,
- * one a line; `error` the word and what the error can name. Run from the
- * project's root. What is too big for a folder is made here.
+ * one a line; `error` the error code and the ids that the error names. Run
+ * from the project's root. Larger cases are built here.
  */
 
 #include <dirent.h>
@@ -124,7 +124,7 @@ run_case(const char *dir, const char *name, int valid)
                   sizeof(wanted));
     wanted[n] = '\0';
 
-    /* of its own size, so that a sanitizer sees what reads on */
+    /* exact size, so that a sanitizer detects an overread */
     exact = malloc(len ? len : 1);
     memcpy(exact, input, len);
     (void) chat_frame_parse(exact, len, &frame);
@@ -176,7 +176,7 @@ run_folder(const char *dir, int valid)
 
 
 static void
-valid_folders_are_taken(void **state)
+valid_folders_are_accepted(void **state)
 {
     run_folder("valid", 1);
 }
@@ -280,7 +280,7 @@ parse_nested(size_t depth, const char *open, const char *close)
 
 
 static void
-nesting_of_16_is_taken_and_of_17_refused(void **state)
+nesting_of_16_is_accepted_and_of_17_refused(void **state)
 {
     assert_int_equal(parse_nested(16, "[", "]"), CHAT_OK);
     assert_int_equal(parse_nested(17, "[", "]"), CHAT_E_BAD_FRAME);
@@ -355,7 +355,7 @@ parse_users(size_t n)
 
 
 static void
-presence_takes_1_to_200_users(void **state)
+presence_accepts_1_to_200_users(void **state)
 {
     assert_int_equal(parse_users(0), CHAT_E_BAD_FIELD);
     assert_int_equal(parse_users(1), CHAT_OK);
@@ -365,7 +365,7 @@ presence_takes_1_to_200_users(void **state)
 
 
 static void
-words_of_64_characters_are_taken_and_of_65_refused(void **state)
+words_of_64_characters_are_accepted_and_of_65_refused(void **state)
 {
     char        text[400], word[66];
     size_t      i, n;
@@ -422,7 +422,7 @@ parse_body(const char *text)
 
 
 static void
-body_that_is_no_object_is_bad_request(void **state)
+body_that_is_not_an_object_is_bad_request(void **state)
 {
     assert_int_equal(parse_body(""), CHAT_E_BAD_REQUEST);
     assert_int_equal(parse_body("[]"), CHAT_E_BAD_REQUEST);
@@ -485,18 +485,18 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(valid_folders_are_taken),
+        cmocka_unit_test(valid_folders_are_accepted),
         cmocka_unit_test(invalid_folders_are_refused_by_their_error),
         cmocka_unit_test(content_has_1_to_32768_bytes),
         cmocka_unit_test(content_is_counted_in_bytes_of_utf8),
-        cmocka_unit_test(nesting_of_16_is_taken_and_of_17_refused),
+        cmocka_unit_test(nesting_of_16_is_accepted_and_of_17_refused),
         cmocka_unit_test(brackets_within_strings_do_not_nest),
         cmocka_unit_test(a_frame_of_open_brackets_is_refused_quickly),
         cmocka_unit_test(every_beginning_of_a_frame_is_refused),
-        cmocka_unit_test(presence_takes_1_to_200_users),
-        cmocka_unit_test(words_of_64_characters_are_taken_and_of_65_refused),
+        cmocka_unit_test(presence_accepts_1_to_200_users),
+        cmocka_unit_test(words_of_64_characters_are_accepted_and_of_65_refused),
         cmocka_unit_test(body_has_no_type_and_no_chat),
-        cmocka_unit_test(body_that_is_no_object_is_bad_request),
+        cmocka_unit_test(body_that_is_not_an_object_is_bad_request),
         cmocka_unit_test(json_is_loaded_by_the_same_rules),
     };
 

@@ -27,7 +27,7 @@ uuid_is_parsed_and_printed(void **state)
 
 
 static void
-capital_digits_are_taken_and_printed_small(void **state)
+upper_case_digits_are_accepted_and_printed_lower_case(void **state)
 {
     char     out[CHAT_ID_TEXT];
     uint8_t  id[16];
@@ -40,7 +40,7 @@ capital_digits_are_taken_and_printed_small(void **state)
 
 
 static void
-any_wrong_byte_is_no_uuid(void **state)
+any_wrong_byte_is_not_a_uuid(void **state)
 {
     int      c;
     char     copy[37];
@@ -67,7 +67,7 @@ any_wrong_byte_is_no_uuid(void **state)
 
 
 static void
-wrong_length_is_no_uuid(void **state)
+wrong_length_is_not_a_uuid(void **state)
 {
     size_t   len;
     uint8_t  id[16];
@@ -163,7 +163,7 @@ num(const char *s, uint64_t *n)
 
 
 static void
-numbers_from_1_to_2_63_are_taken(void **state)
+numbers_from_1_to_2_63_are_accepted(void **state)
 {
     uint64_t  n;
 
@@ -225,14 +225,14 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(uuid_is_parsed_and_printed),
-        cmocka_unit_test(capital_digits_are_taken_and_printed_small),
-        cmocka_unit_test(any_wrong_byte_is_no_uuid),
-        cmocka_unit_test(wrong_length_is_no_uuid),
+        cmocka_unit_test(upper_case_digits_are_accepted_and_printed_lower_case),
+        cmocka_unit_test(any_wrong_byte_is_not_a_uuid),
+        cmocka_unit_test(wrong_length_is_not_a_uuid),
         cmocka_unit_test(version_7_holds_the_time),
         cmocka_unit_test(direct_chat_is_the_same_from_both_sides),
         cmocka_unit_test(direct_chat_never_changes),
         cmocka_unit_test(shard_is_the_low_six_bits),
-        cmocka_unit_test(numbers_from_1_to_2_63_are_taken),
+        cmocka_unit_test(numbers_from_1_to_2_63_are_accepted),
         cmocka_unit_test(other_numbers_are_refused),
         cmocka_unit_test(key_file_is_64_digits_and_a_newline),
     };

@@ -1,5 +1,6 @@
 /*
- * json_test.c: chat_json.c and chat_error.c. jansson and gmtime() judge.
+ * json_test.c: chat_json.c and chat_error.c. jansson and gmtime() are the
+ * reference.
  */
 
 #include <stdio.h>
@@ -105,7 +106,7 @@ time_agrees_with_gmtime(void **state)
     uint8_t    out[CHAT_TIME_TEXT];
     struct tm  tm;
 
-    /* a prime number of seconds, so that all hours and days come by */
+    /* a prime number of seconds, so that all hours and days are covered */
 
     for (s = -2208988800; s < 7258118400; s += 86399 * 7 + 11) {
 
@@ -135,7 +136,7 @@ check_time(int64_t ms, const char *expected)
 
 
 static void
-edges_of_time(void **state)
+limits_of_time(void **state)
 {
     check_time(0, "1970-01-01T00:00:00.000Z");
     check_time(-1, "1969-12-31T23:59:59.999Z");
@@ -150,7 +151,7 @@ edges_of_time(void **state)
 
 
 static void
-edges_of_numbers(void **state)
+limits_of_numbers(void **state)
 {
     uint8_t  out[20];
 
@@ -199,7 +200,7 @@ problem_has_the_members_of_the_contract(void **state)
 
 
 static void
-every_error_has_a_word_a_status_and_a_title(void **state)
+every_error_has_a_code_a_status_and_a_title(void **state)
 {
     int  e, other;
 
@@ -219,7 +220,7 @@ every_error_has_a_word_a_status_and_a_title(void **state)
 
 
 static void
-what_is_no_error_is_internal(void **state)
+numbers_outside_the_enum_are_internal(void **state)
 {
     assert_string_equal(chat_error_word(CHAT_E_COUNT), "internal");
     assert_string_equal(chat_error_word(-1), "internal");
@@ -236,11 +237,11 @@ main(void)
         cmocka_unit_test(short_escapes_are_used),
         cmocka_unit_test(impossible_string_fails),
         cmocka_unit_test(time_agrees_with_gmtime),
-        cmocka_unit_test(edges_of_time),
-        cmocka_unit_test(edges_of_numbers),
+        cmocka_unit_test(limits_of_time),
+        cmocka_unit_test(limits_of_numbers),
         cmocka_unit_test(problem_has_the_members_of_the_contract),
-        cmocka_unit_test(every_error_has_a_word_a_status_and_a_title),
-        cmocka_unit_test(what_is_no_error_is_internal),
+        cmocka_unit_test(every_error_has_a_code_a_status_and_a_title),
+        cmocka_unit_test(numbers_outside_the_enum_are_internal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ empty(presence_t *p)
 
 
 static void
-events_become_notes_one_a_user(void **state)
+events_become_one_change_per_user(void **state)
 {
     presence_t  p;
 
@@ -97,7 +97,7 @@ watches_become_pairs(void **state)
 
 
 static void
-what_is_no_event_of_ours_is_refused(void **state)
+unknown_events_are_refused(void **state)
 {
     presence_t  p;
 
@@ -137,7 +137,7 @@ route_is_parsed(void **state)
 
 
 static void
-what_is_no_route_is_refused(void **state)
+invalid_routes_are_refused(void **state)
 {
     size_t    i;
     uint64_t  edge, session;
@@ -196,11 +196,11 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(events_become_notes_one_a_user),
+        cmocka_unit_test(events_become_one_change_per_user),
         cmocka_unit_test(watches_become_pairs),
-        cmocka_unit_test(what_is_no_event_of_ours_is_refused),
+        cmocka_unit_test(unknown_events_are_refused),
         cmocka_unit_test(route_is_parsed),
-        cmocka_unit_test(what_is_no_route_is_refused),
+        cmocka_unit_test(invalid_routes_are_refused),
         cmocka_unit_test(
             user_is_shown_online_while_leaving_and_never_when_invisible),
     };

@@ -78,7 +78,7 @@ make(char *dst, const char *header, const char *claims)
 }
 
 
-/* in memory of its own size, so that a sanitizer sees what reads on */
+/* copied to memory of the exact size: a sanitizer detects an overread */
 
 static chat_token_e
 verify(const char *token, size_t len, chat_token_t *token_r)
@@ -490,7 +490,7 @@ wrong_claims_are_refused(void **state)
 
 
 static void
-claims_that_are_no_object_are_malformed(void **state)
+claims_that_are_not_an_object_are_malformed(void **state)
 {
     size_t  i;
 
@@ -533,7 +533,7 @@ generated_key_signs_what_its_public_set_verifies(void **state)
 
 
 static void
-set_is_read_and_other_keys_are_passed_over(void **state)
+set_is_read_and_other_keys_are_skipped(void **state)
 {
     chat_token_keys_t  k;
 
@@ -554,7 +554,7 @@ set_is_read_and_other_keys_are_passed_over(void **state)
 
 
 static void
-broken_keys_are_refused_with_a_sentence(void **state)
+invalid_keys_are_refused_with_a_sentence(void **state)
 {
     size_t             i;
     chat_token_keys_t  k;
@@ -611,7 +611,7 @@ more_keys_than_fit_are_refused(void **state)
 
 
 static void
-every_verdict_has_its_own_sentence(void **state)
+every_result_has_its_own_sentence(void **state)
 {
     int  a, b;
 
@@ -647,12 +647,12 @@ main(void)
         cmocka_unit_test(token_of_another_key_is_a_wrong_signature),
         cmocka_unit_test(swapped_payload_is_a_wrong_signature),
         cmocka_unit_test(wrong_claims_are_refused),
-        cmocka_unit_test(claims_that_are_no_object_are_malformed),
+        cmocka_unit_test(claims_that_are_not_an_object_are_malformed),
         cmocka_unit_test(generated_key_signs_what_its_public_set_verifies),
-        cmocka_unit_test(set_is_read_and_other_keys_are_passed_over),
-        cmocka_unit_test(broken_keys_are_refused_with_a_sentence),
+        cmocka_unit_test(set_is_read_and_other_keys_are_skipped),
+        cmocka_unit_test(invalid_keys_are_refused_with_a_sentence),
         cmocka_unit_test(more_keys_than_fit_are_refused),
-        cmocka_unit_test(every_verdict_has_its_own_sentence),
+        cmocka_unit_test(every_result_has_its_own_sentence),
     };
 
     return cmocka_run_group_tests(tests, load_rfc_key, NULL);

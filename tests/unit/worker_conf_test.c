@@ -20,8 +20,8 @@
 static char  conf_path[] = "/tmp/worker_conf_test.XXXXXX";
 
 
-/* Writes the text to a file and loads it; what it says about mistakes is not
- * for the test's output. */
+/* Writes the text to a file and loads it; the messages about mistakes
+ * are kept out of the test's output. */
 
 static int
 load(const char *text, worker_conf_t *conf)

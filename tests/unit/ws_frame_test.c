@@ -115,7 +115,7 @@ feed(ws_parser_t *p, uint8_t *data, size_t len, transcript_t *t)
 }
 
 
-/* in memory of its own size, so that a sanitizer sees what reads on */
+/* copied to memory of the exact size: a sanitizer detects an overread */
 
 static int
 feed_copy(ws_parser_t *p, const uint8_t *data, size_t len, transcript_t *t)
@@ -165,7 +165,7 @@ check(const void *text, size_t len)
 
     assert_transcript();
 
-    /* every place when that is quick, else a prime step */
+    /* every offset when that is fast, else a prime step */
     step = stream.len > 2000 ? 997 : 1;
 
     for (i = 0; i <= stream.len; i += step) {
@@ -238,7 +238,7 @@ frame(uint8_t first, const void *payload, size_t len)
 
 
 static void
-example_of_the_rfc_is_read(void **state)
+example_of_the_rfc_is_parsed(void **state)
 {
     /* section 5.7 */
     raw_is("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
@@ -489,7 +489,7 @@ too_large_is_1009_from_the_head_alone(void **state)
 
 
 static void
-limit_begins_anew_with_each_message(void **state)
+limit_applies_to_each_message(void **state)
 {
     ws_event_t   ev;
     ws_parser_t  p;
@@ -520,7 +520,7 @@ limit_begins_anew_with_each_message(void **state)
 
 
 static void
-limit_of_nothing_lets_nothing_through(void **state)
+limit_of_zero_refuses_every_byte(void **state)
 {
     ws_event_t   ev;
     ws_parser_t  p;
@@ -614,7 +614,7 @@ text_cut_within_a_character_is_1007(void **state)
 
 
 static void
-text_may_not_end_in_a_character_by_an_empty_fragment(void **state)
+empty_last_fragment_cannot_complete_a_character(void **state)
 {
     frame_is(TEXT, "\xd0");
     frame_is(FIN | CONT, "");
@@ -634,7 +634,7 @@ broken_text_is_1007_at_the_bad_byte(void **state)
 
     static const struct {
         const char  *text;
-        size_t       bad;       /* index of the byte that cannot be */
+        size_t       bad;       /* index of the invalid byte */
     } cases[] = {
         { "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90", 12 },
         { "\x80", 0 }, { "\xc0", 0 }, { "\xc1", 0 }, { "\xf5", 0 },
@@ -672,7 +672,7 @@ broken_text_is_1007_at_the_bad_byte(void **state)
 }
 
 
-/* a decoder written the plain way, to compare with */
+/* a straightforward decoder as reference */
 
 static int
 utf8_plain(const uint8_t *s, size_t len)
@@ -767,7 +767,7 @@ utf8_is_seen_behind_any_run_of_ascii(void **state)
 
 
 static void
-heads_have_the_shortest_length(void **state)
+headers_have_the_shortest_length(void **state)
 {
     uint8_t  h[WS_HEAD_MAX];
 
@@ -847,7 +847,7 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(example_of_the_rfc_is_read),
+        cmocka_unit_test(example_of_the_rfc_is_parsed),
         cmocka_unit_test(messages_follow_one_another),
         cmocka_unit_test(lengths_at_the_edges),
         cmocka_unit_test(fragments_are_joined),
@@ -864,19 +864,19 @@ main(void)
         cmocka_unit_test(length_not_in_its_shortest_form_is_1002),
         cmocka_unit_test(length_with_the_high_bit_is_1002),
         cmocka_unit_test(too_large_is_1009_from_the_head_alone),
-        cmocka_unit_test(limit_begins_anew_with_each_message),
-        cmocka_unit_test(limit_of_nothing_lets_nothing_through),
+        cmocka_unit_test(limit_applies_to_each_message),
+        cmocka_unit_test(limit_of_zero_refuses_every_byte),
         cmocka_unit_test(close_codes_are_checked),
         cmocka_unit_test(close_without_code_is_1005),
         cmocka_unit_test(half_a_close_code_is_1002),
         cmocka_unit_test(close_reason_must_be_utf8),
         cmocka_unit_test(text_is_utf8_over_all_fragments),
         cmocka_unit_test(text_cut_within_a_character_is_1007),
-        cmocka_unit_test(text_may_not_end_in_a_character_by_an_empty_fragment),
+        cmocka_unit_test(empty_last_fragment_cannot_complete_a_character),
         cmocka_unit_test(broken_text_is_1007_at_the_bad_byte),
         cmocka_unit_test(utf8_agrees_with_a_plain_decoder),
         cmocka_unit_test(utf8_is_seen_behind_any_run_of_ascii),
-        cmocka_unit_test(heads_have_the_shortest_length),
+        cmocka_unit_test(headers_have_the_shortest_length),
         cmocka_unit_test(close_frame_has_code_and_reason),
         cmocka_unit_test(close_reason_is_cut_between_characters),
         cmocka_unit_test(accept_is_the_example_of_the_rfc),

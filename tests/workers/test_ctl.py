@@ -50,13 +50,13 @@ def versions(stores, env):
 def test_wrong_usage_is_told_with_code_2(stores, argv):
     done = stores.ctl(*argv, check=False)
     assert done.returncode == 2
-    assert "usage:" in done.stderr
+    assert "Usage:" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["migrate", "keys", "dead", "status"])
 def test_help_says_what_a_command_does(stores, command):
     done = stores.ctl(command, "--help")
-    assert done.stdout.startswith("usage: chatctl [-c FILE] " + command)
+    assert done.stdout.startswith("Usage: chatctl [-c FILE] " + command)
     assert len(done.stdout.splitlines()) > 3
 
 
@@ -345,9 +345,48 @@ def test_status_says_what_is_away(emptied):
     assert "shard  waiting" in done.stdout
 
 
-def test_programs_know_their_version():
+def test_programs_print_the_version_of_the_tree():
     for program in ("chat-worker", "chatctl"):
         out = subprocess.run([BUILD / program, "--version"], text=True,
                              env=clean_env(), stdout=subprocess.PIPE,
                              check=True).stdout
-        assert out.startswith(program + " ")
+        assert out == f"{program} {(ROOT / 'VERSION').read_text()}"
+
+
+# ------------------------------------------------------------ manual pages
+
+@pytest.fixture(scope="module")
+def man_pages():
+    """The pages as `make man` builds them from --help."""
+    env = {k: v for k, v in clean_env().items()
+           if not k.startswith(("MAKE", "MFLAGS"))}
+    subprocess.run(["make", "-s", f"B={os.path.relpath(BUILD, ROOT)}",
+                    "CHAT_TEST=1", *(["SAN=1"] if os.environ.get("CHAT_SAN")
+                                     else []), "man"],
+                   cwd=ROOT, env=env, check=True, timeout=600)
+    return BUILD / "man"
+
+
+@pytest.mark.parametrize("page", ["chatctl.1", "chat-worker.8"])
+def test_manual_page_has_no_warnings(man_pages, page):
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning",
+                           man_pages / page], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and not done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("page, words", [
+    ("chatctl.1", ["chatctl migrate", "chatctl keys generate",
+                   "chatctl dead list", "show ID", "retry ID", "drop ID",
+                   "chatctl status", "--rotate", "--conf"]),
+    ("chat-worker.8", ["pool", "message", "api", "sync", "presence",
+                       "SIGHUP", "--conf"])])
+def test_manual_page_names_every_verb(man_pages, page, words):
+    text = subprocess.run(["mandoc", "-T", "ascii", man_pages / page],
+                          text=True, check=True,
+                          stdout=subprocess.PIPE).stdout
+    while "\b" in text:                # bold and underline by overstriking
+        i = text.index("\b")
+        text = text[:i - 1] + text[i + 1:]
+    text = " ".join(text.split())
+    assert not [word for word in words if word not in text], text

@@ -5,7 +5,7 @@
  *
  * api_server.c     libmicrohttpd: socket, bodies, start, drain
  * api_route.c      route table; decides 404, 405, 401, 413, 415, 400, 503
- * api_identity.c   who asks, and whether device and user still may
+ * api_identity.c   identifies the caller, checks device and user
  * api_field.c      fields of bodies and arguments of queries
  * api_auth.c       codes, logout         api_login.c    POST /auth/login
  * api_refresh.c    POST /auth/refresh    api_devices.c  /devices
@@ -14,9 +14,9 @@
  * api_out.c        long JSON, written piece by piece
  * api_reply.c      JSON, problem+json, headers
  *
- * and beside them: api_db.c (the pool of database connections), api_code.c
- * (how a code is made and sent), api_token.c (token pairs), api_limit.c (rate
- * limits), api_revoke.c (a device ends), api_upkeep.c (once a second).
+ * Beside them: api_db.c (the pool of database connections), api_code.c (login
+ * codes), api_token.c (token pairs), api_limit.c (rate limits), api_revoke.c
+ * (revocation of devices), api_upkeep.c (periodic work).
  *
  * Knows HTTP and JSON; SQL is behind store_account.h and store_read.h, Redis
  * behind fanout_account.h.
@@ -57,7 +57,7 @@ typedef struct api_seen_s api_seen_t;   /* api_identity.c */
 #define API_AUTH  0x01      /* needs a verified caller                       */
 #define API_DB    0x02      /* needs a database connection                   */
 #define API_BODY  0x04      /* needs a JSON object as body                   */
-#define API_EDGE  0x08      /* is the edge's: no handler                     */
+#define API_EDGE  0x08      /* served by the edge: no handler                */
 
 typedef struct {
     const char   *method;
@@ -124,8 +124,8 @@ enum MHD_Result api_reply_send(api_req_t *req);         /* api_server.c only */
 /* api_db.c */
 api_db_t *api_db_new(const worker_conf_t *conf);
 void api_db_free(api_db_t **db);
-store_pg_t *api_db_take(api_db_t *db, int wait_ms);     /* NULL: none free   */
-void api_db_give(api_db_t *db, store_pg_t *pg);
+store_pg_t *api_db_acquire(api_db_t *db, int wait_ms);  /* NULL: none free   */
+void api_db_release(api_db_t *db, store_pg_t *pg);
 /* The request's own: 0, or -1 with the answer 503 made. */
 int api_db_get(api_req_t *req);
 void api_db_put(api_req_t *req);                        /* harmless twice    */
@@ -135,7 +135,7 @@ int api_identity_headers(api_req_t *req);
 int api_identity_check(api_req_t *req);
 api_seen_t *api_identity_new(void);
 void api_identity_free(api_seen_t **seen);
-void api_identity_forget(api_t *api, uint64_t device);
+void api_identity_evict(api_t *api, uint64_t device);
 
 /* api_field.c: of a body; 0, or -1 with the answer made. Lengths are in
  * characters. An absent field and one that is null are the same, unless the
@@ -211,11 +211,12 @@ json_t *api_token_json(const api_pair_t *pair);
 
 /* api_pin.c: argon2id, at most two at a time. */
 int api_pin_hash(const char *pin, char dst[STORE_PIN_MAX]);     /* 0, or -1  */
-int api_pin_right(const char *hash, const char *pin);           /* 1 or 0    */
-int api_pin_shape(const char *pin);         /* 1: six to twelve digits       */
+int api_pin_verify(const char *hash, const char *pin);           /* 1 or 0    */
+int api_pin_is_valid(const char *pin);      /* 1: six to twelve digits       */
 
-/* api_revoke.c: PostgreSQL says so already; tells Redis, edges and our own
- * memory. Cannot fail: what does not reach Redis is done by api_upkeep.c. */
+/* api_revoke.c: the revocation is committed in PostgreSQL; updates Redis, the
+ * edges and the identity cache. Cannot fail: api_upkeep.c retries what does not
+ * reach Redis. */
 void api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n);
 /* The whole set from PostgreSQL, with its marker; 0, or -1. */
 int api_revoke_refill(api_t *api, store_pg_t *pg);

@@ -11,7 +11,7 @@
 
 #include "api.h"
 
-#define API_CODE_RETRY  10      /* s, when the webhook did not take it */
+#define API_CODE_RETRY  10      /* s, after a failed webhook */
 
 static void api_auth_void(api_req_t *req, const char *number,
     const uint8_t hash[32]);
@@ -54,7 +54,7 @@ api_auth_code(api_req_t *req)
         return;
     }
 
-    /* no connection is kept while a webhook may take five seconds */
+    /* Release the connection: the webhook may take five seconds. */
     api_db_put(req);
 
     if (api_code_send(req->api, number.data, code) != 0) {
@@ -85,7 +85,7 @@ api_auth_logout(api_req_t *req)
 
     rc = store_device_revoke(req->pg, req->user, req->device);
 
-    /* another request was faster: it is revoked, which is what was asked */
+    /* A concurrent request has revoked it: the result is the same. */
     if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
         api_reply_store(req, rc);
         return;
@@ -101,14 +101,15 @@ api_auth_logout(api_req_t *req)
 }
 
 
-/* A code that nobody has got must not be guessable for five minutes. */
+/* Deletes a code that was not delivered: it would stay guessable for five
+ * minutes. */
 
 static void
 api_auth_void(api_req_t *req, const char *number, const uint8_t hash[32])
 {
     store_pg_t  *pg;
 
-    pg = api_db_take(req->api->db, API_WAIT_MS);
+    pg = api_db_acquire(req->api->db, API_WAIT_MS);
 
     if (pg == NULL || store_code_drop(pg, number, hash) != STORE_OK) {
         worker_log(WORKER_WARN, "a code that was not sent stays until it "
@@ -116,6 +117,6 @@ api_auth_void(api_req_t *req, const char *number, const uint8_t hash[32])
     }
 
     if (pg != NULL) {
-        api_db_give(req->api->db, pg);
+        api_db_release(req->api->db, pg);
     }
 }

@@ -1,9 +1,10 @@
 /*
  * api_chats.c: GET /chats, GET /chats/{chatId}.
  *
- * Called from api_route.c; hands to store_read.h. A chat that the caller was
- * never in answers as one that does not exist; one they have left as
- * not_member, though its history up to then may still be read.
+ * Called from api_route.c; hands to store_read.h. A chat that the caller
+ * has never been a member of gives the same 404 as an unknown one; one that
+ * the caller has left gives not_member, although its history up to that point
+ * may still be read.
  */
 
 #include <string.h>
@@ -39,7 +40,7 @@ api_chats_list(api_req_t *req)
         memcpy(cursor.id, bytes + 8, 16);
     }
 
-    /* one more than asked for tells whether there is a next page */
+    /* One more row than requested tells whether there is a next page. */
     rc = store_read_chats(req->pg, req->user, req->device,
                           given ? &cursor : NULL, limit + 1, &views);
     if (rc != STORE_OK) {

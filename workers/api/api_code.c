@@ -1,10 +1,10 @@
 /*
- * api_code.c: how a login code is made, kept and sent.
+ * api_code.c: creates, hashes and sends login codes.
  *
  * Called from api_auth.c and api_login.c, and at start from api_server.c;
- * hands to libcurl. A code is kept as a keyed hash bound to its number, so
- * that who reads the table cannot try the million of them. Neither codes nor
- * numbers nor libcurl's sentences (they quote the address) go to the log.
+ * hands to libcurl. A code is stored as a keyed hash bound to its number, so
+ * that a reader of the table cannot try all million codes. Codes, numbers and
+ * libcurl's messages, which quote the URL, are never logged.
  */
 
 #include <stdio.h>
@@ -102,7 +102,7 @@ api_code_send(const api_t *api, const char *number, const char *code)
         return 0;
     }
 
-    /* number and code are digits: nothing to escape */
+    /* Number and code are digits: nothing needs escaping. */
     snprintf(body, sizeof(body),
              "{\"phoneNumber\":\"%s\",\"code\":\"%s\",\"expiresIn\":%d}",
              number, code, API_CODE_LIFE);
@@ -155,10 +155,10 @@ api_code_post(const worker_conf_t *conf, const char *body,
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) API_CODE_SEND_MS);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, api_code_ignore);
 
-    /* a code goes where the operator said, not where the answer says */
+    /* No redirects: only the configured URL may receive a code. */
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 
-    /* timeouts by SIGALRM are not for a process of threads */
+    /* libcurl's timeouts must not use SIGALRM in a threaded process. */
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 
     rc = curl_easy_perform(curl);
@@ -173,8 +173,8 @@ api_code_post(const worker_conf_t *conf, const char *body,
 }
 
 
-/* Of "127.0.0.1:8080", "[::1]:80", "localhost", "unix:/path". A bare port or
- * "*" is every address. */
+/* Of "127.0.0.1:8080", "[::1]:80", "localhost", "unix:/path". A bare port
+ * or "*" means every address. */
 
 static int
 api_code_is_loopback(const char *address, size_t len)
@@ -190,7 +190,7 @@ api_code_is_loopback(const char *address, size_t len)
     }
 
     if (len >= 4 && strncmp(address, "127.", 4) == 0) {
-        /* an address, not the name 127.example.org */
+        /* Require an address: 127.example.org is a name. */
         i = strspn(address, "0123456789.");
         return i >= len || address[i] == ':';
     }

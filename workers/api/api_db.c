@@ -2,10 +2,10 @@
  * api_db.c: the pool of database connections.
  *
  * Called from api_route.c (a request that needs one), api_upkeep.c; hands to
- * store_pg.c. conf->api_threads connections; who finds none free waits for
- * API_WAIT_MS and then answers 503, so that a slow database makes a short
- * queue and not a long one. The last one given back is taken first: under
- * small load the same few stay warm.
+ * store_pg.c. It has conf->api_threads connections. A request that finds
+ * none free waits up to API_WAIT_MS and then answers 503, so that the queue of
+ * a slow database stays short. The connection released last is used first:
+ * under small load the same few stay warm.
  */
 
 #include <errno.h>
@@ -78,10 +78,10 @@ api_db_free(api_db_t **db)
 }
 
 
-/* Perhaps not connected: that is api_db_open()'s. */
+/* The result may not be connected yet: api_db_open() does that. */
 
 store_pg_t *
-api_db_take(api_db_t *db, int wait_ms)
+api_db_acquire(api_db_t *db, int wait_ms)
 {
     int               rc;
     store_pg_t       *pg;
@@ -107,7 +107,7 @@ api_db_take(api_db_t *db, int wait_ms)
     pthread_mutex_unlock(&db->lock);
 
     if (pg != NULL && api_db_open(pg) != STORE_OK) {
-        api_db_give(db, pg);
+        api_db_release(db, pg);
         return NULL;
     }
 
@@ -116,7 +116,7 @@ api_db_take(api_db_t *db, int wait_ms)
 
 
 void
-api_db_give(api_db_t *db, store_pg_t *pg)
+api_db_release(api_db_t *db, store_pg_t *pg)
 {
     pthread_mutex_lock(&db->lock);
     db->free[db->nfree++] = pg;
@@ -128,7 +128,7 @@ api_db_give(api_db_t *db, store_pg_t *pg)
 int
 api_db_get(api_req_t *req)
 {
-    req->pg = api_db_take(req->api->db, API_WAIT_MS);
+    req->pg = api_db_acquire(req->api->db, API_WAIT_MS);
 
     if (req->pg == NULL) {
         api_reply_error(req, CHAT_E_UNAVAILABLE, "Try again.");
@@ -143,7 +143,7 @@ void
 api_db_put(api_req_t *req)
 {
     if (req->pg != NULL) {
-        api_db_give(req->api->db, req->pg);
+        api_db_release(req->api->db, req->pg);
         req->pg = NULL;
     }
 }
@@ -157,7 +157,7 @@ api_db_open(store_pg_t *pg)
 
     conn = (api_db_conn_t *) pg;
 
-    /* a server that was restarted is noticed here, and not by the request */
+    /* Detect a dead connection here, before a request uses it. */
     store_account_freshen(pg);
 
     rc = store_pg_connect(pg);

@@ -1,9 +1,9 @@
 /*
- * api_field.c: fields of bodies, arguments of queries, parts of paths.
+ * api_field.c: reads fields of bodies, query arguments and path parts.
  *
- * Called from the resources (api_auth.c ... api_users.c); hands refusals to
- * api_reply.c. Nothing is clamped or trimmed: what is out of its limits is
- * bad_field, what is no id is not_found.
+ * Called from the resources (api_auth.c ... api_users.c); hands errors to
+ * api_reply.c. Nothing is clamped or trimmed: a value outside its limits is
+ * bad_field, a malformed id is not_found.
  */
 
 #include <stdio.h>
@@ -131,7 +131,7 @@ api_arg_limit(api_req_t *req, unsigned preset, unsigned *limit_r)
         return 0;
     }
 
-    /* "?limit" without a value is no number either */
+    /* "?limit" without a value is not a number either. */
     if (text == NULL || chat_num_parse(text, strlen(text), &n) != 0
         || n > API_LIMIT_MAX)
     {
@@ -279,7 +279,7 @@ api_set(json_t *object, const char *name, json_t *value)
 }
 
 
-/* jansson gives valid UTF-8 only: every byte that is no continuation begins a
+/* jansson gives valid UTF-8 only: every byte but a continuation byte begins a
  * character. */
 
 static size_t

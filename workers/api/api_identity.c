@@ -1,11 +1,11 @@
 /*
- * api_identity.c: who asks, and whether they still may.
+ * api_identity.c: identifies the caller and checks the account.
  *
  * Called from api_route.c. The edge has verified the access token; nginx
- * passes its user and device in X-Chat-User-Id and X-Chat-Device-Id, over
- * whatever the client sent. A token outlives a revocation, so device and user
- * are looked up in PostgreSQL too; a good answer is remembered for a second,
- * so that a client that pages through history asks once.
+ * passes its user and device in X-Chat-User-Id and X-Chat-Device-Id, which
+ * replace any the client sent. A token outlives a revocation, so device and
+ * user are looked up in PostgreSQL too; a positive result is cached for a
+ * second, so that a client paging through history causes one query.
  */
 
 #include <stdlib.h>
@@ -90,8 +90,8 @@ api_identity_check(api_req_t *req)
     rc = store_device_standing(req->pg, req->user, req->device, &standing);
 
     if (rc == STORE_NOT_FOUND) {
-        /* a token of ours for a device that is not: a database restored from
-         * before the login. Only a login helps. */
+        /* A valid token of an unknown device: the database was restored to a
+         * time before the login. The client must log in again. */
         api_reply_error(req, CHAT_E_UNAUTHORIZED, NULL);
         return -1;
     }
@@ -118,14 +118,14 @@ api_identity_check(api_req_t *req)
 
 
 void
-api_identity_forget(api_t *api, uint64_t device)
+api_identity_evict(api_t *api, uint64_t device)
 {
     api_seen_slot_t  *slot;
 
     slot = &api->seen->slots[device % API_SEEN_SLOTS];
 
-    /* until stays behind as a bar: an answer that was asked for before the
-     * revocation and is still on its way must not be remembered */
+    /* Keep `until` as a barrier: the result of a query that started before the
+     * revocation must not be cached. */
     pthread_mutex_lock(&api->seen->lock);
     slot->user = 0;
     slot->device = 0;

@@ -2,9 +2,9 @@
  * api_limit.c: rate limits.
  *
  * Called from the handlers of limited routes; hands to fanout_account.c. A
- * window of an hour begins with its first try. Subjects are hashed with a key,
- * so that Redis holds no phone number. When Redis is away a limited route is
- * unavailable: to let everybody through would be an invitation.
+ * window of one hour begins with the first request in it. Subjects are hashed
+ * with a key, so that Redis holds no phone number. When Redis is unavailable,
+ * so is a limited route: letting requests through would invite abuse.
  */
 
 #include <arpa/inet.h>
@@ -24,7 +24,7 @@ static void api_limit_header(char *dst, size_t size, const char *fmt, ...)
 int
 api_limit(api_req_t *req, const char *policy, const char *subject, int limit)
 {
-    /* a developer's machine asks for codes all day */
+    /* A development machine requests codes all day. */
     if (req->api->dev_sender && !req->api->conf->limits_forced) {
         return 0;
     }
@@ -76,7 +76,7 @@ api_limit_always(api_req_t *req, const char *policy, const char *subject,
 }
 
 
-/* A household has a /64 of IPv6 and would otherwise have 2^64 subjects. */
+/* An IPv6 household has a /64, which would otherwise be 2^64 subjects. */
 
 void
 api_limit_address(api_req_t *req, char dst[64])

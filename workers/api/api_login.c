@@ -1,10 +1,11 @@
 /*
- * api_login.c: POST /auth/login: a code becomes a device.
+ * api_login.c: POST /auth/login: exchanges a code for a device.
  *
  * Called from api_route.c; hands to store_account.h. One transaction: the
- * code's row is locked first, so that a code works once and five wrong ones
- * are five; then the user's, so that two logins at once do not make an eleventh
- * device. Void, expired, unknown and wrong all get the same answer.
+ * code's row is locked first, so that a code works once and at most five
+ * wrong tries are possible; then the user's row, so that concurrent logins
+ * cannot exceed the limit of devices. Void, expired, unknown and wrong codes
+ * all get the same answer.
  */
 
 #include <string.h>
@@ -21,15 +22,15 @@ typedef struct {
     const char   *pin;          /* NULL when not sent                       */
     const char   *name;
     const char   *platform;
-    uint64_t      revoke;       /* device that makes room, 0: none          */
+    uint64_t      revoke;       /* device to replace, 0: none               */
 } api_login_t;
 
-/* what became of it */
+/* result of the login */
 typedef struct {
     uint64_t      user;
     uint64_t      device;
     int           new_user;
-    int           revoked;      /* login->revoke was, now                   */
+    int           revoked;      /* login->revoke was revoked just now       */
     api_pair_t    pair;
 } api_logged_in_t;
 
@@ -202,8 +203,8 @@ api_login_try(api_req_t *req, const api_login_t *login, api_logged_in_t *in_r)
         return api_login_store(req, rc);
     }
 
-    /* before the commit that makes the device real: should the chats' half
-     * fail, there is no device that would be sent all of history */
+    /* This comes before the commit that creates the device: if setting its
+     * cursors fails, no device exists that would receive all of history. */
     rc = store_receipts_start_at_now(req->pg, in_r->user, device);
     if (rc != STORE_OK) {
         return api_login_store(req, rc);
@@ -251,8 +252,8 @@ api_login_code(api_req_t *req, const api_login_t *login, api_login_e *end_r)
 }
 
 
-/* Finds or makes the user; 0 when they may come in. A wrong PIN counts as a
- * wrong code: who has stolen the number has five tries a code. */
+/* Finds or creates the user; 0 when the login is allowed. A wrong PIN counts as
+ * a wrong code: the thief of a number has five tries per code. */
 
 static int
 api_login_user(api_req_t *req, const api_login_t *login, api_logged_in_t *in,
@@ -297,7 +298,7 @@ api_login_user(api_req_t *req, const api_login_t *login, api_logged_in_t *in,
         return -1;
     }
 
-    if (!api_pin_right(user.pin_hash, login->pin)) {
+    if (!api_pin_verify(user.pin_hash, login->pin)) {
         *end_r = api_login_wrong(req, login, CHAT_E_PIN_REQUIRED);
         return -1;
     }
@@ -306,7 +307,7 @@ api_login_user(api_req_t *req, const api_login_t *login, api_logged_in_t *in,
 }
 
 
-/* Revokes the named device and counts; 0 when there is room. */
+/* Revokes the named device and counts; 0 when one more is allowed. */
 
 static int
 api_login_room(api_req_t *req, const api_login_t *login, api_logged_in_t *in)

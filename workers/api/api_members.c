@@ -1,8 +1,8 @@
 /*
  * api_members.c: GET /chats/{chatId}/members.
  *
- * Called from api_route.c; hands to store_read.h. By rising user id, so that
- * a page does not move when members come and go.
+ * Called from api_route.c; hands to store_read.h. Pages are in order of
+ * user id, so that they stay stable when members join or leave.
  */
 
 #include "api.h"

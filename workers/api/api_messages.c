@@ -2,9 +2,9 @@
  * api_messages.c: GET /chats/{chatId}/messages, .../messages/{seq}/receipts.
  *
  * Called from api_route.c; hands to store_read.h. Entries ascend by seq
- * whichever way is paged: `before` gives the page that ends right before it,
- * `after` the one that begins right after it, neither the newest. `complete`
- * says that nothing more lies in that direction.
+ * in both directions of paging: `before` gives the page that ends right before
+ * it, `after` the one that begins right after it, without either the newest
+ * page. `complete` says that nothing more lies in that direction.
  */
 
 #include "api.h"
@@ -96,7 +96,7 @@ api_messages_receipts(api_req_t *req)
         api_messages_receipts_out(req, &members, limit);
 
     } else {
-        /* who has left does not learn how far the others have come since */
+        /* A former member does not see the others' later progress. */
         api_reply_error(req, members.sees == STORE_SEES_PAST
                         ? CHAT_E_NOT_MEMBER : CHAT_E_NOT_FOUND, NULL);
     }
@@ -114,8 +114,8 @@ api_messages_out(api_req_t *req, const store_page_t *page)
 
     out = &req->out;
 
-    /* once for most pages, rather than doubled up to there */
-    (void) chat_buf_room(out, (size_t) page->n * API_ENTRY_GUESS);
+    /* One allocation for most pages instead of repeated doubling. */
+    (void) chat_buf_reserve(out, (size_t) page->n * API_ENTRY_GUESS);
     api_out_text(out, "{\"items\":[");
 
     for (i = 0; i < page->n; i++) {
@@ -155,7 +155,7 @@ api_messages_receipts_out(api_req_t *req, const store_members_t *members,
         api_out_text(out, ",\"readAt\":");
         api_out_time(out, receipt.read_at);
 
-        /* a time may be unknown: this is whether, whatever the times say */
+        /* The time may be unknown even when the entry was delivered or read. */
         api_out_text(out, receipt.delivered ? ",\"delivered\":true"
                                             : ",\"delivered\":false");
         api_out_text(out, receipt.read ? ",\"read\":true}"

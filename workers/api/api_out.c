@@ -1,9 +1,9 @@
 /*
- * api_out.c: JSON, written piece by piece into a chat_buf_t.
+ * api_out.c: streaming JSON writer into a chat_buf_t.
  *
- * Called from api_chats.c, api_members.c, api_messages.c, whose pages would
- * cost more as trees of jansson than the query behind them. Out of memory
- * shows once, in out->failed.
+ * Called from api_chats.c, api_members.c, api_messages.c, because a
+ * jansson tree of a page would cost more than its query. A failed allocation
+ * is reported by out->failed.
  */
 
 #include <string.h>

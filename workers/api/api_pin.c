@@ -40,7 +40,7 @@ api_pin_hash(const char *pin, char dst[STORE_PIN_MAX])
 
 
 int
-api_pin_right(const char *hash, const char *pin)
+api_pin_verify(const char *hash, const char *pin)
 {
     int  rc;
 
@@ -53,7 +53,7 @@ api_pin_right(const char *hash, const char *pin)
 
 
 int
-api_pin_shape(const char *pin)
+api_pin_is_valid(const char *pin)
 {
     size_t  len;
 

@@ -1,11 +1,12 @@
 /*
  * api_refresh.c: POST /auth/refresh.
  *
- * Called from api_route.c; hands to store_account.h and api_token.c. A refresh
- * token is replaced by its use. The one just replaced, within a minute and
- * before its successor was used, gets the same pair again: a client that lost
- * the answer is no thief. Any other void token is one: the device is revoked.
- * The token's row is locked, so two at once get the same pair, too.
+ * Called from api_route.c; hands to store_account.h and api_token.c. Using a
+ * refresh token replaces it (rotation, RFC 9700, section 4.14.2). A token that
+ * was replaced within the last minute and whose successor is unused gets the
+ * same pair again, for a client that lost the answer. Any other replaced token
+ * is treated as stolen: the device is revoked. The token's row is locked, so
+ * concurrent requests get the same pair.
  */
 
 #include <string.h>

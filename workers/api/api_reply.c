@@ -1,7 +1,7 @@
 /*
  * api_reply.c: the answer to a request.
  *
- * Called from everything in api_*.c; hands to libmicrohttpd. JSON by jansson
+ * Called from all api_*.c; hands to libmicrohttpd. JSON by jansson
  * or already written into req->out; errors as problem+json (RFC 9457);
  * Retry-After and the RateLimit fields of draft-ietf-httpapi-ratelimit-headers.
  */
@@ -101,8 +101,8 @@ api_reply_field(api_req_t *req, const char *field, const char *why)
 }
 
 
-/* What the database said, in the words of the contract. STORE_NOT_FOUND is the
- * caller's to judge; one that forgot is taken for a thing that is not there. */
+/* Maps a store result to an error of the contract. Callers handle
+ * STORE_NOT_FOUND themselves when it means anything but 404. */
 
 void
 api_reply_store(api_req_t *req, store_e rc)
@@ -141,7 +141,7 @@ api_reply_send(api_req_t *req)
         return MHD_NO;
     }
 
-    /* the bytes are the response's now */
+    /* The response now owns the bytes. */
     req->out.data = NULL;
     req->out.len = 0;
     req->out.cap = 0;
@@ -150,7 +150,7 @@ api_reply_send(api_req_t *req)
         api_reply_header(response, "Content-Type", req->type);
     }
 
-    /* tokens, numbers, messages: nothing of this is for a shared cache */
+    /* Answers hold tokens and messages: no shared cache may keep them. */
     api_reply_header(response, "Cache-Control", "no-store");
 
     if (req->status == MHD_HTTP_UNAUTHORIZED) {
@@ -182,7 +182,7 @@ api_reply_send(api_req_t *req)
 }
 
 
-/* One more member behind the problem's own, which end in '}'. */
+/* Replaces the final '}' of the problem by one more member. */
 
 static void
 api_reply_add(api_req_t *req, const char *name, json_t *value)

@@ -1,18 +1,18 @@
 /*
- * api_revoke.c: a device ends.
+ * api_revoke.c: publishes the revocation of devices.
  *
- * Called from whoever has revoked it in PostgreSQL and committed that; hands
- * to fanout_account.c. From here on the edges refuse its tokens and close its
- * sockets. When Redis is away the whole list is told again by api_upkeep.c
- * as soon as it is back; until then our own reads refuse the device, because
- * they ask PostgreSQL.
+ * Called after the revocation is committed in PostgreSQL; hands to
+ * fanout_account.c. From then on the edges refuse the device's tokens and close
+ * its sessions. When Redis is unavailable, api_upkeep.c publishes the whole
+ * list once it is back; until then the API refuses the device, because it
+ * checks PostgreSQL.
  */
 
 #include <stdlib.h>
 
 #include "api.h"
 
-/* s added to a token's life: clocks of edges that are a little late */
+/* s added to a token's life: tolerance for clocks of edges that run late */
 #define API_REVOKE_SLACK  60
 
 static fanout_revoked_t *api_revoke_list(const store_revoked_t *list,
@@ -26,7 +26,7 @@ api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n)
     fanout_revoked_t  *told;
 
     for (i = 0; i < n; i++) {
-        api_identity_forget(api, list[i].device);
+        api_identity_evict(api, list[i].device);
 
         worker_log(WORKER_INFO, "revoked user=%llu device=%llu",
                    (unsigned long long) list[i].user,
@@ -43,7 +43,7 @@ api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n)
 }
 
 
-/* Edges that have heard of a device before do nothing new. */
+/* Idempotent: edges ignore a device they know as revoked. */
 
 int
 api_revoke_refill(api_t *api, store_pg_t *pg)
@@ -63,7 +63,7 @@ api_revoke_refill(api_t *api, store_pg_t *pg)
     rc = fanout_account_revoke(&api->redis, told, n, 1);
 
     if (rc == 0) {
-        worker_log(WORKER_INFO, "revoked devices told again n=%zu", n);
+        worker_log(WORKER_INFO, "revoked devices published again n=%zu", n);
     }
 
     free(told);

@@ -1,10 +1,10 @@
 /*
- * api_route.c: which request goes where, and what all of them have in common.
+ * api_route.c: routes a request and makes the checks common to all routes.
  *
  * Called from api_server.c when a request is whole; hands to the handler of
  * its row. Decides in this order: 404, 405, 401 of the headers, 413, 415, 400
  * of a body that is no JSON object, 503 without a database, 401 and 403 of the
- * account. Writes to chats have no handler here: the edge takes them.
+ * account. Writes to chats have no handler here: the edge serves them.
  */
 
 #include <stdio.h>
@@ -52,7 +52,7 @@ static const api_route_t  api_routes[] = {
     { "GET",    "/chats/{}/messages/{}/receipts",
       API_AUTH|API_DB, api_messages_receipts },
 
-    /* taken by the edge, so that they come here only to be named in Allow */
+    /* served by the edge; listed only for the Allow header */
     { "POST",   "/chats",
       API_EDGE, NULL },
     { "PATCH",  "/chats/{}",
@@ -120,8 +120,8 @@ api_route(api_req_t *req, const char *method, const char *url)
 
     api_route_run(req);
 
-    /* a connection may break under a reading request; once more on a new one
-     * costs nothing, and a restart of PostgreSQL stays unseen */
+    /* A GET has no effects: retry it once on a new connection, so that clients
+     * do not notice a restart of PostgreSQL. */
     if (req->status == MHD_HTTP_SERVICE_UNAVAILABLE
         && strcmp(req->route->method, "GET") == 0
         && req->pg != NULL && req->pg->conn == NULL)
@@ -167,8 +167,8 @@ api_route_find(api_req_t *req, const char *method, const char *path)
             continue;
         }
 
-        /* "/users/me" is also a "/users/{}": the first pattern that matches
-         * is the resource, the methods of another are not its */
+        /* "/users/me" also matches "/users/{}": the first matching pattern is
+         * the resource, and Allow lists only its methods. */
         if (known != NULL
             && strcmp(known->pattern, api_routes[i].pattern) != 0)
         {
@@ -305,7 +305,7 @@ api_route_body(api_req_t *req)
 }
 
 
-/* GET /internal/ready: for whoever watches this process; not behind nginx. */
+/* GET /internal/ready: for a process supervisor; nginx does not expose it. */
 
 void
 api_ready(api_req_t *req)
@@ -320,10 +320,11 @@ api_ready(api_req_t *req)
     }
 
     if (store_account_ping(req->pg) != STORE_OK) {
-        api_reply_error(req, CHAT_E_UNAVAILABLE, "The database is away.");
+        api_reply_error(req, CHAT_E_UNAVAILABLE,
+                        "The database is unavailable.");
 
     } else if (fanout_account_ping(&req->api->redis) != 0) {
-        api_reply_error(req, CHAT_E_UNAVAILABLE, "Redis is away.");
+        api_reply_error(req, CHAT_E_UNAVAILABLE, "Redis is unavailable.");
 
     } else {
         api_reply_json(req, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));

@@ -80,7 +80,7 @@ api_server_run(worker_t *w)
         return 1;
     }
 
-    /* SIGTERM is for this thread, whose sleep it ends */
+    /* Only this thread receives SIGTERM, which ends its sleep. */
     sigfillset(&set);
     pthread_sigmask(SIG_BLOCK, &set, &old);
 
@@ -104,7 +104,7 @@ api_server_run(worker_t *w)
 
     rc = api_server_drain(&api, daemon);
 
-    /* a thread that is still at work uses all of it: leave it to exit() */
+    /* A running thread still uses these objects: leave them to exit(). */
     if (rc == 0) {
         pthread_join(upkeep, NULL);
         fanout_account_close(&api.redis);
@@ -295,8 +295,8 @@ api_server_request(void *cls, struct MHD_Connection *conn, const char *url,
     }
 
     if (*size > 0) {
-        /* what is too large is read to its end, or nginx would find the
-         * connection closed before it finds the answer */
+        /* Read a too large body to its end: otherwise nginx sees a closed
+         * connection before it has read the answer. */
         if (req->body.len + *size > API_BODY_MAX) {
             req->too_large = 1;
             chat_buf_reset(&req->body);

@@ -2,10 +2,10 @@
  * api_token.c: pairs of an access token and a refresh token.
  *
  * Called from api_login.c and api_refresh.c; hands to common/chat_token.c and
- * libsodium. The database knows a refresh token by its hash alone. The pair
- * that replaced a token is kept for a minute, sealed with a key that only the
- * old token gives: it is for the client that lost the answer, and for nobody
- * who reads the table.
+ * libsodium. The database stores only the hash of a refresh token. The pair
+ * that replaced a token is stored for a minute, encrypted with a key derived
+ * from the old token: a client that lost the answer can read it, a reader of
+ * the table cannot.
  */
 
 #include <stdio.h>
@@ -16,7 +16,7 @@
 
 #include "api.h"
 
-/* what stands sealed */
+/* plaintext of a sealed pair */
 typedef struct {
     int64_t  expires;
     char     refresh[API_TOKEN_TEXT + 1];

@@ -1,10 +1,10 @@
 /*
- * api_upkeep.c: what the API worker does once a second, and once a minute.
+ * api_upkeep.c: periodic work of the API worker.
  *
  * Started by api_server.c as a thread; hands to api_revoke.c and
  * store_account.h. Edges are not ready before they see the marker of the
- * revoked set, so an emptied Redis is found and filled within a second. Any
- * failure is tried again in the next second: nothing here is lost by waiting.
+ * revoked set, so an emptied Redis is detected and filled within a second.
+ * Every failure is retried a second later; a delay loses nothing.
  */
 
 #include <time.h>
@@ -12,7 +12,7 @@
 #include "api.h"
 
 #define API_UPKEEP_MS    1000
-#define API_UPKEEP_TRIM  60         /* turns between two trims */
+#define API_UPKEEP_TRIM  60         /* loop iterations between trims */
 
 static void api_upkeep_revoked(api_t *api);
 static void api_upkeep_trim(api_t *api);
@@ -26,7 +26,7 @@ api_upkeep(void *arg)
 
     api = arg;
 
-    /* who was here before may have died between commit and Redis */
+    /* A previous process may have died between the commit and Redis. */
     atomic_store(&api->republish, 1);
 
     for (turn = 0; !worker_stopping; turn++) {
@@ -57,7 +57,7 @@ api_upkeep_revoked(api_t *api)
         return;
     }
 
-    pg = api_db_take(api->db, API_WAIT_MS);
+    pg = api_db_acquire(api->db, API_WAIT_MS);
     if (pg == NULL) {
         return;
     }
@@ -70,7 +70,7 @@ api_upkeep_revoked(api_t *api)
         atomic_store(&api->republish, 1);
     }
 
-    api_db_give(api->db, pg);
+    api_db_release(api->db, pg);
 }
 
 
@@ -81,15 +81,15 @@ api_upkeep_trim(api_t *api)
 
     (void) fanout_account_trim(&api->redis, (int64_t) time(NULL));
 
-    pg = api_db_take(api->db, API_WAIT_MS);
+    pg = api_db_acquire(api->db, API_WAIT_MS);
     if (pg == NULL) {
         return;
     }
 
     if (store_account_trim(pg) != STORE_OK) {
-        worker_log(WORKER_WARN, "upkeep of the accounts failed, again in a "
+        worker_log(WORKER_WARN, "upkeep of the accounts failed, retry in a "
                    "minute");
     }
 
-    api_db_give(api->db, pg);
+    api_db_release(api->db, pg);
 }

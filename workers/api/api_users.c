@@ -8,8 +8,8 @@
  * busy or invisible; others see an invisible user as offline. privacy
  * lastSeen: everyone, contacts or nobody. PIN: 6 to 12 digits.
  *
- * Erasing an account takes away all that says who it was. That its messages
- * become hidden in the chats is the message workers' part.
+ * Erasing an account deletes all personal data. Hiding its messages in the
+ * chats is the task of the message workers.
  */
 
 #include <stdio.h>
@@ -20,7 +20,7 @@
 
 #include "api.h"
 
-/* PIN tries of a user an hour: a stolen access token must not find it */
+/* PIN tries per user and hour: protects the PIN from a stolen access token */
 #define API_PIN_TRIES  10
 
 static void api_users_answer(api_req_t *req);
@@ -133,7 +133,7 @@ api_users_me_pin(api_req_t *req)
              profile.pin_hash.data ? profile.pin_hash.data : "");
     store_profile_free(&profile);
 
-    /* hashing takes long; others may have the connection meanwhile */
+    /* Hashing takes long: release the connection meanwhile. */
     api_db_put(req);
 
     if (before[0] != '\0' && api_users_pin_prove(req, before, current) != 0) {
@@ -201,7 +201,7 @@ api_users_me_delete(api_req_t *req)
 }
 
 
-/* Never the number: that is for those who have it as a contact. */
+/* Never contains the phone number: only contacts may know it. */
 
 void
 api_users_get(api_req_t *req)
@@ -381,7 +381,7 @@ api_users_pin_fields(api_req_t *req, const char **pin_r,
         return -1;
     }
 
-    if (*pin_r != NULL && !api_pin_shape(*pin_r)) {
+    if (*pin_r != NULL && !api_pin_is_valid(*pin_r)) {
         api_reply_field(req, "pin", "is not 6 to 12 digits");
         return -1;
     }
@@ -406,7 +406,7 @@ api_users_pin_prove(api_req_t *req, const char *hash, const char *current)
         return -1;
     }
 
-    if (!api_pin_right(hash, current)) {
+    if (!api_pin_verify(hash, current)) {
         api_reply_error(req, CHAT_E_PIN_REQUIRED, "The PIN is wrong.");
         return -1;
     }

@@ -41,7 +41,8 @@ static const struct {
 const ctl_command_t  ctl_command_dead = {
     "dead", "list | show ID | retry ID|--all | drop ID|--all",
     "Events that failed five times are set aside in the stream\n"
-    CHAT_KEY_SENT_DEAD " and stay there until somebody decides.\n"
+    CHAT_KEY_SENT_DEAD " and stay there until they are retried or\n"
+    "dropped.\n"
     "  list    one line each: id, failures, error, stream, type, bytes\n"
     "  show    what one of them is, without its contents\n"
     "  retry   gives it back to the end of its stream\n"

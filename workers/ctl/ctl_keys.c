@@ -42,7 +42,8 @@ static int ctl_keys_there(const char *path);
 
 const ctl_command_t  ctl_command_keys = {
     "keys", "generate [--dir DIR] [--rotate]",
-    "Makes in DIR (default: keys_dir) what is not there yet:\n"
+    "Creates those of the following files that DIR (default: keys_dir) does\n"
+    "not contain yet.\n"
     "  token.jwk    the private key that signs access tokens, mode 0600\n"
     "  jwks.json    the public keys that verify them\n"
     "  chat_id.key  the key of direct chats' ids, mode 0600; keep a backup,\n"

@@ -2,7 +2,9 @@
  * ctl_main.c: chatctl: options, then one subcommand.
  *
  * Hands to ctl_*.c. Reads workers.conf and the environment as a worker does,
- * so that the tool and the workers mean the same database and the same Redis.
+ * so that the tool and the workers use the same database and the same Redis.
+ * The text of --help is also the source of the manual page (`make man`); its
+ * form is the one that help2man reads.
  */
 
 #include <getopt.h>
@@ -13,6 +15,7 @@
 
 #include <sodium.h>
 
+#include "chat_version.h"
 #include "ctl.h"
 
 static const ctl_command_t *const  ctl_commands[] = {
@@ -45,7 +48,7 @@ main(int argc, char **argv)
 
     argc -= optind;
     argv += optind;
-    optind = 0;                     /* glibc: getopt starts anew */
+    optind = 0;                     /* glibc: resets getopt */
 
     command = ctl_find(argv[0]);
     if (command == NULL) {
@@ -120,7 +123,7 @@ ctl_options(int argc, char **argv, const char **file_r)
 
     *file_r = NULL;
 
-    /* '+': what follows the command is the command's */
+    /* '+': stop at the command; the options behind it are its own */
     while ((c = getopt_long(argc, argv, "+c:hv", options, NULL)) != -1) {
         switch (c) {
 
@@ -133,7 +136,7 @@ ctl_options(int argc, char **argv, const char **file_r)
             return 0;
 
         case 'v':
-            printf("chatctl %s\n", WORKER_VERSION);
+            printf("chatctl %s\n", CHAT_VERSION_TEXT);
             return 0;
 
         default:
@@ -157,26 +160,43 @@ ctl_usage(FILE *to)
     size_t  i;
 
     fprintf(to,
-        "usage: chatctl [-c FILE] COMMAND ...\n"
+        "Usage: chatctl [-c FILE] COMMAND ...\n"
         "\n"
-        "  -c, --conf FILE   workers.conf; default $" WORKER_CONF_ENV ",\n"
-        "                    then " WORKER_CONF_FILE "\n"
-        "  -h, --help        this text; after a command, the command's\n"
-        "  -v, --version     the version\n"
+        "The operator's tool of the chat backend: it migrates the database,\n"
+        "generates keys, shows the state of streams and workers, and handles\n"
+        "events that failed.\n"
         "\n"
-        "commands:\n");
+        "Options:\n"
+        "  -c, --conf=FILE   read this configuration file\n"
+        "  -h, --help        print this text; after a command, only the part\n"
+        "                    about the command\n"
+        "  -v, --version     print the version\n"
+        "\n");
 
     for (i = 0; ctl_commands[i] != NULL; i++) {
-        fprintf(to, "  %s %s\n", ctl_commands[i]->name,
-                ctl_commands[i]->synopsis);
+        fprintf(to, "Command %s:\n  chatctl %s %s\n\n%s\n",
+                ctl_commands[i]->name, ctl_commands[i]->name,
+                ctl_commands[i]->synopsis, ctl_commands[i]->help);
     }
+
+    fprintf(to,
+        "Files:\n"
+        "  " WORKER_CONF_FILE "\n"
+        "                    configuration of chatctl and the workers, when\n"
+        "                    neither --conf nor the environment variable\n"
+        "                    " WORKER_CONF_ENV " names another file\n"
+        "\n"
+        "Exit status:\n"
+        "  0                 success\n"
+        "  1                 the command failed; the reason is on stderr\n"
+        "  2                 wrong usage\n");
 }
 
 
 static void
 ctl_usage_of(FILE *to, const ctl_command_t *command)
 {
-    fprintf(to, "usage: chatctl [-c FILE] %s %s\n\n%s", command->name,
+    fprintf(to, "Usage: chatctl [-c FILE] %s %s\n\n%s", command->name,
             command->synopsis, command->help);
 }
 

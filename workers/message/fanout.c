@@ -165,7 +165,7 @@ fanout_text(fanout_t *f, const void *data, size_t len)
     at = f->text.len;
 
     /* an absent string has an address too: NULL would mean absent */
-    if (chat_buf_room(&f->text, len + 1) == NULL) {
+    if (chat_buf_reserve(&f->text, len + 1) == NULL) {
         worker_die("out of memory");
     }
 

@@ -250,7 +250,7 @@ store_args_room(store_args_t *a, size_t n)
 
     buf = &a->buf[a->n - 1];
 
-    p = chat_buf_room(buf, n);
+    p = chat_buf_reserve(buf, n);
     if (p == NULL) {
         worker_die("out of memory");
     }

@@ -32,7 +32,7 @@ static store_e sync_page(store_sync_t *store, const chat_event_t *ev,
 static int sync_page_entry(void *ctx, const chat_entry_t *e);
 static void sync_failed(const chat_event_t *ev, chat_buf_t *answer);
 static void sync_begin(const chat_event_t *ev, uint8_t flags,
-    chat_buf_t *answer, size_t *mark_r);
+    chat_buf_t *answer, size_t *start_r);
 static chat_page_req_t *sync_wants(const chat_event_t *ev, size_t max,
     size_t *n_r);
 
@@ -254,7 +254,7 @@ sync_failed(const chat_event_t *ev, chat_buf_t *answer)
 
 static void
 sync_begin(const chat_event_t *ev, uint8_t flags, chat_buf_t *answer,
-    size_t *mark_r)
+    size_t *start_r)
 {
     chat_rec_t  rec;
 
@@ -266,7 +266,7 @@ sync_begin(const chat_event_t *ev, uint8_t flags, chat_buf_t *answer,
     rec.seq = ev->seq;
 
     chat_batch_begin(answer);
-    chat_batch_rec(answer, &rec, mark_r);
+    chat_batch_rec(answer, &rec, start_r);
 }
 
 
