@@ -20,7 +20,6 @@
                                                        error failures at    */
 #define CHAT_KEY_SYNC       "session.sync:{%u}"     /* user % CHAT_SYNC_SHARDS */
 #define CHAT_GROUP_SYNC     "sync"              /* XGROUP ... MKSTREAM  */
-#define CHAT_KEY_PUSH       "notification.push"
 
 /* presence: what edges tell, capped (the oldest is worth the least); who is
  * told about a user: a hash, edge hex -> ms of its last WATCH, that expires;

@@ -54,8 +54,7 @@ typedef struct {
     int        block_ms;            /* longest wait for new entries         */
     int        linger_us;           /* window in which a worker reads once
                                        while entries come without a pause   */
-    /* how many processes of each role the pool runs */
-    int        n_message, n_api, n_sync, n_push, n_presence;
+    int       *processes;           /* worker_conf_processes()              */
 } worker_conf_t;
 
 #define WORKER_VERSION    "0.1.0"
@@ -77,6 +76,10 @@ const char *worker_conf_where(const char *option);
 /* The i-th key of the table and its default; NULL behind the last. */
 const char *worker_conf_key(size_t i, const char **value_r);
 
+/* The value of the key n_<role>: how many processes of the role the pool runs.
+ * -1 when the table has no such key. */
+int worker_conf_processes(const worker_conf_t *conf, const char *role);
+
 /* ------------------------------------------------------------------- roles */
 
 typedef struct {
@@ -90,21 +93,12 @@ typedef struct {
     int        (*run)(worker_t *w);
 } worker_role_t;
 
-extern const worker_role_t  worker_role_message;    /* message/ */
-extern const worker_role_t  worker_role_api;        /* api/     */
-extern const worker_role_t  worker_role_sync;       /* sync/    */
-extern const worker_role_t  worker_role_presence;   /* presence/ */
-
-/* Every role this program knows, NULL behind the last; and how
- * many processes of it the configuration asks for. */
+/* Every role of this program in the order the pool starts them, NULL behind
+ * the last. worker_roles.c says what a new role needs. */
 extern const worker_role_t *const  worker_roles[];
-int worker_role_count(const worker_role_t *role, const worker_conf_t *conf);
 
 /* By name; NULL when there is none. */
 const worker_role_t *worker_role_find(const char *name);
-
-/* A role the configuration asks for and this program does not have, or NULL. */
-const char *worker_role_missing(const worker_conf_t *conf);
 
 /* The pool: starts and watches the processes until SIGTERM or SIGINT; its exit
  * code. `conf` is taken, `file` (may be NULL) is borrowed. */

@@ -33,7 +33,7 @@ main(int argc, char **argv)
 {
     int                   rc;
     char                 *program;
-    const char           *file, *name, *missing;
+    const char           *file, *name;
     worker_conf_t         conf;
     const worker_role_t  *role;
 
@@ -66,14 +66,6 @@ main(int argc, char **argv)
     }
 
     worker_log_open(name, conf.log_level);
-
-    missing = worker_role_missing(&conf);
-    if (missing != NULL) {
-        fprintf(stderr, "%s: n_%s is above 0, but this chat-worker has no "
-                "such role\n", file ? file : "environment", missing);
-        worker_conf_free(&conf);
-        return 1;
-    }
 
     signal(SIGPIPE, SIG_IGN);
 

@@ -138,8 +138,7 @@ pool_signal(worker_pool_t *pool, int signo)
 static void
 pool_reload(worker_pool_t *pool)
 {
-    const char     *missing;
-    worker_conf_t   conf;
+    worker_conf_t  conf;
 
     if (pool->draining) {
         return;
@@ -147,14 +146,6 @@ pool_reload(worker_pool_t *pool)
 
     if (worker_conf_load(pool->file, &conf) != 0) {
         worker_log(WORKER_ERROR, "new configuration refused, the old stays");
-        return;
-    }
-
-    missing = worker_role_missing(&conf);
-    if (missing != NULL) {
-        worker_log(WORKER_ERROR, "new configuration refused, the old stays: "
-                   "no role %s", missing);
-        worker_conf_free(&conf);
         return;
     }
 
@@ -210,10 +201,13 @@ pool_fill(worker_pool_t *pool)
 
     for (i = 0; worker_roles[i] != NULL; i++) {
 
-        for (count = worker_role_count(worker_roles[i], pool->conf);
-             count > 0;
-             count--)
-        {
+        count = worker_conf_processes(pool->conf, worker_roles[i]->name);
+
+        if (count < 0) {
+            worker_die("no key n_%s in worker_conf.c", worker_roles[i]->name);
+        }
+
+        for ( /* void */ ; count > 0; count--) {
             if (pool->n == pool->cap) {
                 pool->cap = pool->cap ? pool->cap * 2 : 16;
                 pool->slots = worker_realloc(pool->slots,

@@ -90,9 +90,38 @@ test_without_a_file_everything_is_at_its_default(void **state)
     assert_string_equal(conf.run_dir, "/run/chat");
     assert_string_equal(conf.api_socket, "/run/chat/api.sock");
     assert_string_equal(conf.code_sender, "dev");
-    assert_int_equal(conf.n_message, 2);
-    assert_int_equal(conf.n_push, 0);
+    assert_int_equal(worker_conf_processes(&conf, "message"), 2);
     assert_int_equal(conf.limits_forced, 0);
+    worker_conf_free(&conf);
+}
+
+
+/* A role is one row of worker_roles.c and one key n_<role>. */
+
+static void
+test_roles_and_process_counts_belong_together(void **state)
+{
+    size_t          i;
+    const char     *name, *value;
+    worker_conf_t   conf;
+
+    assert_int_equal(worker_conf_load(NULL, &conf), 0);
+
+    for (i = 0; worker_roles[i] != NULL; i++) {
+        if (worker_conf_processes(&conf, worker_roles[i]->name) < 0) {
+            fail_msg("role %s has no key", worker_roles[i]->name);
+        }
+    }
+
+    for (i = 0; (name = worker_conf_key(i, &value)) != NULL; i++) {
+        if (strncmp(name, "n_", 2) == 0
+            && worker_role_find(name + 2) == NULL)
+        {
+            fail_msg("%s has no role", name);
+        }
+    }
+
+    assert_int_equal(worker_conf_processes(&conf, "nothing"), -1);
     worker_conf_free(&conf);
 }
 
@@ -170,7 +199,7 @@ test_values_comments_and_space(void **state)
     assert_string_equal(conf.pg, "host=h user=u password=a#b");
     assert_string_equal(conf.redis, "redis://:p%20w@[::1]:7000/3");
     assert_string_equal(conf.api_socket, "/srv/chat/api.sock");
-    assert_int_equal(conf.n_message, 7);
+    assert_int_equal(worker_conf_processes(&conf, "message"), 7);
     worker_conf_free(&conf);
 }
 
@@ -184,8 +213,8 @@ test_environment_wins_over_the_file(void **state)
     setenv("CHAT_API_SOCKET", "/x/a.sock", 1);
 
     assert_int_equal(load("n_sync 3\nn_api 4\n", &conf), 0);
-    assert_int_equal(conf.n_sync, 9);
-    assert_int_equal(conf.n_api, 4);
+    assert_int_equal(worker_conf_processes(&conf, "sync"), 9);
+    assert_int_equal(worker_conf_processes(&conf, "api"), 4);
     assert_string_equal(conf.api_socket, "/x/a.sock");
     worker_conf_free(&conf);
 
@@ -295,6 +324,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_without_a_file_everything_is_at_its_default),
+        cmocka_unit_test(test_roles_and_process_counts_belong_together),
         cmocka_unit_test(test_conf_file_holds_every_key_at_its_default),
         cmocka_unit_test(test_conf_file_can_be_loaded_and_forces_no_limit),
         cmocka_unit_test(test_values_comments_and_space),

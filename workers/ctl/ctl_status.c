@@ -193,7 +193,7 @@ ctl_status_workers(redisContext *c)
     redisReply  *reply;
 
     reply = redisCommand(c, "ZRANGE " CHAT_KEY_WORKERS " 0 -1 WITHSCORES",
-                         worker_role_message.name);
+                         "message");
     if (reply == NULL) {
         return 1;                   /* told before */
     }
