@@ -6,14 +6,14 @@
  * processes, configuration, log and signals; nothing of chats.
  *
  * worker_main.c   options, picks the role
- * worker_roles.c  the roles there are
+ * worker_roles.c  the table of roles
  * worker_pool.c   starts, restarts with backoff, drains, re-reads
  * worker_child.c  one child of the pool
  * worker_pid.c    one pool per run_dir
  * worker_conf.c   workers.conf: one table row per key
- * worker_log.c    one fact a line, to stderr
- * worker_mem.c    memory that is there, or the process is not
- * worker_time.c   clocks, waiting, backoff
+ * worker_log.c    log lines to stderr
+ * worker_mem.c    allocators that abort when out of memory
+ * worker_time.c   clocks, sleeps, backoff
  * worker_redis.c  a blocking connection to Redis with limits and backoff
  */
 
@@ -27,8 +27,8 @@
 
 /* ------------------------------------------------------------ configuration */
 
-/* Every key of workers.conf. `key value` a line, '#' comments; the
- * environment variable CHAT_<KEY in capitals> wins over the file. An unknown
+/* Every key of workers.conf: one `key value` per line, '#' comments; the
+ * environment variable CHAT_<KEY in capitals> overrides the file. An unknown
  * key or a value out of range fails at start, naming file and line. */
 typedef struct {
     char      *pg;                  /* libpq DSN                            */
@@ -50,27 +50,27 @@ typedef struct {
     int        login_limit_address; /* login tries per address and hour     */
     int        limits_forced;       /* limits were set by hand (dev sender) */
     int        api_threads;         /* database connections of the API      */
-    int        batch_max;           /* entries a message worker takes       */
+    int        batch_max;           /* most entries per message batch       */
     int        block_ms;            /* longest wait for new entries         */
-    int        linger_us;           /* window in which a worker reads once
-                                       while entries come without a pause   */
+    int        linger_us;           /* batch window: under steady load a
+                                       message worker reads once in each    */
     int       *processes;           /* worker_conf_processes()              */
 } worker_conf_t;
 
 #define WORKER_VERSION    "0.1.0"
 
-/* Where workers.conf is when -c does not say: the environment variable, else
- * this file, which then need not be there. */
+/* The path of workers.conf without -c: the environment variable, else this
+ * file, which need not exist. */
 #define WORKER_CONF_ENV   "CHAT_CONF_FILE"
 #define WORKER_CONF_FILE  "/etc/chat/workers.conf"
 
-/* 0, or -1 after saying why on stderr. A NULL file: defaults and environment
- * alone. */
+/* 0, or -1 after reporting the mistakes on stderr. With a NULL file only the
+ * defaults and the environment are used. */
 int worker_conf_load(const char *file, worker_conf_t *conf_r);
 void worker_conf_free(worker_conf_t *conf);
 
-/* `option` (of -c, may be NULL), else the variable, else the usual file if it
- * is there, else NULL. Borrowed. */
+/* `option` (of -c, may be NULL), else the environment variable, else the default
+ * file if it exists, else NULL. Borrowed. */
 const char *worker_conf_where(const char *option);
 
 /* The i-th key of the table and its default; NULL behind the last. */
@@ -105,13 +105,13 @@ const worker_role_t *worker_role_find(const char *name);
 int worker_pool_run(const char *program, const char *file,
     worker_conf_t *conf);
 
-/* Forks and runs `program` as `role`; unblocks `signals` there. The child ends
- * with its parent. The pid, or -1 after saying why. */
+/* Forks and runs `program` as `role`, with `signals` unblocked. The child is
+ * terminated when its parent dies. The pid, or -1 after logging the reason. */
 pid_t worker_child_start(const char *program, const char *role,
     const sigset_t *signals);
 
-/* Makes run_dir and takes its pid file: a descriptor that holds the lock and
- * the new path, or -1 after saying why. */
+/* Creates run_dir and locks its pid file: a descriptor that holds the lock and
+ * the new path, or -1 after logging the reason. */
 int worker_pid_take(const char *run_dir, char **path_r);
 void worker_pid_drop(int fd, char **path);
 
@@ -122,8 +122,9 @@ extern volatile sig_atomic_t  worker_stopping;
 
 enum { WORKER_ERROR, WORKER_WARN, WORKER_INFO, WORKER_DEBUG };
 
-/* Who speaks and how much: `role` is borrowed for ever, `level` is a word of
- * log_level or NULL for no change. Before it, "chat-worker" at info. */
+/* Sets the name in the log lines and the level: `role` is borrowed for the life
+ * of the process, `level` is a word of log_level, or NULL to keep the level.
+ * Before the first call: "chat-worker", info. */
 void worker_log_open(const char *role, const char *level);
 
 /* "2026-01-02T03:04:05.678Z warn message[123] shard=7 ...": never bodies,
@@ -131,11 +132,11 @@ void worker_log_open(const char *role, const char *level);
 void worker_log(int level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* We are wrong: says where and aborts. */
+/* For a bug or a lack of memory: logs an error and aborts. */
 void worker_die(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 
-/* malloc and friends that die out of memory; calloc zeroes. */
+/* Allocators that abort when out of memory. Results are new. */
 void *worker_calloc(size_t n, size_t size);
 void *worker_realloc(void *p, size_t size);
 char *worker_strdup(const char *s);
@@ -148,7 +149,7 @@ int64_t worker_mono_us(void);
 /* Sleeps up to ms, less when worker_stopping is set. */
 void worker_sleep(int ms);
 
-/* Sleeps up to us, whatever happens: for a few milliseconds at most. */
+/* Sleeps up to us and ignores worker_stopping: for a few milliseconds only. */
 void worker_sleep_us(int64_t us);
 
 /* Full-jitter backoff: the next wait in ms for the n-th failure (n from 0),

@@ -58,7 +58,7 @@ main(int argc, char **argv)
     worker_log_open(name, NULL);
 
     if (sodium_init() < 0) {
-        worker_die("libsodium does not start");
+        worker_die("libsodium cannot be initialised");
     }
 
     if (worker_conf_load(file, &conf) != 0) {
@@ -83,7 +83,7 @@ main(int argc, char **argv)
 }
 
 
-/* The exit code, or -1 to go on. */
+/* The exit code, or -1 to continue. */
 
 static int
 worker_main_options(int argc, char **argv, const char **file_r,
@@ -146,9 +146,9 @@ worker_main_usage(FILE *to)
         "  -v, --version     the version\n"
         "\n"
         "roles:\n"
-        "  pool              starts and watches the others as the file says;\n"
-        "                    SIGTERM drains, SIGHUP reads the file again and\n"
-        "                    replaces every process by a new one\n");
+        "  pool              starts and supervises the processes of all roles;\n"
+        "                    SIGTERM drains, SIGHUP reloads the file and\n"
+        "                    replaces every process\n");
 
     for (i = 0; worker_roles[i] != NULL; i++) {
         fprintf(to, "  %s\n", worker_roles[i]->name);
@@ -156,8 +156,8 @@ worker_main_usage(FILE *to)
 }
 
 
-/* The path of the running program, new. After an upgrade the file there is the
- * new program, which is why the pool wants the path and not the file. */
+/* The path of the running program, new. The pool keeps the path and not a
+ * descriptor, because after an upgrade the path leads to the new program. */
 
 static char *
 worker_main_program(void)
@@ -176,8 +176,8 @@ worker_main_program(void)
 }
 
 
-/* Shows the role and nothing else in the list of processes, by running itself
- * again under that name. Returns when that is so already, or not possible. */
+/* Makes the process list show only the role, by executing the program again
+ * with that title. Returns when the title is set already, or on failure. */
 
 static void
 worker_main_title(const char *program, const char *role, int argc,
@@ -225,8 +225,9 @@ worker_main_role(const worker_role_t *role, const worker_conf_t *conf)
 }
 
 
-/* No SA_RESTART: a wait that a signal ends looks at worker_stopping. SIGHUP is
- * the pool's business, also when a terminal goes away. */
+/* No SA_RESTART: a blocking call that a signal interrupts must return, so that
+ * the role checks worker_stopping. SIGHUP is for the pool only, and is also sent
+ * when a terminal closes. */
 
 static void
 worker_main_signals(void)

@@ -2,7 +2,7 @@
  * ctl_main.c: chatctl: options, then one subcommand.
  *
  * Hands to ctl_*.c. Reads workers.conf and the environment as a worker does,
- * so that the tool and the workers mean the same database and the same Redis.
+ * so that the tool and the workers use the same database and the same Redis.
  */
 
 #include <getopt.h>
@@ -45,7 +45,7 @@ main(int argc, char **argv)
 
     argc -= optind;
     argv += optind;
-    optind = 0;                     /* glibc: getopt starts anew */
+    optind = 0;                     /* glibc: resets getopt */
 
     command = ctl_find(argv[0]);
     if (command == NULL) {
@@ -63,7 +63,7 @@ main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 
     if (sodium_init() < 0) {
-        return ctl_fail("libsodium does not start");
+        return ctl_fail("libsodium cannot be initialised");
     }
 
     if (worker_conf_load(worker_conf_where(file), &conf) != 0) {
@@ -120,7 +120,7 @@ ctl_options(int argc, char **argv, const char **file_r)
 
     *file_r = NULL;
 
-    /* '+': what follows the command is the command's */
+    /* '+': options after the command belong to the command */
     while ((c = getopt_long(argc, argv, "+c:hv", options, NULL)) != -1) {
         switch (c) {
 
