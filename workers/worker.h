@@ -14,7 +14,6 @@
  * worker_log.c    log lines to stderr
  * worker_mem.c    allocators that abort when out of memory
  * worker_time.c   clocks, sleeps, backoff
- * worker_redis.c  a blocking connection to Redis with limits and backoff
  */
 
 #ifndef WORKER_H
@@ -69,8 +68,8 @@ typedef struct {
 int worker_conf_load(const char *file, worker_conf_t *conf_r);
 void worker_conf_free(worker_conf_t *conf);
 
-/* `option` (of -c, may be NULL), else the environment variable, else the default
- * file if it exists, else NULL. Borrowed. */
+/* `option` (of -c, may be NULL), else the environment variable, else the
+ * default file if it exists, else NULL. Borrowed. */
 const char *worker_conf_where(const char *option);
 
 /* The i-th key of the table and its default; NULL behind the last. */
@@ -141,6 +140,16 @@ void *worker_calloc(size_t n, size_t size);
 void *worker_realloc(void *p, size_t size);
 char *worker_strdup(const char *s);
 
+/* Makes room for one more element behind the n of `array`, a pointer in which
+ * `max` fit now; at 0 it may be NULL. Dies out of memory. */
+#define WORKER_GROW(array, n, max)                                           \
+    do {                                                                     \
+        if ((n) == (max)) {                                                  \
+            (max) = (max) ? 2 * (max) : 64;                                  \
+            (array) = worker_realloc((array), (max) * sizeof(*(array)));     \
+        }                                                                    \
+    } while (0)
+
 int64_t worker_ms(void);            /* wall clock, ms since 1970            */
 int64_t worker_us(void);            /* the same, us                         */
 int64_t worker_mono_ms(void);       /* monotonic                            */
@@ -160,13 +169,8 @@ int worker_backoff(int n, int base, int cap);
 
 struct redisContext;
 
-/* Connects (2 s), authenticates, selects, and sets `timeout_ms` as the limit
- * of every reply (0: none); NULL after logging a warning. The caller owns it
- * and frees it with redisFree(). */
+/* For callers that do not use redis/redis.h yet. */
 struct redisContext *worker_redis_connect(const worker_conf_t *conf,
     int timeout_ms);
-
-/* 0 when `url` can be read as an address of Redis, else -1. */
-int worker_redis_check(const char *url);
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "redis.h"
 #include "worker.h"
 
 #define WORKER_CONF_LINE  4096
@@ -262,7 +263,7 @@ worker_conf_line(const char *where, char *line, worker_conf_t *conf,
 
 
 /* Strips the comment and the surrounding space. A '#' begins a comment at the
- * start of the line or after a space, so a URL or a password may contain one. */
+ * start of the line or after a space: a URL or a password may contain one. */
 
 static char *
 worker_conf_cut(char *line)
@@ -395,7 +396,7 @@ worker_conf_finish(const char *file, worker_conf_t *conf, const uint8_t *seen)
         }
     }
 
-    if (worker_redis_check(conf->redis) != 0) {
+    if (redis_address_check(conf->redis) != 0) {
         fprintf(stderr, "%s: redis must be redis://[[user]:pass@]host[:port]"
                 "[/db] or unix:///path[?db=n]\n", file);
         return -1;

@@ -146,7 +146,7 @@ worker_main_usage(FILE *to)
         "  -v, --version     the version\n"
         "\n"
         "roles:\n"
-        "  pool              starts and supervises the processes of all roles;\n"
+        "  pool              starts and supervises the others as configured;\n"
         "                    SIGTERM drains, SIGHUP reloads the file and\n"
         "                    replaces every process\n");
 
@@ -226,8 +226,8 @@ worker_main_role(const worker_role_t *role, const worker_conf_t *conf)
 
 
 /* No SA_RESTART: a blocking call that a signal interrupts must return, so that
- * the role checks worker_stopping. SIGHUP is for the pool only, and is also sent
- * when a terminal closes. */
+ * the role checks worker_stopping. SIGHUP is for the pool only, and is sent
+ * when a terminal closes, too. */
 
 static void
 worker_main_signals(void)

@@ -1,6 +1,6 @@
 /*
- * presence_test.c: presence_round.c's reading of events, routes as text, and
- * how a user is item.
+ * presence_test.c: decoding of events in presence_round.c, routes as text, and
+ * the presence that others see of a user.
  */
 
 #include "chat_test.h"
@@ -45,7 +45,7 @@ empty(presence_t *p)
 
 
 static void
-events_become_notes_one_a_user(void **state)
+an_event_becomes_one_change_per_user(void **state)
 {
     presence_t  p;
 
@@ -70,7 +70,7 @@ events_become_notes_one_a_user(void **state)
 
 
 static void
-watches_become_pairs(void **state)
+a_watch_becomes_pairs(void **state)
 {
     presence_t  p;
 
@@ -97,7 +97,7 @@ watches_become_pairs(void **state)
 
 
 static void
-what_is_no_event_of_ours_is_refused(void **state)
+other_events_are_refused(void **state)
 {
     presence_t  p;
 
@@ -137,7 +137,7 @@ route_is_parsed(void **state)
 
 
 static void
-what_is_no_route_is_refused(void **state)
+malformed_routes_are_refused(void **state)
 {
     size_t    i;
     uint64_t  edge, session;
@@ -196,11 +196,11 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(events_become_notes_one_a_user),
-        cmocka_unit_test(watches_become_pairs),
-        cmocka_unit_test(what_is_no_event_of_ours_is_refused),
+        cmocka_unit_test(an_event_becomes_one_change_per_user),
+        cmocka_unit_test(a_watch_becomes_pairs),
+        cmocka_unit_test(other_events_are_refused),
         cmocka_unit_test(route_is_parsed),
-        cmocka_unit_test(what_is_no_route_is_refused),
+        cmocka_unit_test(malformed_routes_are_refused),
         cmocka_unit_test(
             user_is_shown_online_while_leaving_and_never_when_invisible),
     };

@@ -73,7 +73,8 @@ fanout_account_count(fanout_account_t *f, const char *policy,
     pthread_mutex_lock(&f->lock);
 
     rc = -1;
-    reply = fanout_account_query(f, key, "EVAL %s 1 %s %d", script, key, window);
+    reply = fanout_account_query(f, key, "EVAL %s 1 %s %d", script, key,
+                                 window);
 
     if (reply != NULL) {
         if (redis_reply_integer(redis_reply_at(reply, 0), &count) == 0
@@ -111,8 +112,9 @@ fanout_account_revoke(fanout_account_t *f, const fanout_revoked_t *list,
     }
 
     if (rc == 0 && marker) {
-        reply = fanout_account_query(f, CHAT_KEY_REVOKED, "ZADD " CHAT_KEY_REVOKED
-                                     " " FANOUT_ACCOUNT_FOREVER " 0:0");
+        reply = fanout_account_query(f, CHAT_KEY_REVOKED,
+                                     "ZADD " CHAT_KEY_REVOKED " "
+                                     FANOUT_ACCOUNT_FOREVER " 0:0");
         if (reply == NULL) {
             rc = -1;
         } else {

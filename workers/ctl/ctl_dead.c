@@ -94,9 +94,9 @@ ctl_dead(const worker_conf_t *conf, int argc, char **argv)
 }
 
 
-/* Applies `act` to the entry with the id, or to every entry that exists now. The
- * newest id is read first, so an event that is retried and fails again is not
- * processed twice. */
+/* Applies `act` to the entry with the id, or to every entry that exists now.
+ * The newest id is read first, so an event that is retried and fails again is
+ * not processed twice. */
 
 static int
 ctl_dead_each(redis_t *r, const char *id, ctl_dead_pt act)

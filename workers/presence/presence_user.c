@@ -1,7 +1,8 @@
 /*
  * presence_user.c: the users of a round.
  *
- * Called from presence_round.c and presence_offline.c; hands to store_presence.h.
+ * Called from presence_round.c and presence_offline.c; hands to
+ * store_presence.h.
  */
 
 #include <stdlib.h>

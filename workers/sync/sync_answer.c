@@ -66,8 +66,10 @@ sync_answer(store_sync_t *store, const sync_request_t *request,
     rc = store ? STORE_OK : STORE_UNAVAILABLE;
     state = prefetched->has_state ? prefetched->state : STORE_DEVICE_LIVE;
 
-    /* a page follows a list on the same session, which has checked the device */
-    if (rc == STORE_OK && ev->type == CHAT_EV_SYNC_LIST && !prefetched->has_state) {
+    /* a page follows a list on the same session: the list checks the device */
+    if (rc == STORE_OK && ev->type == CHAT_EV_SYNC_LIST
+        && !prefetched->has_state)
+    {
         rc = store_sync_device(store, ev->user, ev->device, &state);
     }
 

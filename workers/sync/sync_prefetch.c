@@ -60,8 +60,9 @@ sync_prefetch(store_sync_t *store, sync_request_t *requests, size_t n,
 static void
 sync_prefetch_query(store_sync_t *store, sync_prefetch_t *a)
 {
-    size_t          i, n;
-    store_device_e  states[SYNC_PREFETCH];
+    size_t              i, n;
+    store_device_e      states[SYNC_PREFETCH];
+    sync_prefetched_t  *prefetched;
 
     if (a->n < 2
         || store_sync_devices(store, a->users, a->devices, a->n, states)
@@ -78,7 +79,9 @@ sync_prefetch_query(store_sync_t *store, sync_prefetch_t *a)
         a->requests[i]->prefetched.state = states[i];
 
         /* a body names chats, which needs another statement */
-        if (states[i] == STORE_DEVICE_LIVE && a->requests[i]->ev->body.len == 0) {
+        if (states[i] == STORE_DEVICE_LIVE
+            && a->requests[i]->ev->body.len == 0)
+        {
             sync_prefetch_add(a, a->requests[i]);
         }
     }
@@ -92,7 +95,8 @@ sync_prefetch_query(store_sync_t *store, sync_prefetch_t *a)
     }
 
     for (i = 0; i < a->n; i++) {
-        a->requests[i]->prefetched.has_list = a->requests[i]->prefetched.n <= SYNC_PREFETCH_LIST;
+        prefetched = &a->requests[i]->prefetched;
+        prefetched->has_list = prefetched->n <= SYNC_PREFETCH_LIST;
     }
 }
 

@@ -341,7 +341,8 @@ sync_answer_one(sync_t *s, size_t i)
                     &s->answer, &rc)
         != 0)
     {
-        worker_log(WORKER_ERROR, "request=%s is not a sync request, dropped", id);
+        worker_log(WORKER_ERROR, "request=%s is not a sync request, dropped",
+                   id);
         return;
     }
 
