@@ -83,7 +83,7 @@ ctl_file_write(const char *path, const char *text, size_t len, int mode,
         rc = -1;
     }
 
-    /* link() fails on an existing name, rename() replaces it, both atomically */
+    /* link() fails on an existing name, rename() replaces it: both atomic */
     if (rc == 0) {
         rc = replace ? rename(temp, path) : link(temp, path);
     }
