@@ -19,8 +19,9 @@
 # B=build-x SAN=1 make build builds elsewhere and with sanitizers. Ports and
 # places of run, up, down: see conf/stack.sh.
 #
-# Sources are found by pattern: common/*.c, workers/*/*.c, ngx_chat_module/*.c,
-# tests/unit/<word>_test.c. A new file needs no line here.
+# Sources and include directories are found by pattern: common/*.c,
+# workers/*/*.c, ngx_chat_module/*.c, tests/unit/<word>_test.c. A new file or
+# a new folder of workers/ needs no line here.
 
 B       ?= build
 CC      ?= gcc
@@ -41,8 +42,7 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter
 comma   := ,
 OPT     := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined,-O2)
 CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE \
-           -I common -I workers -I workers/message -I workers/store \
-           -I workers/api -I workers/sync -I workers/push -I workers/presence \
+           -I common -I workers $(patsubst %/,-I %,$(wildcard workers/*/)) \
            -I /usr/include/postgresql $(if $(CHAT_TEST),-DCHAT_TEST_BUILD) \
            -DCHAT_VERSION=$(VERSION) $(EXTRA_CFLAGS)
 LIBS_WORKER := -lhiredis -lpq -ljansson -lsodium -lmicrohttpd -lcurl -lpthread -lm

@@ -21,7 +21,6 @@
                                                        error failures at    */
 #define CHAT_KEY_SYNC       "session.sync:{%u}" /* user % CHAT_SYNC_SHARDS  */
 #define CHAT_GROUP_SYNC     "sync"              /* XGROUP ... MKSTREAM  */
-#define CHAT_KEY_PUSH       "notification.push"
 
 /* Presence: the stream of events from the edges, capped because the oldest are
  * worth the least; the edges that watch a user, a hash that expires: edge hex

@@ -6,15 +6,14 @@
  * processes, configuration, log and signals; nothing of chats.
  *
  * worker_main.c   options, picks the role
- * worker_roles.c  the roles there are
+ * worker_roles.c  the table of roles
  * worker_pool.c   starts, restarts with backoff, drains, re-reads
  * worker_child.c  one child of the pool
  * worker_pid.c    one pool per run_dir
  * worker_conf.c   workers.conf: one table row per key
- * worker_log.c    one fact a line, to stderr
- * worker_mem.c    memory that is there, or the process is not
- * worker_time.c   clocks, waiting, backoff
- * worker_redis.c  a blocking connection to Redis with limits and backoff
+ * worker_log.c    log lines to stderr
+ * worker_mem.c    allocators that abort when out of memory
+ * worker_time.c   clocks, sleeps, backoff
  */
 
 #ifndef WORKER_H
@@ -27,8 +26,8 @@
 
 /* ------------------------------------------------------------ configuration */
 
-/* Every key of workers.conf. `key value` a line, '#' comments; the
- * environment variable CHAT_<KEY in capitals> wins over the file. An unknown
+/* Every key of workers.conf: one `key value` per line, '#' comments; the
+ * environment variable CHAT_<KEY in capitals> overrides the file. An unknown
  * key or a value out of range fails at start, naming file and line. */
 typedef struct {
     char      *pg;                  /* libpq DSN                            */
@@ -50,30 +49,33 @@ typedef struct {
     int        login_limit_address; /* login tries per address and hour     */
     int        limits_forced;       /* limits were set by hand (dev sender) */
     int        api_threads;         /* database connections of the API      */
-    int        batch_max;           /* entries a message worker takes       */
+    int        batch_max;           /* most entries per message batch       */
     int        block_ms;            /* longest wait for new entries         */
-    int        linger_us;           /* window in which a worker reads once
-                                       while entries come without a pause   */
-    /* how many processes of each role the pool runs */
-    int        n_message, n_api, n_sync, n_push, n_presence;
+    int        linger_us;           /* batch window: under steady load a
+                                       message worker reads once in each    */
+    int       *processes;           /* worker_conf_processes()              */
 } worker_conf_t;
 
-/* Where workers.conf is when -c does not say: the environment variable, else
- * this file, which then need not be there. */
+/* The path of workers.conf without -c: the environment variable, else this
+ * file, which need not exist. */
 #define WORKER_CONF_ENV   "CHAT_CONF_FILE"
 #define WORKER_CONF_FILE  "/etc/chat/workers.conf"
 
-/* 0, or -1 after saying why on stderr. A NULL file: defaults and environment
- * alone. */
+/* 0, or -1 after reporting the mistakes on stderr. With a NULL file only the
+ * defaults and the environment are used. */
 int worker_conf_load(const char *file, worker_conf_t *conf_r);
 void worker_conf_free(worker_conf_t *conf);
 
-/* `option` (of -c, may be NULL), else the variable, else the usual file if it
- * is there, else NULL. Borrowed. */
+/* `option` (of -c, may be NULL), else the environment variable, else the
+ * default file if it exists, else NULL. Borrowed. */
 const char *worker_conf_where(const char *option);
 
 /* The i-th key of the table and its default; NULL behind the last. */
 const char *worker_conf_key(size_t i, const char **value_r);
+
+/* The value of the key n_<role>: how many processes of the role the pool runs.
+ * -1 when the table has no such key. */
+int worker_conf_processes(const worker_conf_t *conf, const char *role);
 
 /* ------------------------------------------------------------------- roles */
 
@@ -88,34 +90,25 @@ typedef struct {
     int        (*run)(worker_t *w);
 } worker_role_t;
 
-extern const worker_role_t  worker_role_message;    /* message/ */
-extern const worker_role_t  worker_role_api;        /* api/     */
-extern const worker_role_t  worker_role_sync;       /* sync/    */
-extern const worker_role_t  worker_role_presence;   /* presence/ */
-
-/* Every role this program knows, NULL behind the last; and how
- * many processes of it the configuration asks for. */
+/* Every role of this program in the order the pool starts them, NULL behind
+ * the last. worker_roles.c says what a new role needs. */
 extern const worker_role_t *const  worker_roles[];
-int worker_role_count(const worker_role_t *role, const worker_conf_t *conf);
 
 /* By name; NULL when there is none. */
 const worker_role_t *worker_role_find(const char *name);
-
-/* A role the configuration asks for and this program does not have, or NULL. */
-const char *worker_role_missing(const worker_conf_t *conf);
 
 /* The pool: starts and watches the processes until SIGTERM or SIGINT; its exit
  * code. `conf` is taken, `file` (may be NULL) is borrowed. */
 int worker_pool_run(const char *program, const char *file,
     worker_conf_t *conf);
 
-/* Forks and runs `program` as `role`; unblocks `signals` there. The child ends
- * with its parent. The pid, or -1 after saying why. */
+/* Forks and runs `program` as `role`, with `signals` unblocked. The child is
+ * terminated when its parent dies. The pid, or -1 after logging the reason. */
 pid_t worker_child_start(const char *program, const char *role,
     const sigset_t *signals);
 
-/* Makes run_dir and takes its pid file: a descriptor that holds the lock and
- * the new path, or -1 after saying why. */
+/* Creates run_dir and locks its pid file: a descriptor that holds the lock and
+ * the new path, or -1 after logging the reason. */
 int worker_pid_take(const char *run_dir, char **path_r);
 void worker_pid_drop(int fd, char **path);
 
@@ -126,8 +119,9 @@ extern volatile sig_atomic_t  worker_stopping;
 
 enum { WORKER_ERROR, WORKER_WARN, WORKER_INFO, WORKER_DEBUG };
 
-/* Who speaks and how much: `role` is borrowed for ever, `level` is a word of
- * log_level or NULL for no change. Before it, "chat-worker" at info. */
+/* Sets the name in the log lines and the level: `role` is borrowed for the life
+ * of the process, `level` is a word of log_level, or NULL to keep the level.
+ * Before the first call: "chat-worker", info. */
 void worker_log_open(const char *role, const char *level);
 
 /* "2026-01-02T03:04:05.678Z warn message[123] shard=7 ...": never bodies,
@@ -135,14 +129,24 @@ void worker_log_open(const char *role, const char *level);
 void worker_log(int level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* We are wrong: says where and aborts. */
+/* For a bug or a lack of memory: logs an error and aborts. */
 void worker_die(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 
-/* malloc and friends that die out of memory; calloc zeroes. */
+/* Allocators that abort when out of memory. Results are new. */
 void *worker_calloc(size_t n, size_t size);
 void *worker_realloc(void *p, size_t size);
 char *worker_strdup(const char *s);
+
+/* Makes room for one more element behind the n of `array`, a pointer in which
+ * `max` fit now; at 0 it may be NULL. Dies out of memory. */
+#define WORKER_GROW(array, n, max)                                           \
+    do {                                                                     \
+        if ((n) == (max)) {                                                  \
+            (max) = (max) ? 2 * (max) : 64;                                  \
+            (array) = worker_realloc((array), (max) * sizeof(*(array)));     \
+        }                                                                    \
+    } while (0)
 
 int64_t worker_ms(void);            /* wall clock, ms since 1970            */
 int64_t worker_us(void);            /* the same, us                         */
@@ -152,7 +156,7 @@ int64_t worker_mono_us(void);
 /* Sleeps up to ms, less when worker_stopping is set. */
 void worker_sleep(int ms);
 
-/* Sleeps up to us, whatever happens: for a few milliseconds at most. */
+/* Sleeps up to us and ignores worker_stopping: for a few milliseconds only. */
 void worker_sleep_us(int64_t us);
 
 /* Full-jitter backoff: the next wait in ms for the n-th failure (n from 0),
@@ -163,13 +167,8 @@ int worker_backoff(int n, int base, int cap);
 
 struct redisContext;
 
-/* Connects (2 s), authenticates, selects, and sets `timeout_ms` as the limit
- * of every reply (0: none); NULL after logging a warning. The caller owns it
- * and frees it with redisFree(). */
+/* For callers that do not use redis/redis.h yet. */
 struct redisContext *worker_redis_connect(const worker_conf_t *conf,
     int timeout_ms);
-
-/* 0 when `url` can be read as an address of Redis, else -1. */
-int worker_redis_check(const char *url);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * worker_child.c: one child of the pool: this program under a role's name.
+ * worker_child.c: starts one child of the pool: this program in one role.
  *
  * Called from worker_pool.c.
  */
@@ -37,8 +37,8 @@ worker_child_start(const char *program, const char *role,
 }
 
 
-/* In the child. A process group of its own, so that Ctrl-C at the terminal
- * reaches the pool alone, which then drains in order. */
+/* Runs in the child. A separate process group, so that Ctrl-C at the terminal
+ * reaches only the pool, which then drains in order. */
 
 static void
 worker_child_exec(const char *program, const char *role,
@@ -50,7 +50,7 @@ worker_child_exec(const char *program, const char *role,
     prctl(PR_SET_PDEATHSIG, SIGTERM);
 
     if (getppid() != parent) {
-        _exit(1);                   /* it died before the line above */
+        _exit(1);                   /* the pool died before prctl() */
     }
 
     sigprocmask(SIG_UNBLOCK, signals, NULL);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "redis.h"
 #include "worker.h"
 
 #define WORKER_CONF_LINE  4096
@@ -22,10 +23,13 @@ typedef struct {
     const char  *name;
     size_t       offset;        /* in worker_conf_t                         */
     const char  *value;         /* the default, as it would be written      */
-    const char  *words;         /* a string of " one two ": one of these;
-                                   NULL with max 0: any text                */
+    const char  *words;         /* the allowed words, " one two "; NULL with
+                                   max 0: any text                          */
     int          min, max;      /* a number when max > 0                    */
 } worker_conf_key_t;
+
+/* offset of a key whose value is in conf->processes, at the key's row */
+#define WORKER_CONF_PROCESSES  ((size_t) -1)
 
 #define TEXT(name, value)                                                     \
     { #name, offsetof(worker_conf_t, name), value, NULL, 0, 0 }
@@ -33,6 +37,9 @@ typedef struct {
     { #name, offsetof(worker_conf_t, name), value, words, 0, 0 }
 #define NUMBER(name, value, min, max)                                         \
     { #name, offsetof(worker_conf_t, name), #value, NULL, min, max }
+/* how many processes of a role the pool runs */
+#define PROCESSES(role, value)                                                \
+    { "n_" #role, WORKER_CONF_PROCESSES, #value, NULL, 0, 64 }
 
 static const worker_conf_key_t  worker_conf_keys[] = {
     TEXT(pg, "host=/run/postgresql dbname=chat"),
@@ -54,11 +61,10 @@ static const worker_conf_key_t  worker_conf_keys[] = {
     NUMBER(batch_max, 256, 1, 1000),
     NUMBER(block_ms, 250, 10, 1000),
     NUMBER(linger_us, 3000, 0, 20000),
-    NUMBER(n_message, 2, 0, 64),
-    NUMBER(n_api, 1, 0, 64),
-    NUMBER(n_sync, 1, 0, 64),
-    NUMBER(n_push, 0, 0, 64),
-    NUMBER(n_presence, 1, 0, 64),
+    PROCESSES(message, 2),
+    PROCESSES(api, 1),
+    PROCESSES(sync, 1),
+    PROCESSES(presence, 1),
 };
 
 #define WORKER_CONF_NKEYS                                                     \
@@ -72,6 +78,8 @@ static char *worker_conf_cut(char *line);
 static int worker_conf_env(worker_conf_t *conf, uint8_t *seen);
 static int worker_conf_set(const char *where, const worker_conf_key_t *key,
     const char *value, worker_conf_t *conf);
+static int *worker_conf_number(worker_conf_t *conf,
+    const worker_conf_key_t *key);
 static int worker_conf_finish(const char *file, worker_conf_t *conf,
     const uint8_t *seen);
 static const worker_conf_key_t *worker_conf_find(const char *name);
@@ -86,6 +94,8 @@ worker_conf_load(const char *file, worker_conf_t *conf_r)
 
     memset(conf_r, 0, sizeof(*conf_r));
     memset(seen, 0, sizeof(seen));
+
+    conf_r->processes = worker_calloc(WORKER_CONF_NKEYS, sizeof(int));
 
     bad = 0;
 
@@ -126,6 +136,7 @@ worker_conf_free(worker_conf_t *conf)
         }
     }
 
+    free(conf->processes);
     memset(conf, 0, sizeof(*conf));
 }
 
@@ -140,6 +151,23 @@ worker_conf_key(size_t i, const char **value_r)
     *value_r = worker_conf_keys[i].value;
 
     return worker_conf_keys[i].name;
+}
+
+
+int
+worker_conf_processes(const worker_conf_t *conf, const char *role)
+{
+    char                      name[64];
+    const worker_conf_key_t  *key;
+
+    snprintf(name, sizeof(name), "n_%s", role);
+
+    key = worker_conf_find(name);
+    if (key == NULL || key->offset != WORKER_CONF_PROCESSES) {
+        return -1;
+    }
+
+    return conf->processes[key - worker_conf_keys];
 }
 
 
@@ -226,7 +254,7 @@ worker_conf_line(const char *where, char *line, worker_conf_t *conf,
     }
 
     if (seen[key - worker_conf_keys]++) {
-        fprintf(stderr, "%s: \"%s\" stands twice\n", where, name);
+        fprintf(stderr, "%s: \"%s\" is set twice\n", where, name);
         return -1;
     }
 
@@ -234,8 +262,8 @@ worker_conf_line(const char *where, char *line, worker_conf_t *conf,
 }
 
 
-/* Without comment and the space around. A '#' begins a comment at the start
- * of the line or after a space, so that a URL or a password may hold one. */
+/* Strips the comment and the surrounding space. A '#' begins a comment at the
+ * start of the line or after a space: a URL or a password may contain one. */
 
 static char *
 worker_conf_cut(char *line)
@@ -260,7 +288,7 @@ worker_conf_cut(char *line)
 }
 
 
-/* CHAT_<KEY> of the environment wins over the file. */
+/* The environment variable CHAT_<KEY> overrides the file. */
 
 static int
 worker_conf_env(worker_conf_t *conf, uint8_t *seen)
@@ -312,7 +340,7 @@ worker_conf_set(const char *where, const worker_conf_key_t *key,
             return -1;
         }
 
-        *(int *) ((char *) conf + key->offset) = (int) n;
+        *worker_conf_number(conf, key) = (int) n;
 
         return 0;
     }
@@ -337,6 +365,17 @@ worker_conf_set(const char *where, const worker_conf_key_t *key,
 }
 
 
+static int *
+worker_conf_number(worker_conf_t *conf, const worker_conf_key_t *key)
+{
+    if (key->offset == WORKER_CONF_PROCESSES) {
+        return &conf->processes[key - worker_conf_keys];
+    }
+
+    return (int *) ((char *) conf + key->offset);
+}
+
+
 /* Checks that involve more than one key. */
 
 static int
@@ -357,7 +396,7 @@ worker_conf_finish(const char *file, worker_conf_t *conf, const uint8_t *seen)
         }
     }
 
-    if (worker_redis_check(conf->redis) != 0) {
+    if (redis_address_check(conf->redis) != 0) {
         fprintf(stderr, "%s: redis must be redis://[[user]:pass@]host[:port]"
                 "[/db] or unix:///path[?db=n]\n", file);
         return -1;

@@ -1,5 +1,5 @@
 /*
- * worker_log.c: one fact a line, to stderr.
+ * worker_log.c: log lines, one fact each, to stderr.
  *
  * Called from everywhere in workers/; hands one write() per line to stderr,
  * so that lines of several processes on one pipe do not mix.
@@ -103,5 +103,5 @@ worker_log_write(int level, const char *fmt, va_list args)
     line[len++] = '\n';
 
     written = write(STDERR_FILENO, line, (size_t) len);
-    (void) written;             /* nowhere to tell it */
+    (void) written;             /* a failed write cannot be reported */
 }

@@ -34,7 +34,7 @@ main(int argc, char **argv)
 {
     int                   rc;
     char                 *program;
-    const char           *file, *name, *missing;
+    const char           *file, *name;
     worker_conf_t         conf;
     const worker_role_t  *role;
 
@@ -59,7 +59,7 @@ main(int argc, char **argv)
     worker_log_open(name, NULL);
 
     if (sodium_init() < 0) {
-        worker_die("libsodium does not start");
+        worker_die("libsodium cannot be initialised");
     }
 
     if (worker_conf_load(file, &conf) != 0) {
@@ -67,14 +67,6 @@ main(int argc, char **argv)
     }
 
     worker_log_open(name, conf.log_level);
-
-    missing = worker_role_missing(&conf);
-    if (missing != NULL) {
-        fprintf(stderr, "%s: n_%s is above 0, but this chat-worker has no "
-                "such role\n", file ? file : "environment", missing);
-        worker_conf_free(&conf);
-        return 1;
-    }
 
     signal(SIGPIPE, SIG_IGN);
 
@@ -92,7 +84,7 @@ main(int argc, char **argv)
 }
 
 
-/* The exit code, or -1 to go on. */
+/* The exit code, or -1 to continue. */
 
 static int
 worker_main_options(int argc, char **argv, const char **file_r,
@@ -186,8 +178,8 @@ worker_main_usage(FILE *to)
 }
 
 
-/* The path of the running program, new. After an upgrade the file there is the
- * new program, which is why the pool wants the path and not the file. */
+/* The path of the running program, new. The pool keeps the path and not a
+ * descriptor, because after an upgrade the path leads to the new program. */
 
 static char *
 worker_main_program(void)
@@ -206,8 +198,8 @@ worker_main_program(void)
 }
 
 
-/* Shows the role and nothing else in the list of processes, by running itself
- * again under that name. Returns when that is so already, or not possible. */
+/* Makes the process list show only the role, by executing the program again
+ * with that title. Returns when the title is set already, or on failure. */
 
 static void
 worker_main_title(const char *program, const char *role, int argc,
@@ -255,8 +247,9 @@ worker_main_role(const worker_role_t *role, const worker_conf_t *conf)
 }
 
 
-/* No SA_RESTART: a wait that a signal ends looks at worker_stopping. SIGHUP is
- * the pool's business, also when a terminal goes away. */
+/* No SA_RESTART: a blocking call that a signal interrupts must return, so that
+ * the role checks worker_stopping. SIGHUP is for the pool only, and is sent
+ * when a terminal closes, too. */
 
 static void
 worker_main_signals(void)

@@ -1,8 +1,8 @@
 /*
- * worker_mem.c: memory that is there, or the process is not.
+ * worker_mem.c: allocators that abort when out of memory.
  *
- * Called from everywhere in workers/. A worker that is out of memory dies and
- * is started again; what it had not acknowledged is done by another.
+ * Called from everywhere in workers/. The pool restarts a worker that has run
+ * out of memory; another worker processes its unacknowledged events.
  */
 
 #include <stdlib.h>

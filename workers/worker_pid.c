@@ -1,8 +1,9 @@
 /*
  * worker_pid.c: <run_dir>/chat-worker.pid: one pool per directory.
  *
- * Called from worker_pool.c. The lock on the file is what counts: it goes with
- * the process however that ends. The number inside is for people and scripts.
+ * Called from worker_pool.c. The lock on the file excludes a second pool; the
+ * kernel releases the lock however the process ends. The pid in the file is for
+ * operators and scripts.
  */
 
 #include <errno.h>
@@ -17,8 +18,8 @@
 #include "worker.h"
 
 static int worker_pid_open(const char *path);
-static int worker_pid_same(int fd, const char *path);
-static void worker_pid_told(int fd, const char *path);
+static int worker_pid_is_current(int fd, const char *path);
+static void worker_pid_log_holder(int fd, const char *path);
 
 
 int
@@ -58,7 +59,7 @@ worker_pid_take(const char *run_dir, char **path_r)
 void
 worker_pid_drop(int fd, char **path)
 {
-    /* before the lock goes: afterwards the file may be another pool's */
+    /* before the lock is released: then the file may belong to another pool */
     unlink(*path);
     close(fd);
 
@@ -80,23 +81,23 @@ worker_pid_open(const char *path)
         }
 
         if (flock(fd, LOCK_EX|LOCK_NB) != 0) {
-            worker_pid_told(fd, path);
+            worker_pid_log_holder(fd, path);
             close(fd);
             return -1;
         }
 
-        if (worker_pid_same(fd, path)) {
+        if (worker_pid_is_current(fd, path)) {
             return fd;
         }
 
-        /* a pool that ended removed it between our open and our lock */
+        /* a pool that ended removed the file between open() and flock() */
         close(fd);
     }
 }
 
 
 static int
-worker_pid_same(int fd, const char *path)
+worker_pid_is_current(int fd, const char *path)
 {
     struct stat  mine, there;
 
@@ -106,7 +107,7 @@ worker_pid_same(int fd, const char *path)
 
 
 static void
-worker_pid_told(int fd, const char *path)
+worker_pid_log_holder(int fd, const char *path)
 {
     char     text[32];
     ssize_t  n;

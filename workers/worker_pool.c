@@ -2,9 +2,9 @@
  * worker_pool.c: starts, restarts, drains and replaces the worker processes.
  *
  * Called from worker_main.c; hands to worker_pid.c and worker_child.c. All
- * signals are blocked and taken one at a time by sigtimedwait(), so there is
- * no handler and nothing races. A slot is one process that should be there;
- * those of an older generation are the ones a reload is about to replace.
+ * signals are blocked and received one at a time by sigtimedwait(), so there is
+ * no handler and no race. A slot is one process that should run; a reload
+ * replaces the slots of older generations.
  */
 
 #include <signal.h>
@@ -16,20 +16,19 @@
 #include "chat_version.h"
 #include "worker.h"
 
-#define POOL_RESTART_MS  100        /* about, after the first death         */
-#define POOL_CAP_MS      10000      /* longest wait before a restart        */
-#define POOL_ALIVE_MS    30000      /* who lived so long starts at the first
-                                       wait again                           */
-#define POOL_SETTLE_MS   1000       /* who lives so long after a reload is
-                                       taken to run                         */
+#define POOL_RESTART_MS  100        /* backoff after the first failure      */
+#define POOL_CAP_MS      10000      /* longest backoff before a restart     */
+#define POOL_ALIVE_MS    30000      /* an uptime that resets the backoff    */
+#define POOL_SETTLE_MS   1000       /* an uptime after which a process of a
+                                       new generation counts as running     */
 #define POOL_DRAIN_MS    10000      /* from SIGTERM to SIGKILL              */
 
 typedef struct {
     const worker_role_t  *role;
-    pid_t                 pid;          /* 0: waits for restart_at          */
+    pid_t                 pid;          /* 0: not running until restart_at  */
     unsigned              generation;
     unsigned              stopping:1;   /* SIGTERM sent; not restarted      */
-    int                   failures;     /* deaths in a row                  */
+    int                   failures;     /* consecutive failures             */
     int64_t               started;      /* monotonic ms, as all here        */
     int64_t               restart_at;
     int64_t               kill_at;
@@ -43,7 +42,7 @@ typedef struct {
     size_t          n, cap;
     unsigned        generation;
     unsigned        draining:1;
-    unsigned        rolling:1;          /* old slots wait for the new ones  */
+    unsigned        rolling:1;          /* a reload is in progress          */
     sigset_t        signals;
 } worker_pool_t;
 
@@ -139,8 +138,7 @@ pool_signal(worker_pool_t *pool, int signo)
 static void
 pool_reload(worker_pool_t *pool)
 {
-    const char     *missing;
-    worker_conf_t   conf;
+    worker_conf_t  conf;
 
     if (pool->draining) {
         return;
@@ -148,14 +146,6 @@ pool_reload(worker_pool_t *pool)
 
     if (worker_conf_load(pool->file, &conf) != 0) {
         worker_log(WORKER_ERROR, "new configuration refused, the old stays");
-        return;
-    }
-
-    missing = worker_role_missing(&conf);
-    if (missing != NULL) {
-        worker_log(WORKER_ERROR, "new configuration refused, the old stays: "
-                   "no role %s", missing);
-        worker_conf_free(&conf);
         return;
     }
 
@@ -193,8 +183,8 @@ pool_drain(worker_pool_t *pool)
 }
 
 
-/* One new slot per process the configuration asks for; pool_tick() starts
- * them. Slots of the generation before that wait for a restart are dropped. */
+/* Adds one slot per configured process; pool_tick() starts them. Slots of an
+ * older generation that wait for a restart are removed. */
 
 static void
 pool_fill(worker_pool_t *pool)
@@ -211,16 +201,14 @@ pool_fill(worker_pool_t *pool)
 
     for (i = 0; worker_roles[i] != NULL; i++) {
 
-        for (count = worker_role_count(worker_roles[i], pool->conf);
-             count > 0;
-             count--)
-        {
-            if (pool->n == pool->cap) {
-                pool->cap = pool->cap ? pool->cap * 2 : 16;
-                pool->slots = worker_realloc(pool->slots,
-                                             pool->cap * sizeof(*slot));
-            }
+        count = worker_conf_processes(pool->conf, worker_roles[i]->name);
 
+        if (count < 0) {
+            worker_die("no key n_%s in worker_conf.c", worker_roles[i]->name);
+        }
+
+        for ( /* void */ ; count > 0; count--) {
+            WORKER_GROW(pool->slots, pool->n, pool->cap);
             slot = &pool->slots[pool->n++];
             memset(slot, 0, sizeof(*slot));
             slot->role = worker_roles[i];
@@ -239,7 +227,7 @@ pool_reap(worker_pool_t *pool)
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 
-        /* as process 1 of a container we also inherit strangers */
+        /* process 1 of a container also inherits unrelated children */
         for (i = 0; i < pool->n; i++) {
             if (pool->slots[i].pid == pid) {
                 pool_died(pool, i, status);
@@ -295,7 +283,8 @@ pool_remove(worker_pool_t *pool, size_t i)
 }
 
 
-/* Does what is due; ms until something else is. */
+/* Starts and kills the processes that are due; returns the ms until the next
+ * one is. */
 
 static int64_t
 pool_tick(worker_pool_t *pool)
@@ -346,8 +335,8 @@ pool_tick(worker_pool_t *pool)
 }
 
 
-/* Ends the old processes of each role whose new ones run. If they never do,
- * the old ones stay: a bad upgrade costs nothing but log lines. */
+/* Stops the old processes of each role whose new processes run. If the new ones
+ * never run, the old ones stay: a bad upgrade costs only log lines. */
 
 static void
 pool_roll(worker_pool_t *pool, int64_t now)

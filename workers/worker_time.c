@@ -1,8 +1,8 @@
 /*
- * worker_time.c: clocks, waiting, and how long to wait after a failure.
+ * worker_time.c: clocks, sleeps and backoff.
  *
- * Called from everywhere in workers/. Holds worker_stopping, which is what
- * ends a wait early.
+ * Called from everywhere in workers/. Defines worker_stopping, which ends a
+ * sleep early.
  */
 
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 #include "worker.h"
 
-/* A thread that lets others receive the signals looks this often. */
+/* A thread that has the signals blocked polls worker_stopping this often. */
 #define WORKER_SLICE_MS  200
 
 volatile sig_atomic_t  worker_stopping;
@@ -60,13 +60,14 @@ worker_clock_us(clockid_t clock)
 }
 
 
-/* A signal that arrives between the look at worker_stopping and the wait is
- * held back and ends the wait at once. */
+/* The signals are blocked between the check of worker_stopping and ppoll(),
+ * which unblocks them: a signal that arrives in between ends the sleep at
+ * once. */
 
 void
 worker_sleep(int ms)
 {
-    int              blind;
+    int              blocked;
     int64_t          left, end;
     sigset_t         stop, old;
     struct timespec  slice;
@@ -77,7 +78,7 @@ worker_sleep(int ms)
 
     pthread_sigmask(SIG_BLOCK, &stop, &old);
 
-    blind = sigismember(&old, SIGTERM);
+    blocked = sigismember(&old, SIGTERM);
     end = worker_mono_ms() + ms;
 
     while (!worker_stopping) {
@@ -86,7 +87,7 @@ worker_sleep(int ms)
             break;
         }
 
-        if (blind && left > WORKER_SLICE_MS) {
+        if (blocked && left > WORKER_SLICE_MS) {
             left = WORKER_SLICE_MS;
         }
 

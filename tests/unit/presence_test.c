@@ -1,6 +1,6 @@
 /*
- * presence_test.c: presence_round.c's reading of events, routes as text, and
- * how a user is shown.
+ * presence_test.c: decoding of events in presence_round.c, routes as text, and
+ * the presence that others see of a user.
  */
 
 #include "chat_test.h"
@@ -30,7 +30,7 @@ take(presence_t *p, uint8_t type, uint8_t flags, size_t len, int64_t now)
 
     chat_event_encode(&ev, data);
 
-    return presence_take(p, data, chat_event_size(&ev), now);
+    return presence_add_event(p, data, chat_event_size(&ev), now);
 }
 
 
@@ -38,8 +38,8 @@ static void
 empty(presence_t *p)
 {
     presence_reset(p);
-    free(p->notes);
-    free(p->asks);
+    free(p->changes);
+    free(p->requests);
     free(p->pairs);
 }
 
@@ -56,21 +56,21 @@ events_become_one_change_per_user(void **state)
     assert_int_equal(take(&p, CHAT_EV_UNWATCH, 0, 8, 99999999), 0);
     assert_int_equal(take(&p, CHAT_EV_REFRESH, 0, 0, 50000), 0);
 
-    assert_int_equal(p.nnotes, 4);
-    assert_int_equal(p.notes[1].type, CHAT_EV_ONLINE);
-    assert_int_equal(p.notes[1].user, 101);
-    assert_int_equal(p.notes[1].edge, 7);
-    assert_int_equal(p.notes[2].type, CHAT_EV_OFFLINE);
-    assert_int_equal(p.notes[2].received, 50000);
-    assert_int_equal(p.notes[3].type, CHAT_EV_UNWATCH);
-    assert_int_equal(p.nasks, 0);
+    assert_int_equal(p.nchanges, 4);
+    assert_int_equal(p.changes[1].type, CHAT_EV_ONLINE);
+    assert_int_equal(p.changes[1].user, 101);
+    assert_int_equal(p.changes[1].edge, 7);
+    assert_int_equal(p.changes[2].type, CHAT_EV_OFFLINE);
+    assert_int_equal(p.changes[2].received, 50000);
+    assert_int_equal(p.changes[3].type, CHAT_EV_UNWATCH);
+    assert_int_equal(p.nrequests, 0);
 
     empty(&p);
 }
 
 
 static void
-watches_become_pairs(void **state)
+a_watch_becomes_pairs(void **state)
 {
     presence_t  p;
 
@@ -81,16 +81,16 @@ watches_become_pairs(void **state)
                      0);
     assert_int_equal(take(&p, CHAT_EV_WATCH, 0, 8, 60001), 0);  /* too old */
 
-    assert_int_equal(p.nasks, 2);
+    assert_int_equal(p.nrequests, 2);
     assert_int_equal(p.npairs, 201);
-    assert_int_equal(p.asks[0].asked, 0);
-    assert_int_equal(p.asks[1].asked, 1);
-    assert_int_equal(p.asks[1].session, 8);
-    assert_int_equal(p.asks[1].pairs, 1);
-    assert_int_equal(p.asks[1].npairs, 200);
+    assert_int_equal(p.requests[0].requested, 0);
+    assert_int_equal(p.requests[1].requested, 1);
+    assert_int_equal(p.requests[1].session, 8);
+    assert_int_equal(p.requests[1].pairs, 1);
+    assert_int_equal(p.requests[1].npairs, 200);
     assert_int_equal(p.pairs[200].asker, 9);
     assert_int_equal(p.pairs[200].user, 299);
-    assert_int_equal(p.nnotes, 0);
+    assert_int_equal(p.nchanges, 0);
 
     empty(&p);
 }
@@ -110,11 +110,11 @@ unknown_events_are_refused(void **state)
     assert_int_equal(take(&p, CHAT_EV_WATCH, 0, 9, 50000), -1);
     assert_int_equal(take(&p, CHAT_EV_ONLINE, 0,
                           (PRESENCE_BODY + 1) * CHAT_USER_SIZE, 50000), -1);
-    assert_int_equal(presence_take(&p, (const uint8_t *) "\x01", 1, 50000),
+    assert_int_equal(presence_add_event(&p, (const uint8_t *) "\x01", 1, 50000),
                      -1);
 
-    assert_int_equal(p.nnotes, 0);
-    assert_int_equal(p.nasks, 0);
+    assert_int_equal(p.nchanges, 0);
+    assert_int_equal(p.nrequests, 0);
 
     empty(&p);
 }
@@ -160,7 +160,7 @@ user_is_shown_online_while_leaving_and_never_when_invisible(void **state)
 {
     size_t           i;
     presence_user_t  u;
-    chat_presence_t  shown;
+    chat_presence_t  item;
 
     static const struct {
         unsigned  visible, online, leaving, flags;
@@ -177,17 +177,17 @@ user_is_shown_online_while_leaving_and_never_when_invisible(void **state)
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         memset(&u, 0, sizeof(u));
         u.user = 5;
-        u.known = 1;
+        u.loaded = 1;
         u.last_seen = 77;
         u.visible = cases[i].visible & 1;
         u.online = cases[i].online & 1;
         u.leaving = cases[i].leaving & 1;
 
-        presence_user_show(&u, &shown);
+        presence_user_item(&u, &item);
 
-        assert_int_equal(shown.user, 5);
-        assert_int_equal(shown.flags, cases[i].flags);
-        assert_int_equal(shown.last_seen, cases[i].seen);
+        assert_int_equal(item.user, 5);
+        assert_int_equal(item.flags, cases[i].flags);
+        assert_int_equal(item.last_seen, cases[i].seen);
     }
 }
 
@@ -197,7 +197,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(events_become_one_change_per_user),
-        cmocka_unit_test(watches_become_pairs),
+        cmocka_unit_test(a_watch_becomes_pairs),
         cmocka_unit_test(unknown_events_are_refused),
         cmocka_unit_test(route_is_parsed),
         cmocka_unit_test(invalid_routes_are_refused),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "redis.h"
 #include "worker.h"
 
 #define CONF_FILE  "conf/workers.conf"
@@ -90,9 +91,38 @@ test_without_a_file_everything_is_at_its_default(void **state)
     assert_string_equal(conf.run_dir, "/run/chat");
     assert_string_equal(conf.api_socket, "/run/chat/api.sock");
     assert_string_equal(conf.code_sender, "dev");
-    assert_int_equal(conf.n_message, 2);
-    assert_int_equal(conf.n_push, 0);
+    assert_int_equal(worker_conf_processes(&conf, "message"), 2);
     assert_int_equal(conf.limits_forced, 0);
+    worker_conf_free(&conf);
+}
+
+
+/* A role is one row of worker_roles.c and one key n_<role>. */
+
+static void
+test_roles_and_process_counts_belong_together(void **state)
+{
+    size_t          i;
+    const char     *name, *value;
+    worker_conf_t   conf;
+
+    assert_int_equal(worker_conf_load(NULL, &conf), 0);
+
+    for (i = 0; worker_roles[i] != NULL; i++) {
+        if (worker_conf_processes(&conf, worker_roles[i]->name) < 0) {
+            fail_msg("role %s has no key", worker_roles[i]->name);
+        }
+    }
+
+    for (i = 0; (name = worker_conf_key(i, &value)) != NULL; i++) {
+        if (strncmp(name, "n_", 2) == 0
+            && worker_role_find(name + 2) == NULL)
+        {
+            fail_msg("%s has no role", name);
+        }
+    }
+
+    assert_int_equal(worker_conf_processes(&conf, "nothing"), -1);
     worker_conf_free(&conf);
 }
 
@@ -170,7 +200,7 @@ test_values_comments_and_space(void **state)
     assert_string_equal(conf.pg, "host=h user=u password=a#b");
     assert_string_equal(conf.redis, "redis://:p%20w@[::1]:7000/3");
     assert_string_equal(conf.api_socket, "/srv/chat/api.sock");
-    assert_int_equal(conf.n_message, 7);
+    assert_int_equal(worker_conf_processes(&conf, "message"), 7);
     worker_conf_free(&conf);
 }
 
@@ -184,8 +214,8 @@ test_environment_wins_over_the_file(void **state)
     setenv("CHAT_API_SOCKET", "/x/a.sock", 1);
 
     assert_int_equal(load("n_sync 3\nn_api 4\n", &conf), 0);
-    assert_int_equal(conf.n_sync, 9);
-    assert_int_equal(conf.n_api, 4);
+    assert_int_equal(worker_conf_processes(&conf, "sync"), 9);
+    assert_int_equal(worker_conf_processes(&conf, "api"), 4);
     assert_string_equal(conf.api_socket, "/x/a.sock");
     worker_conf_free(&conf);
 
@@ -247,14 +277,14 @@ test_mistakes_are_refused(void **state)
 static void
 test_redis_addresses_that_can_be_read(void **state)
 {
-    assert_int_equal(worker_redis_check("redis://h"), 0);
-    assert_int_equal(worker_redis_check("redis://h/"), 0);
-    assert_int_equal(worker_redis_check("redis://h:1/0"), 0);
-    assert_int_equal(worker_redis_check("redis://:p@w@h"), 0);
-    assert_int_equal(worker_redis_check("redis://u:p@h:6379/15"), 0);
-    assert_int_equal(worker_redis_check("redis://[::1]"), 0);
-    assert_int_equal(worker_redis_check("unix:///run/redis.sock"), 0);
-    assert_int_equal(worker_redis_check("unix:///run/redis.sock?db=2"), 0);
+    assert_int_equal(redis_address_check("redis://h"), 0);
+    assert_int_equal(redis_address_check("redis://h/"), 0);
+    assert_int_equal(redis_address_check("redis://h:1/0"), 0);
+    assert_int_equal(redis_address_check("redis://:p@w@h"), 0);
+    assert_int_equal(redis_address_check("redis://u:p@h:6379/15"), 0);
+    assert_int_equal(redis_address_check("redis://[::1]"), 0);
+    assert_int_equal(redis_address_check("unix:///run/redis.sock"), 0);
+    assert_int_equal(redis_address_check("unix:///run/redis.sock?db=2"), 0);
 }
 
 
@@ -295,6 +325,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_without_a_file_everything_is_at_its_default),
+        cmocka_unit_test(test_roles_and_process_counts_belong_together),
         cmocka_unit_test(test_conf_file_holds_every_key_at_its_default),
         cmocka_unit_test(test_conf_file_can_be_loaded_and_forces_no_limit),
         cmocka_unit_test(test_values_comments_and_space),

@@ -171,7 +171,7 @@ def mode(path):
 def test_keys_are_made_once_and_never_overwritten(stores, tmp_path):
     d = tmp_path / "keys"
     done = stores.ctl("keys", "generate", "--dir", d)
-    assert done.stdout.count("made ") == 3
+    assert done.stdout.count("created ") == 3
     assert mode(d / "token.jwk") == 0o600
     assert mode(d / "chat_id.key") == 0o600
     assert mode(d / "jwks.json") == 0o644
@@ -322,7 +322,7 @@ def test_status_shows_streams_owners_and_workers(emptied):
     assert lines[7].split() == ["6", "0", "0", "(none)"]
     assert "shards owned 0 of 64" in lines
     assert "waiting 3" in lines
-    assert any(line.startswith("worker host.1.abc heard ") for line in lines)
+    assert any(line.startswith("worker host.1.abc last heartbeat ") for line in lines)
 
 
 def test_status_knows_who_holds_the_lock(emptied):

@@ -9,7 +9,11 @@ import time
 
 import pytest
 from stack import alive, children, cmdline
-from stores import BUILD, clean_env, wait_for
+from stores import BUILD, ROOT, clean_env, wait_for
+
+# n_<role>: the number of processes of each role
+ROLE_KEYS = re.findall(r"^(n_\w+) ", (ROOT / "conf/workers.conf").read_text(),
+                       re.M)
 
 
 @pytest.fixture
@@ -17,8 +21,7 @@ def pool(emptied, worker):
     """A pool of two sync workers, from a program of its own. Gives a function
     that starts it; its result has .roles()."""
     def start(program=None, **keys):
-        keys = {"n_message": 0, "n_api": 0, "n_presence": 0, "n_sync": 2,
-                **keys}
+        keys = {**dict.fromkeys(ROLE_KEYS, 0), "n_sync": 2, **keys}
         conf = emptied.conf(**keys)
         if program is None:
             program = conf.parent / "chat-worker"

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "chat_batch.h"
 #include "chat_event.h"
 #include "chat_keys.h"
@@ -19,13 +17,17 @@
 /* beyond every time, exact in a double */
 #define FANOUT_ACCOUNT_FOREVER "9007199254740991"
 
+/* One command and its reply; NULL when Redis is unavailable. Under the lock. */
+#define fanout_account_query(f, key, ...)                                     \
+    (fanout_account_open(f) != 0                                              \
+     ? NULL : fanout_account_check(f, redis_call((f)->redis, key,             \
+                                                 __VA_ARGS__)))
+
 static int fanout_account_open(fanout_account_t *f);
-static redisReply *fanout_account_query(fanout_account_t *f, const char *fmt,
-    ...);
-static redisReply *fanout_account_argv(fanout_account_t *f, int argc,
-    const char **argv, const size_t *lens);
-static redisReply *fanout_account_judge(fanout_account_t *f,
-    redisReply *reply);
+static redis_reply_t *fanout_account_argv(fanout_account_t *f,
+    const char *key, int argc, const char **argv);
+static redis_reply_t *fanout_account_check(fanout_account_t *f,
+    redis_reply_t *reply);
 static int fanout_account_chunk(fanout_account_t *f,
     const fanout_revoked_t *list, size_t n);
 
@@ -42,11 +44,7 @@ fanout_account_init(fanout_account_t *f, const worker_conf_t *conf)
 void
 fanout_account_close(fanout_account_t *f)
 {
-    if (f->redis != NULL) {
-        redisFree(f->redis);
-        f->redis = NULL;
-    }
-
+    redis_close(&f->redis);
     pthread_mutex_destroy(&f->lock);
 }
 
@@ -55,12 +53,13 @@ int
 fanout_account_count(fanout_account_t *f, const char *policy,
     const char *subject, int window, long long *count_r, long long *left_r)
 {
-    int          rc;
-    char         key[160];
-    redisReply  *reply;
+    int             rc;
+    char            key[REDIS_KEY_SIZE];
+    int64_t         count, left;
+    redis_reply_t  *reply;
 
-    /* a counter without expiry, left by a crash of Redis between the two,
-     * would lock its subject out for ever */
+    /* a counter without expiry, left by a crash of Redis between the two
+     * commands, would lock its subject out for ever */
     static const char  script[] =
         "local n = redis.call('INCR', KEYS[1]) "
         "local t = redis.call('TTL', KEYS[1]) "
@@ -69,20 +68,23 @@ fanout_account_count(fanout_account_t *f, const char *policy,
         "end "
         "return {n, t}";
 
-    snprintf(key, sizeof(key), CHAT_KEY_LIMIT, policy, subject);
+    redis_key(key, CHAT_KEY_LIMIT, policy, subject);
 
     pthread_mutex_lock(&f->lock);
 
     rc = -1;
-    reply = fanout_account_query(f, "EVAL %s 1 %s %d", script, key, window);
+    reply = fanout_account_query(f, key, "EVAL %s 1 %s %d", script, key,
+                                 window);
 
     if (reply != NULL) {
-        if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
-            *count_r = reply->element[0]->integer;
-            *left_r = reply->element[1]->integer;
+        if (redis_reply_integer(redis_reply_at(reply, 0), &count) == 0
+            && redis_reply_integer(redis_reply_at(reply, 1), &left) == 0)
+        {
+            *count_r = count;
+            *left_r = left;
             rc = 0;
         }
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
     pthread_mutex_unlock(&f->lock);
@@ -95,9 +97,9 @@ int
 fanout_account_revoke(fanout_account_t *f, const fanout_revoked_t *list,
     size_t n, int marker)
 {
-    int          rc;
-    size_t       part;
-    redisReply  *reply;
+    int             rc;
+    size_t          part;
+    redis_reply_t  *reply;
 
     rc = 0;
     pthread_mutex_lock(&f->lock);
@@ -110,12 +112,13 @@ fanout_account_revoke(fanout_account_t *f, const fanout_revoked_t *list,
     }
 
     if (rc == 0 && marker) {
-        reply = fanout_account_query(f, "ZADD " CHAT_KEY_REVOKED " "
-                                   FANOUT_ACCOUNT_FOREVER " 0:0");
+        reply = fanout_account_query(f, CHAT_KEY_REVOKED,
+                                     "ZADD " CHAT_KEY_REVOKED " "
+                                     FANOUT_ACCOUNT_FOREVER " 0:0");
         if (reply == NULL) {
             rc = -1;
         } else {
-            freeReplyObject(reply);
+            redis_reply_free(reply);
         }
     }
 
@@ -128,16 +131,17 @@ fanout_account_revoke(fanout_account_t *f, const fanout_revoked_t *list,
 int
 fanout_account_marked(fanout_account_t *f, int *marked_r)
 {
-    int          rc;
-    redisReply  *reply;
+    int             rc;
+    redis_reply_t  *reply;
 
     rc = -1;
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_query(f, "ZSCORE " CHAT_KEY_REVOKED " 0:0");
+    reply = fanout_account_query(f, CHAT_KEY_REVOKED,
+                                 "ZSCORE " CHAT_KEY_REVOKED " 0:0");
     if (reply != NULL) {
-        *marked_r = reply->type == REDIS_REPLY_STRING;
-        freeReplyObject(reply);
+        *marked_r = redis_reply_text(reply) != NULL;
+        redis_reply_free(reply);
         rc = 0;
     }
 
@@ -150,19 +154,19 @@ fanout_account_marked(fanout_account_t *f, int *marked_r)
 int
 fanout_account_trim(fanout_account_t *f, int64_t now)
 {
-    int          rc;
-    char         score[24];
-    redisReply  *reply;
+    int             rc;
+    char            score[24];
+    redis_reply_t  *reply;
 
     rc = -1;
     snprintf(score, sizeof(score), "(%lld", (long long) now);
 
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_query(f, "ZREMRANGEBYSCORE " CHAT_KEY_REVOKED
-                               " -inf %s", score);
+    reply = fanout_account_query(f, CHAT_KEY_REVOKED, "ZREMRANGEBYSCORE "
+                                 CHAT_KEY_REVOKED " -inf %s", score);
     if (reply != NULL) {
-        freeReplyObject(reply);
+        redis_reply_free(reply);
         rc = 0;
     }
 
@@ -175,10 +179,10 @@ fanout_account_trim(fanout_account_t *f, int64_t now)
 int
 fanout_account_refresh(fanout_account_t *f, uint64_t user)
 {
-    int            rc;
-    uint8_t        body[CHAT_USER_SIZE], data[512];
-    redisReply    *reply;
-    chat_event_t   ev;
+    int             rc;
+    uint8_t         body[CHAT_USER_SIZE], data[512];
+    chat_event_t    ev;
+    redis_reply_t  *reply;
 
     chat_user_encode(user, body);
 
@@ -193,11 +197,12 @@ fanout_account_refresh(fanout_account_t *f, uint64_t user)
     rc = -1;
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_query(f, "XADD " CHAT_KEY_PRESENCE " MAXLEN ~ %d * "
-                               CHAT_EVENT_FIELD " %b", CHAT_PRESENCE_MAXLEN,
-                               data, chat_event_size(&ev));
+    reply = fanout_account_query(f, CHAT_KEY_PRESENCE, "XADD "
+                                 CHAT_KEY_PRESENCE " MAXLEN ~ %d * "
+                                 CHAT_EVENT_FIELD " %b", CHAT_PRESENCE_MAXLEN,
+                                 data, chat_event_size(&ev));
     if (reply != NULL) {
-        freeReplyObject(reply);
+        redis_reply_free(reply);
         rc = 0;
     }
 
@@ -210,15 +215,15 @@ fanout_account_refresh(fanout_account_t *f, uint64_t user)
 int
 fanout_account_ping(fanout_account_t *f)
 {
-    int          rc;
-    redisReply  *reply;
+    int             rc;
+    redis_reply_t  *reply;
 
     rc = -1;
     pthread_mutex_lock(&f->lock);
 
-    reply = fanout_account_query(f, "PING");
+    reply = fanout_account_query(f, REDIS_ANY_NODE, "PING");
     if (reply != NULL) {
-        freeReplyObject(reply);
+        redis_reply_free(reply);
         rc = 0;
     }
 
@@ -234,14 +239,14 @@ static int
 fanout_account_chunk(fanout_account_t *f, const fanout_revoked_t *list,
     size_t n)
 {
-    int          argc, rc;
-    char         scores[FANOUT_ACCOUNT_CHUNK][24];
-    char         members[FANOUT_ACCOUNT_CHUNK][48];
-    size_t       i, mark, lens[2 + 2 * FANOUT_ACCOUNT_CHUNK];
-    chat_buf_t   batch = CHAT_BUF_INIT;
-    chat_rec_t   rec;
-    redisReply  *reply;
-    const char  *argv[2 + 2 * FANOUT_ACCOUNT_CHUNK];
+    int             argc, rc;
+    char            scores[FANOUT_ACCOUNT_CHUNK][24];
+    char            members[FANOUT_ACCOUNT_CHUNK][48];
+    size_t          i, mark;
+    chat_buf_t      batch = CHAT_BUF_INIT;
+    chat_rec_t      rec;
+    redis_reply_t  *reply;
+    const char     *argv[2 + 2 * FANOUT_ACCOUNT_CHUNK];
 
     argc = 0;
     argv[argc++] = "ZADD";
@@ -266,20 +271,18 @@ fanout_account_chunk(fanout_account_t *f, const fanout_revoked_t *list,
         chat_batch_end(&batch, mark);
     }
 
-    for (i = 0; i < (size_t) argc; i++) {
-        lens[i] = strlen(argv[i]);
-    }
-
     rc = -1;
-    reply = batch.failed ? NULL : fanout_account_argv(f, argc, argv, lens);
+    reply = batch.failed ? NULL : fanout_account_argv(f, CHAT_KEY_REVOKED, argc,
+                                                     argv);
 
     if (reply != NULL) {
-        freeReplyObject(reply);
+        redis_reply_free(reply);
 
-        reply = fanout_account_query(f, "PUBLISH " CHAT_CHANNEL_ALL " %b",
-                                   batch.data, batch.len);
+        reply = fanout_account_query(f, CHAT_CHANNEL_ALL, "PUBLISH "
+                                     CHAT_CHANNEL_ALL " %b", batch.data,
+                                     batch.len);
         if (reply != NULL) {
-            freeReplyObject(reply);
+            redis_reply_free(reply);
             rc = 0;
         }
     }
@@ -290,34 +293,16 @@ fanout_account_chunk(fanout_account_t *f, const fanout_revoked_t *list,
 }
 
 
-static redisReply *
-fanout_account_query(fanout_account_t *f, const char *fmt, ...)
-{
-    va_list      ap;
-    redisReply  *reply;
-
-    if (fanout_account_open(f) != 0) {
-        return NULL;
-    }
-
-    va_start(ap, fmt);
-    reply = redisvCommand(f->redis, fmt, ap);
-    va_end(ap);
-
-    return fanout_account_judge(f, reply);
-}
-
-
-static redisReply *
-fanout_account_argv(fanout_account_t *f, int argc, const char **argv,
-    const size_t *lens)
+static redis_reply_t *
+fanout_account_argv(fanout_account_t *f, const char *key, int argc,
+    const char **argv)
 {
     if (fanout_account_open(f) != 0) {
         return NULL;
     }
 
-    return fanout_account_judge(f, redisCommandArgv(f->redis, argc, argv,
-                                                    lens));
+    return fanout_account_check(f, redis_call_argv(f->redis, key, argc, argv,
+                                                   NULL));
 }
 
 
@@ -332,7 +317,7 @@ fanout_account_open(fanout_account_t *f)
         return -1;
     }
 
-    f->redis = worker_redis_connect(f->conf, FANOUT_ACCOUNT_MS);
+    f->redis = redis_connect(f->conf, FANOUT_ACCOUNT_MS);
     if (f->redis == NULL) {
         f->next_try = worker_mono_ms()
                       + worker_backoff(f->failures++, 200, 1000);
@@ -345,28 +330,31 @@ fanout_account_open(fanout_account_t *f)
 }
 
 
-/* A connection that gave no answer may give it to the next question: gone.
- * An error as answer (loading, read-only replica) is Redis being away, too. */
+/* A connection that timed out may deliver its reply to the next command, so it
+ * is closed. An error reply (loading, read-only replica) counts as Redis being
+ * unavailable, too. */
 
-static redisReply *
-fanout_account_judge(fanout_account_t *f, redisReply *reply)
+static redis_reply_t *
+fanout_account_check(fanout_account_t *f, redis_reply_t *reply)
 {
+    const char  *error;
+
     if (reply == NULL) {
-        worker_log(WORKER_WARN, "redis lost: %s", f->redis->errstr);
-        redisFree(f->redis);
-        f->redis = NULL;
+        worker_log(WORKER_WARN, "redis lost: %s", redis_error(f->redis));
+        redis_close(&f->redis);
         return NULL;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
-        worker_log(WORKER_WARN, "redis refuses: %.*s",
-                   (int) strcspn(reply->str, " "), reply->str);
-        freeReplyObject(reply);
-        redisFree(f->redis);
-        f->redis = NULL;
-        f->next_try = worker_mono_ms() + 200;
-        return NULL;
+    error = redis_reply_error(reply);
+    if (error == NULL) {
+        return reply;
     }
 
-    return reply;
+    worker_log(WORKER_WARN, "redis refuses: %.*s", (int) strcspn(error, " "),
+               error);
+    redis_reply_free(reply);
+    redis_close(&f->redis);
+    f->next_try = worker_mono_ms() + 200;
+
+    return NULL;
 }

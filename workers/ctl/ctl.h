@@ -4,12 +4,12 @@
  * ctl_main.c     options, usage, picks the subcommand
  * ctl_migrate.c  migrate: sql/NNN_*.sql
  * ctl_keys.c     keys generate: signing keys, the key of direct chats
- * ctl_file.c     reading and never half-writing small files
+ * ctl_file.c     reads small files, writes them atomically
  * ctl_dead.c     dead list, show, retry, drop
- * ctl_dead_show.c  of these, list and show
+ * ctl_dead_show.c  the output of list and show
  * ctl_status.c   status: streams, owners, workers
  *
- * Exit codes: 0 done, 1 could not be done (said on stderr), 2 wrong usage.
+ * Exit codes: 0 success, 1 failure (reported on stderr), 2 wrong usage.
  */
 
 #ifndef CTL_H
@@ -23,8 +23,8 @@ typedef struct {
     const char     *name;
     const char     *synopsis;
     const char     *help;           /* lines, ends with a newline           */
-    /* argv[0] is the subcommand's name; getopt starts anew. -1 asks for its
-     * usage and exit code 2. */
+    /* argv[0] is the subcommand's name; getopt is reset. Returns the exit
+     * code, or -1 for wrong usage. */
     int           (*run)(const worker_conf_t *conf, int argc, char **argv);
 } ctl_command_t;
 
@@ -40,9 +40,9 @@ int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * EFBIG. */
 char *ctl_file_read(const char *path, size_t max, size_t *len_r);
 
-/* Writes a new file whole or not at all, with fsync. Without `replace` an
- * existing one is left alone: EEXIST. As root the file is given to the owner
- * of its directory. 0, or -1 with errno. */
+/* Writes a file atomically, with fsync. Without `replace` an existing file is
+ * kept: EEXIST. When run as root, the owner of the directory becomes the owner
+ * of the file. 0, or -1 with errno. */
 int ctl_file_write(const char *path, const char *text, size_t len, int mode,
     int replace);
 

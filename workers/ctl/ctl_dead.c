@@ -1,13 +1,11 @@
 /*
  * ctl_dead.c: chatctl dead: events that failed five times.
  *
- * Called from ctl_main.c; hands to ctl_dead_show.c and Redis.
+ * Called from ctl_main.c; hands to ctl_dead_show.c and workers/redis/.
  */
 
 #include <stdlib.h>
 #include <string.h>
-
-#include <hiredis/hiredis.h>
 
 #include "chat_keys.h"
 #include "ctl.h"
@@ -17,20 +15,21 @@
 #define CTL_DEAD_PAGE  100
 
 static int ctl_dead(const worker_conf_t *conf, int argc, char **argv);
-static int ctl_dead_each(redisContext *c, const char *id, ctl_dead_pt act);
-static int ctl_dead_page(redisContext *c, const char *from, const char *to,
+static int ctl_dead_each(redis_t *r, const char *id, ctl_dead_pt act);
+static int ctl_dead_page(redis_t *r, const char *from, const char *to,
     ctl_dead_pt act, char *last, size_t size, size_t *n_r);
-static int ctl_dead_newest(redisContext *c, char *id, size_t size);
-static int ctl_dead_read(const redisReply *entry, ctl_dead_t *d);
-static int ctl_dead_retry(redisContext *c, const ctl_dead_t *d);
-static int ctl_dead_drop(redisContext *c, const ctl_dead_t *d);
-static int ctl_dead_remove(redisContext *c, const ctl_dead_t *d);
+static int ctl_dead_newest(redis_t *r, char *id, size_t size);
+static int ctl_dead_unexpected(const redis_reply_t *reply);
+static int ctl_dead_read(const redis_reply_t *entry, ctl_dead_t *d);
+static int ctl_dead_retry(redis_t *r, const ctl_dead_t *d);
+static int ctl_dead_drop(redis_t *r, const ctl_dead_t *d);
+static int ctl_dead_remove(redis_t *r, const ctl_dead_t *d);
 static int ctl_dead_id(const char *id);
 
 static const struct {
     const char   *name;
     ctl_dead_pt   act;
-    int           all;              /* without an id it means every one     */
+    int           all;              /* takes no id, applies to every event  */
 } ctl_dead_acts[] = {
     { "list",  ctl_dead_list,  1 },
     { "show",  ctl_dead_show,  0 },
@@ -40,13 +39,12 @@ static const struct {
 
 const ctl_command_t  ctl_command_dead = {
     "dead", "list | show ID | retry ID|--all | drop ID|--all",
-    "Events that failed five times are set aside in the stream\n"
-    CHAT_KEY_SENT_DEAD " and stay there until they are retried or\n"
-    "dropped.\n"
-    "  list    one line each: id, failures, error, stream, type, bytes\n"
-    "  show    what one of them is, without its contents\n"
-    "  retry   gives it back to the end of its stream\n"
-    "  drop    deletes it for ever\n",
+    "Events that failed five times are moved to the dead-letter stream\n"
+    CHAT_KEY_SENT_DEAD " and stay there until an operator acts.\n"
+    "  list    prints one line each: id, failures, error, stream, type, bytes\n"
+    "  show    prints the metadata of one event, without its contents\n"
+    "  retry   appends the event to its original stream again\n"
+    "  drop    deletes the event permanently\n",
     ctl_dead
 };
 
@@ -54,10 +52,10 @@ const ctl_command_t  ctl_command_dead = {
 static int
 ctl_dead(const worker_conf_t *conf, int argc, char **argv)
 {
-    int            rc;
-    size_t         i;
-    const char    *id;
-    redisContext  *c;
+    int          rc;
+    size_t       i;
+    redis_t     *r;
+    const char  *id;
 
     if (argc < 2 || argc > 3) {
         return -1;
@@ -84,34 +82,35 @@ ctl_dead(const worker_conf_t *conf, int argc, char **argv)
         }
     }
 
-    c = worker_redis_connect(conf, CTL_REDIS_MS);
-    if (c == NULL) {
+    r = redis_connect(conf, CTL_REDIS_MS);
+    if (r == NULL) {
         return ctl_fail("Redis cannot be reached");
     }
 
-    rc = ctl_dead_each(c, id, ctl_dead_acts[i].act);
-    redisFree(c);
+    rc = ctl_dead_each(r, id, ctl_dead_acts[i].act);
+    redis_close(&r);
 
     return rc;
 }
 
 
-/* Every entry that is there now, or the one with the id. The end is taken
- * before the first: what fails again meanwhile is not touched twice. */
+/* Applies `act` to the entry with the id, or to every entry that exists now.
+ * The newest id is read first, so an event that is retried and fails again is
+ * not processed twice. */
 
 static int
-ctl_dead_each(redisContext *c, const char *id, ctl_dead_pt act)
+ctl_dead_each(redis_t *r, const char *id, ctl_dead_pt act)
 {
     int     rc;
     char    from[80], to[80], last[64];
     size_t  n;
 
     if (id != NULL) {
-        rc = ctl_dead_page(c, id, id, act, last, sizeof(last), &n);
+        rc = ctl_dead_page(r, id, id, act, last, sizeof(last), &n);
         return (rc == 0 && n == 0) ? ctl_fail("no dead event %s", id) : rc;
     }
 
-    rc = ctl_dead_newest(c, to, sizeof(to));
+    rc = ctl_dead_newest(r, to, sizeof(to));
     if (rc != 0 || to[0] == '\0') {
         return rc;
     }
@@ -119,7 +118,7 @@ ctl_dead_each(redisContext *c, const char *id, ctl_dead_pt act)
     strcpy(from, "-");
 
     for ( ;; ) {
-        rc = ctl_dead_page(c, from, to, act, last, sizeof(last), &n);
+        rc = ctl_dead_page(r, from, to, act, last, sizeof(last), &n);
         if (rc != 0 || n == 0) {
             return rc;
         }
@@ -130,156 +129,152 @@ ctl_dead_each(redisContext *c, const char *id, ctl_dead_pt act)
 
 
 static int
-ctl_dead_page(redisContext *c, const char *from, const char *to,
+ctl_dead_page(redis_t *r, const char *from, const char *to,
     ctl_dead_pt act, char *last, size_t size, size_t *n_r)
 {
-    int          rc;
-    size_t       i;
-    ctl_dead_t   d;
-    redisReply  *reply;
+    int             rc;
+    size_t          i;
+    ctl_dead_t      d;
+    redis_reply_t  *reply;
 
     *n_r = 0;
 
-    reply = redisCommand(c, "XRANGE " CHAT_KEY_SENT_DEAD " %s %s COUNT %d",
-                         from, to, CTL_DEAD_PAGE);
+    reply = redis_call(r, CHAT_KEY_SENT_DEAD,
+                       "XRANGE " CHAT_KEY_SENT_DEAD " %s %s COUNT %d", from, to,
+                       CTL_DEAD_PAGE);
     if (reply == NULL) {
-        return ctl_fail("Redis: %s", c->errstr);
+        return ctl_fail("Redis: %s", redis_error(r));
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        rc = ctl_fail("Redis: %s", reply->str ? reply->str : "no list");
-        freeReplyObject(reply);
+    if (!redis_reply_is_array(reply)) {
+        rc = ctl_dead_unexpected(reply);
+        redis_reply_free(reply);
         return rc;
     }
 
     rc = 0;
 
-    for (i = 0; i < reply->elements && rc == 0; i++) {
-        if (ctl_dead_read(reply->element[i], &d) != 0) {
-            rc = ctl_fail("the dead stream holds what is no entry");
+    for (i = 0; i < redis_reply_count(reply) && rc == 0; i++) {
+        if (ctl_dead_read(redis_reply_at(reply, i), &d) != 0) {
+            rc = ctl_fail("the dead-letter stream has a malformed entry");
             break;
         }
 
-        rc = act(c, &d);
+        rc = act(r, &d);
         snprintf(last, size, "%s", d.id);
     }
 
-    *n_r = reply->elements;
-    freeReplyObject(reply);
+    *n_r = redis_reply_count(reply);
+    redis_reply_free(reply);
 
     return rc;
 }
 
 
 static int
-ctl_dead_newest(redisContext *c, char *id, size_t size)
+ctl_dead_newest(redis_t *r, char *id, size_t size)
 {
-    int          rc;
-    ctl_dead_t   d;
-    redisReply  *reply;
+    int             rc;
+    ctl_dead_t      d;
+    redis_reply_t  *reply;
 
     id[0] = '\0';
 
-    reply = redisCommand(c, "XREVRANGE " CHAT_KEY_SENT_DEAD " + - COUNT 1");
+    reply = redis_call(r, CHAT_KEY_SENT_DEAD,
+                       "XREVRANGE " CHAT_KEY_SENT_DEAD " + - COUNT 1");
     if (reply == NULL) {
-        return ctl_fail("Redis: %s", c->errstr);
+        return ctl_fail("Redis: %s", redis_error(r));
     }
 
     rc = 0;
 
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        rc = ctl_fail("Redis: %s", reply->str ? reply->str : "no list");
+    if (!redis_reply_is_array(reply)) {
+        rc = ctl_dead_unexpected(reply);
 
-    } else if (reply->elements == 1
-               && ctl_dead_read(reply->element[0], &d) == 0)
+    } else if (redis_reply_count(reply) == 1
+               && ctl_dead_read(redis_reply_at(reply, 0), &d) == 0)
     {
         snprintf(id, size, "%s", d.id);
     }
 
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 
     return rc;
 }
 
 
 static int
-ctl_dead_read(const redisReply *entry, ctl_dead_t *d)
+ctl_dead_unexpected(const redis_reply_t *reply)
 {
-    size_t             i, k;
-    const redisReply  *fields, *name, *value;
+    const char  *error;
 
-    const struct {
-        const char  *name;
-        chat_str_t  *value;
-    } known[] = {
-        { CHAT_EVENT_FIELD, &d->event },
-        { "stream",         &d->stream },
-        { "id",             &d->origin },
-        { "error",          &d->error },
-        { "failures",       &d->failures },
-        { "at",             &d->at },
-    };
+    error = redis_reply_error(reply);
 
+    return ctl_fail("Redis: %s", error ? error : "unexpected reply");
+}
+
+
+static int
+ctl_dead_read(const redis_reply_t *entry, ctl_dead_t *d)
+{
     memset(d, 0, sizeof(*d));
 
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
-        || entry->element[0]->type != REDIS_REPLY_STRING
-        || entry->element[1]->type != REDIS_REPLY_ARRAY)
-    {
+    d->id = redis_entry_id(entry);
+
+    if (d->id == NULL || !redis_reply_is_array(redis_reply_at(entry, 1))) {
         return -1;
     }
 
-    d->id = entry->element[0]->str;
-    fields = entry->element[1];
-
-    for (i = 0; i + 1 < fields->elements; i += 2) {
-        name = fields->element[i];
-        value = fields->element[i + 1];
-
-        for (k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
-            if (strcmp(name->str, known[k].name) == 0) {
-                known[k].value->data = value->str;
-                known[k].value->len = (size_t) value->len;
-            }
-        }
-    }
+    (void) redis_entry_field(entry, CHAT_EVENT_FIELD, &d->event);
+    (void) redis_entry_field(entry, "stream", &d->stream);
+    (void) redis_entry_field(entry, "id", &d->origin);
+    (void) redis_entry_field(entry, "error", &d->error);
+    (void) redis_entry_field(entry, "failures", &d->failures);
+    (void) redis_entry_field(entry, "at", &d->at);
 
     return 0;
 }
 
 
-/* Back first, then away: dying in between leaves it twice, and any event may
- * come twice; the other order could lose it. */
+/* XADD first, then XDEL: a crash in between leaves the event twice, which is
+ * harmless because events are idempotent; the other order could lose it. */
 
 static int
-ctl_dead_retry(redisContext *c, const ctl_dead_t *d)
+ctl_dead_retry(redis_t *r, const ctl_dead_t *d)
 {
-    int          bad;
-    redisReply  *reply;
+    int             bad;
+    char            key[REDIS_KEY_SIZE];
+    redis_reply_t  *reply;
 
     if (d->event.data == NULL || d->stream.len < strlen("message.sent:{")
         || memcmp(d->stream.data, "message.sent:{", strlen("message.sent:{"))
            != 0)
     {
-        return ctl_fail("%s does not say which stream it came from", d->id);
+        return ctl_fail("%s has no valid original stream", d->id);
     }
 
-    reply = redisCommand(c, "XADD %b * " CHAT_EVENT_FIELD " %b",
-                         d->stream.data, d->stream.len, d->event.data,
-                         d->event.len);
+    if (d->stream.len >= sizeof(key)) {
+        return ctl_fail("%s has no valid original stream", d->id);
+    }
+
+    memcpy(key, d->stream.data, d->stream.len);
+    key[d->stream.len] = '\0';
+
+    reply = redis_call(r, key, "XADD %s * " CHAT_EVENT_FIELD " %b", key,
+                       d->event.data, d->event.len);
     if (reply == NULL) {
-        return ctl_fail("Redis: %s", c->errstr);
+        return ctl_fail("Redis: %s", redis_error(r));
     }
 
     bad = 0;
 
-    if (reply->type == REDIS_REPLY_ERROR) {
-        bad = ctl_fail("Redis: %s", reply->str);
+    if (redis_reply_error(reply) != NULL) {
+        bad = ctl_fail("Redis: %s", redis_reply_error(reply));
     }
 
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 
-    if (bad || ctl_dead_remove(c, d) != 0) {
+    if (bad || ctl_dead_remove(r, d) != 0) {
         return 1;
     }
 
@@ -290,9 +285,9 @@ ctl_dead_retry(redisContext *c, const ctl_dead_t *d)
 
 
 static int
-ctl_dead_drop(redisContext *c, const ctl_dead_t *d)
+ctl_dead_drop(redis_t *r, const ctl_dead_t *d)
 {
-    if (ctl_dead_remove(c, d) != 0) {
+    if (ctl_dead_remove(r, d) != 0) {
         return 1;
     }
 
@@ -303,22 +298,23 @@ ctl_dead_drop(redisContext *c, const ctl_dead_t *d)
 
 
 static int
-ctl_dead_remove(redisContext *c, const ctl_dead_t *d)
+ctl_dead_remove(redis_t *r, const ctl_dead_t *d)
 {
-    redisReply  *reply;
+    redis_reply_t  *reply;
 
-    reply = redisCommand(c, "XDEL " CHAT_KEY_SENT_DEAD " %s", d->id);
+    reply = redis_call(r, CHAT_KEY_SENT_DEAD,
+                       "XDEL " CHAT_KEY_SENT_DEAD " %s", d->id);
     if (reply == NULL) {
-        return ctl_fail("Redis: %s", c->errstr);
+        return ctl_fail("Redis: %s", redis_error(r));
     }
 
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 
     return 0;
 }
 
 
-/* <ms>-<n>: what goes into a command must not be more than an id. */
+/* 0 when `id` is <ms>-<n>: only an id may be inserted into a command. */
 
 static int
 ctl_dead_id(const char *id)

@@ -1,8 +1,8 @@
 /*
- * ctl_dead_show.c: a dead event on a line, or on a page.
+ * ctl_dead_show.c: prints a dead event, on one line or in full.
  *
- * Called from ctl_dead.c. Shows who, where and when, never what was written:
- * of contents only the length is told.
+ * Called from ctl_dead.c. Prints the metadata of the event; of its contents
+ * only the length.
  */
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@ static const char *ctl_dead_word(unsigned type);
 
 
 int
-ctl_dead_list(redisContext *c, const ctl_dead_t *d)
+ctl_dead_list(redis_t *r, const ctl_dead_t *d)
 {
     chat_event_t  ev;
 
@@ -38,16 +38,16 @@ ctl_dead_list(redisContext *c, const ctl_dead_t *d)
 
 
 int
-ctl_dead_show(redisContext *c, const ctl_dead_t *d)
+ctl_dead_show(redis_t *r, const ctl_dead_t *d)
 {
     chat_event_t  ev;
 
     printf("id           %s\n"
            "stream       %.*s\n"
-           "id there     %.*s\n"
+           "original id  %.*s\n"
            "error        %.*s\n"
            "failures     %.*s\n"
-           "set aside    %.*s\n"
+           "moved at     %.*s\n"
            "bytes        %zu\n",
            d->id, (int) d->stream.len, d->stream.data, (int) d->origin.len,
            d->origin.data, (int) d->error.len, d->error.data,
@@ -103,7 +103,7 @@ static const char *
 ctl_dead_word(unsigned type)
 {
     static const char *const  words[] = {
-        "unknown", "send", "edit", "delete", "react", "marks", "typing",
+        "unknown", "send", "edit", "delete", "react", "receipts", "typing",
         "chat_create", "chat_change", "chat_leave", "members_add",
         "member_change", "member_remove"
     };

@@ -1,5 +1,5 @@
 /*
- * ctl_file.c: reading small files, and never leaving half of one.
+ * ctl_file.c: reads small files, writes them atomically.
  *
  * Called from ctl_migrate.c and ctl_keys.c.
  */
@@ -83,7 +83,7 @@ ctl_file_write(const char *path, const char *text, size_t len, int mode,
         rc = -1;
     }
 
-    /* link() refuses an existing name, rename() replaces it, both at once */
+    /* link() fails on an existing name, rename() replaces it: both atomic */
     if (rc == 0) {
         rc = replace ? rename(temp, path) : link(temp, path);
     }

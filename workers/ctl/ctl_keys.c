@@ -1,10 +1,10 @@
 /*
- * ctl_keys.c: chatctl keys: the key that signs tokens, and the one that makes
- * the ids of direct chats.
+ * ctl_keys.c: chatctl keys: the key that signs tokens, and the key from which
+ * the ids of direct chats are derived.
  *
  * Called from ctl_main.c; hands to chat_token.c and ctl_file.c. A key is never
- * overwritten: a lost signing key only logs everybody out, but another
- * chat_id.key would part every two users from the chat they have.
+ * overwritten: a lost signing key only logs everybody out, but with another
+ * chat_id.key no two users would find their existing direct chat.
  */
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static int ctl_keys_paths(const char *dir, ctl_keys_t *keys);
 static int ctl_keys_chat_id(const ctl_keys_t *keys);
 static int ctl_keys_sign(const ctl_keys_t *keys);
 static int ctl_keys_rotate(const ctl_keys_t *keys);
-static int ctl_keys_join(const ctl_keys_t *keys, const char *fresh,
+static int ctl_keys_join(const ctl_keys_t *keys, const char *added,
     char **text_r);
 static int ctl_keys_write(const char *path, const char *text, int mode,
     int replace);
@@ -46,10 +46,10 @@ const ctl_command_t  ctl_command_keys = {
     "not contain yet.\n"
     "  token.jwk    the private key that signs access tokens, mode 0600\n"
     "  jwks.json    the public keys that verify them\n"
-    "  chat_id.key  the key of direct chats' ids, mode 0600; keep a backup,\n"
-    "               it can never be changed\n"
-    "Nothing is ever overwritten. As root, the files are given to the owner\n"
-    "of DIR.\n"
+    "  chat_id.key  the key for the ids of direct chats, mode 0600; keep a\n"
+    "               backup, it must never change\n"
+    "Existing files are never overwritten. When run as root, the files get\n"
+    "the owner of DIR.\n"
     "\n"
     "  --rotate     a new signing key; the old public keys stay in jwks.json,\n"
     "               so that tokens in use stay valid. Reload nginx at once,\n"
@@ -170,10 +170,11 @@ ctl_keys_sign(const ctl_keys_t *keys)
     }
 
     if (chat_token_key_generate(&jwk, &jwks) != 0) {
-        return ctl_fail("no key could be made");
+        return ctl_fail("no key could be generated");
     }
 
-    /* the public part first: nobody may sign with a key nobody can verify */
+    /* the public key first: a token must never be signed with a key that no
+     * edge can verify */
     rc = ctl_keys_write(keys->jwks, jwks, 0644, 0)
          || ctl_keys_write(keys->jwk, jwk, 0600, 0);
 
@@ -192,7 +193,7 @@ ctl_keys_rotate(const ctl_keys_t *keys)
     char  *jwk, *jwks, *joined;
 
     if (chat_token_key_generate(&jwk, &jwks) != 0) {
-        return ctl_fail("no key could be made");
+        return ctl_fail("no key could be generated");
     }
 
     joined = NULL;
@@ -214,11 +215,11 @@ ctl_keys_rotate(const ctl_keys_t *keys)
 }
 
 
-/* The new public key in front of those that are there, at most as many as an
- * edge reads. */
+/* Puts the new public key in front of the existing ones; at most as many keys
+ * as an edge reads. */
 
 static int
-ctl_keys_join(const ctl_keys_t *keys, const char *fresh, char **text_r)
+ctl_keys_join(const ctl_keys_t *keys, const char *added, char **text_r)
 {
     char          *old;
     size_t         i, len;
@@ -230,11 +231,11 @@ ctl_keys_join(const ctl_keys_t *keys, const char *fresh, char **text_r)
         return ctl_fail("%s: %s", keys->jwks, strerror(errno));
     }
 
-    set = json_loads(fresh, 0, &error);
+    set = json_loads(added, 0, &error);
     set_keys = json_object_get(set, "keys");
 
     if (!json_is_array(set_keys)) {
-        worker_die("a new key that is no JWKS");
+        worker_die("a generated key is not a JWKS");
     }
 
     old_set = NULL;
@@ -247,7 +248,7 @@ ctl_keys_join(const ctl_keys_t *keys, const char *fresh, char **text_r)
         if (!json_is_array(old_keys)) {
             json_decref(old_set);
             json_decref(set);
-            return ctl_fail("%s is no JWKS", keys->jwks);
+            return ctl_fail("%s is not a JWKS", keys->jwks);
         }
 
         json_array_foreach(old_keys, i, key) {
@@ -275,15 +276,15 @@ ctl_keys_write(const char *path, const char *text, int mode, int replace)
 {
     if (ctl_file_write(path, text, strlen(text), mode, replace) != 0) {
 
-        /* another chatctl was faster: its key is as good as ours */
+        /* another chatctl was faster: its key is as good as this one */
         if (errno == EEXIST) {
-            return ctl_fail("%s has just been made by somebody else", path);
+            return ctl_fail("%s was created by another process just now", path);
         }
 
         return ctl_fail("%s: %s", path, strerror(errno));
     }
 
-    printf("made %s\n", path);
+    printf("created %s\n", path);
 
     return 0;
 }

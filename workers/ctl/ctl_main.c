@@ -66,7 +66,7 @@ main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 
     if (sodium_init() < 0) {
-        return ctl_fail("libsodium does not start");
+        return ctl_fail("libsodium cannot be initialised");
     }
 
     if (worker_conf_load(worker_conf_where(file), &conf) != 0) {

@@ -1,9 +1,9 @@
 /*
- * ctl_migrate.c: chatctl migrate: brings the database to the files of sql/.
+ * ctl_migrate.c: chatctl migrate: applies the files of sql/ to the database.
  *
- * Called from ctl_main.c; hands to store_migrate.c. Forward only. Everything
- * is compared before anything is applied, so that a release which does not
- * fit the database changes nothing.
+ * Called from ctl_main.c; hands to store_migrate.c. Forward only. All
+ * files are compared before any is applied, so that a release that does not
+ * match the database changes nothing.
  */
 
 #include <ctype.h>
@@ -50,10 +50,9 @@ static void ctl_migrate_waiting(void);
 const ctl_command_t  ctl_command_migrate = {
     "migrate", "[[--dir] DIR]",
     "Applies the files NNN_*.sql of DIR (default: sql, else " CTL_SQL_DIR ")\n"
-    "that the database does not have yet, in order, each in a transaction.\n"
-    "Refuses, and changes nothing, when a file that was applied has changed\n"
-    "or is missing, or when a number is missing or stands twice. Safe to run\n"
-    "from several places at once.\n",
+    "that are not applied yet, in order, each in a transaction. Fails and\n"
+    "changes nothing when an applied file has changed or is missing, or when\n"
+    "a number is missing or used twice. Safe to run concurrently.\n",
     ctl_migrate
 };
 

@@ -1,42 +1,41 @@
 /*
- * ctl_status.c: chatctl status: streams, owners, workers, at one look.
+ * ctl_status.c: chatctl status: streams, shard owners and workers.
  *
- * Called from ctl_main.c; hands to store_shards.c and Redis. Changes nothing.
- * Half of it still shows when Redis or the database is away; the exit code
- * says so.
+ * Called from ctl_main.c; hands to store_shards.c and workers/redis/. Changes
+ * nothing. When Redis or the database is unavailable, the other half is still
+ * shown; the exit code reports the failure.
  */
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "chat_keys.h"
 #include "ctl.h"
+#include "redis.h"
 #include "store_shards.h"
 
 #define CTL_REDIS_MS  5000
 
 typedef struct {
-    long long  waiting[CHAT_SHARDS];    /* entries in the stream            */
-    long long  sync;                    /* over all sync streams            */
-    long long  dead;
+    int64_t  waiting[CHAT_SHARDS];      /* entries in the stream            */
+    int64_t  sync;                      /* over all sync streams            */
+    int64_t  dead;
 } ctl_streams_t;
 
 static int ctl_status(const worker_conf_t *conf, int argc, char **argv);
-static int ctl_status_streams(redisContext *c, ctl_streams_t *s_r);
-static int ctl_status_number(redisContext *c, long long *n_r);
+static int ctl_status_streams(redis_t *r, ctl_streams_t *s_r);
+static int ctl_status_number(redis_t *r, int64_t *n_r);
 static int ctl_status_shards(const worker_conf_t *conf, store_shard_t *shards);
 static void ctl_status_print(const ctl_streams_t *s,
     const store_shard_t *shards);
-static int ctl_status_workers(redisContext *c);
+static int ctl_status_workers(redis_t *r);
 
 const ctl_command_t  ctl_command_status = {
     "status", "",
-    "Prints for each shard how many events wait in its stream, how many of\n"
-    "these were read and not yet acknowledged, and which worker owns it (in\n"
-    "parentheses when it does not hold the lock now); then the other streams,\n"
-    "and the workers with the age of their last heartbeat.\n",
+    "Prints for each shard the number of events waiting in its stream, its\n"
+    "epoch, and the worker that owns it (in parentheses when the worker does\n"
+    "not hold the lock now); then the other streams, and the message workers\n"
+    "with the age of their last heartbeat.\n",
     ctl_status
 };
 
@@ -45,7 +44,7 @@ static int
 ctl_status(const worker_conf_t *conf, int argc, char **argv)
 {
     int             bad;
-    redisContext   *c;
+    redis_t        *r;
     ctl_streams_t   streams;
     store_shard_t   shards[CHAT_SHARDS];
 
@@ -56,9 +55,9 @@ ctl_status(const worker_conf_t *conf, int argc, char **argv)
     bad = 0;
     memset(&streams, 0xff, sizeof(streams));        /* all -1: unknown */
 
-    c = worker_redis_connect(conf, CTL_REDIS_MS);
+    r = redis_connect(conf, CTL_REDIS_MS);
 
-    if (c == NULL || ctl_status_streams(c, &streams) != 0) {
+    if (r == NULL || ctl_status_streams(r, &streams) != 0) {
         bad |= ctl_fail("Redis cannot be read");
     }
 
@@ -66,9 +65,9 @@ ctl_status(const worker_conf_t *conf, int argc, char **argv)
 
     ctl_status_print(&streams, shards);
 
-    if (c != NULL) {
-        bad |= ctl_status_workers(c);
-        redisFree(c);
+    if (r != NULL) {
+        bad |= ctl_status_workers(r);
+        redis_close(&r);
     }
 
     return bad;
@@ -76,23 +75,26 @@ ctl_status(const worker_conf_t *conf, int argc, char **argv)
 
 
 static int
-ctl_status_streams(redisContext *c, ctl_streams_t *s_r)
+ctl_status_streams(redis_t *r, ctl_streams_t *s_r)
 {
-    unsigned   i;
-    long long  n;
+    char      key[REDIS_KEY_SIZE];
+    unsigned  i;
+    int64_t   n;
 
     for (i = 0; i < CHAT_SHARDS; i++) {
-        redisAppendCommand(c, "XLEN " CHAT_KEY_SENT, i);
+        redis_key(key, CHAT_KEY_SENT, i);
+        redis_append(r, key, "XLEN %s", key);
     }
 
     for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
-        redisAppendCommand(c, "XLEN " CHAT_KEY_SYNC, i);
+        redis_key(key, CHAT_KEY_SYNC, i);
+        redis_append(r, key, "XLEN %s", key);
     }
 
-    redisAppendCommand(c, "XLEN " CHAT_KEY_SENT_DEAD);
+    redis_append(r, CHAT_KEY_SENT_DEAD, "XLEN " CHAT_KEY_SENT_DEAD);
 
     for (i = 0; i < CHAT_SHARDS; i++) {
-        if (ctl_status_number(c, &s_r->waiting[i]) != 0) {
+        if (ctl_status_number(r, &s_r->waiting[i]) != 0) {
             return -1;
         }
     }
@@ -100,34 +102,30 @@ ctl_status_streams(redisContext *c, ctl_streams_t *s_r)
     s_r->sync = 0;
 
     for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
-        if (ctl_status_number(c, &n) != 0) {
+        if (ctl_status_number(r, &n) != 0) {
             return -1;
         }
         s_r->sync += n;
     }
 
-    return ctl_status_number(c, &s_r->dead);
+    return ctl_status_number(r, &s_r->dead);
 }
 
 
-/* An error, of a key that is no stream, counts as nothing. */
+/* An error reply, for a key that is not a stream, counts as 0. */
 
 static int
-ctl_status_number(redisContext *c, long long *n_r)
+ctl_status_number(redis_t *r, int64_t *n_r)
 {
-    redisReply  *reply;
+    redis_reply_t  *reply;
 
-    if (redisGetReply(c, (void **) &reply) != REDIS_OK) {
+    reply = redis_read(r);
+    if (reply == NULL) {
         return -1;
     }
 
-    *n_r = 0;
-
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        *n_r = reply->integer;
-    }
-
-    freeReplyObject(reply);
+    (void) redis_reply_integer(reply, n_r);
+    redis_reply_free(reply);
 
     return 0;
 }
@@ -158,8 +156,8 @@ ctl_status_shards(const worker_conf_t *conf, store_shard_t *shards)
 static void
 ctl_status_print(const ctl_streams_t *s, const store_shard_t *shards)
 {
-    unsigned   i, held;
-    long long  waiting;
+    unsigned  i, held;
+    int64_t   waiting;
 
     held = 0;
     waiting = 0;
@@ -167,7 +165,8 @@ ctl_status_print(const ctl_streams_t *s, const store_shard_t *shards)
     printf("shard  waiting  epoch  owner\n");
 
     for (i = 0; i < CHAT_SHARDS; i++) {
-        printf("%5u  %7lld  %5llu  %s%s%s\n", i, s->waiting[i],
+        printf("%5u  %7lld  %5llu  %s%s%s\n", i,
+               (long long) s->waiting[i],
                (unsigned long long) shards[i].epoch,
                shards[i].held ? "" : "(",
                shards[i].epoch ? shards[i].worker : "none",
@@ -180,33 +179,38 @@ ctl_status_print(const ctl_streams_t *s, const store_shard_t *shards)
     printf("\nshards owned %u of %u\n", held, CHAT_SHARDS);
 
     if (s->dead >= 0) {
-        printf("waiting %lld\nsync %lld\ndead %lld\n", waiting, s->sync,
-               s->dead);
+        printf("waiting %lld\nsync %lld\ndead %lld\n", (long long) waiting,
+               (long long) s->sync, (long long) s->dead);
     }
 }
 
 
 static int
-ctl_status_workers(redisContext *c)
+ctl_status_workers(redis_t *r)
 {
-    size_t       i;
-    redisReply  *reply;
+    char            key[REDIS_KEY_SIZE];
+    size_t          i;
+    const char     *worker, *time;
+    redis_reply_t  *reply;
 
-    reply = redisCommand(c, "ZRANGE " CHAT_KEY_WORKERS " 0 -1 WITHSCORES",
-                         worker_role_message.name);
+    redis_key(key, CHAT_KEY_WORKERS, "message");
+
+    reply = redis_call(r, key, "ZRANGE %s 0 -1 WITHSCORES", key);
     if (reply == NULL) {
-        return 1;                   /* told before */
+        return 1;                   /* already reported */
     }
 
-    for (i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements;
-         i += 2)
-    {
-        printf("worker %s heard %lld ms ago\n", reply->element[i]->str,
-               (long long) worker_ms()
-               - strtoll(reply->element[i + 1]->str, NULL, 10));
+    for (i = 0; i + 1 < redis_reply_count(reply); i += 2) {
+        worker = redis_reply_text(redis_reply_at(reply, i));
+        time = redis_reply_text(redis_reply_at(reply, i + 1));
+
+        if (worker != NULL && time != NULL) {
+            printf("worker %s last heartbeat %lld ms ago\n", worker,
+                   (long long) worker_ms() - strtoll(time, NULL, 10));
+        }
     }
 
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 
     return 0;
 }

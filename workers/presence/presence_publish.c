@@ -1,9 +1,9 @@
 /*
- * presence_publish.c: one batch an edge.
+ * presence_publish.c: one batch per edge.
  *
- * Called from presence_round.c and presence_gone.c; hands to Redis. A batch has
- * the answers to the sessions that asked, and then one record with the news for
- * all who follow there.
+ * Called from presence_round.c and presence_offline.c; hands to workers/redis/.
+ * A batch contains the answers to the requesting sessions, and then one record
+ * with the updates for all sessions that follow on that edge.
  */
 
 #include <inttypes.h>
@@ -11,13 +11,14 @@
 
 #include "presence.h"
 
-static void presence_open(presence_edge_t *e);
+static void presence_batch_open(presence_edge_t *e);
 
 
-/* What the session may not know is offline, as what does not exist is. */
+/* A user that the session may not know about looks offline, as a user that
+ * does not exist does. */
 
 void
-presence_answer(presence_t *p, const presence_ask_t *ask)
+presence_answer(presence_t *p, const presence_request_t *request)
 {
     size_t            i, mark;
     chat_rec_t        rec;
@@ -25,19 +26,19 @@ presence_answer(presence_t *p, const presence_ask_t *ask)
     store_pair_t     *pair;
     presence_edge_t  *e;
 
-    e = presence_edge(p, ask->edge);
-    presence_open(e);
+    e = presence_edge(p, request->edge);
+    presence_batch_open(e);
 
     memset(&rec, 0, sizeof(rec));
     rec.type = CHAT_REC_PRESENCE;
-    rec.flags = ask->asked ? CHAT_REC_F_REQUESTED : 0;
-    rec.session = ask->session;
+    rec.flags = request->requested ? CHAT_REC_F_REQUESTED : 0;
+    rec.session = request->session;
     rec.timestamp = p->as_of;
 
     chat_batch_rec(&e->batch, &rec, &mark);
 
-    for (i = 0; i < ask->npairs; i++) {
-        pair = &p->pairs[ask->pairs + i];
+    for (i = 0; i < request->npairs; i++) {
+        pair = &p->pairs[request->pairs + i];
 
         memset(&item, 0, sizeof(item));
         item.user = pair->user;
@@ -45,8 +46,8 @@ presence_answer(presence_t *p, const presence_ask_t *ask)
         if (pair->asker == pair->user) {
             item.flags = CHAT_PRESENCE_ONLINE | CHAT_PRESENCE_VISIBLE;
 
-        } else if (p->shared[ask->pairs + i]) {
-            presence_user_show(presence_user(p, pair->user), &item);
+        } else if (p->shared[request->pairs + i]) {
+            presence_user_item(presence_user(p, pair->user), &item);
             item.flags |= CHAT_PRESENCE_VISIBLE;
         }
 
@@ -62,6 +63,7 @@ presence_answer(presence_t *p, const presence_ask_t *ask)
 store_e
 presence_publish(presence_t *p)
 {
+    char              key[REDIS_KEY_SIZE];
     size_t            mark;
     store_e           rc;
     chat_rec_t        rec;
@@ -69,14 +71,14 @@ presence_publish(presence_t *p)
 
     HASH_ITER(hh, p->edges, e, next) {
 
-        if (e->news.len != 0) {
-            presence_open(e);
+        if (e->updates.len != 0) {
+            presence_batch_open(e);
 
             memset(&rec, 0, sizeof(rec));
             rec.type = CHAT_REC_PRESENCE;
             rec.timestamp = p->as_of;
-            rec.items = e->news.data;
-            rec.nitems = e->news.len / CHAT_PRESENCE_SIZE;
+            rec.items = e->updates.data;
+            rec.nitems = e->updates.len / CHAT_PRESENCE_SIZE;
 
             chat_batch_rec(&e->batch, &rec, &mark);
 
@@ -86,32 +88,33 @@ presence_publish(presence_t *p)
         }
 
         if (e->batch.len != 0) {
-            presence_queue(p, "PUBLISH " CHAT_CHANNEL_EDGE " %b", e->id,
-                           e->batch.data, e->batch.len);
+            redis_key(key, CHAT_CHANNEL_EDGE, e->id);
+            presence_append(p, key, "PUBLISH %s %b", key, e->batch.data,
+                            e->batch.len);
         }
     }
 
     rc = presence_drain(p);
-    presence_unpublish(p);
+    presence_discard(p);
 
     return rc;
 }
 
 
 void
-presence_unpublish(presence_t *p)
+presence_discard(presence_t *p)
 {
     presence_edge_t  *e, *next;
 
     HASH_ITER(hh, p->edges, e, next) {
         chat_buf_reset(&e->batch);
-        chat_buf_reset(&e->news);
+        chat_buf_reset(&e->updates);
     }
 }
 
 
 static void
-presence_open(presence_edge_t *e)
+presence_batch_open(presence_edge_t *e)
 {
     if (e->batch.len == 0 && chat_batch_begin(&e->batch) != 0) {
         worker_die("out of memory");

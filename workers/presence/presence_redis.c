@@ -1,48 +1,31 @@
 /*
- * presence_redis.c: commands in a pipeline.
+ * presence_redis.c: pipelined commands.
  *
- * Called from presence_*.c; hands to hiredis. What is queued goes out with the
- * first reply that is asked for, and every reply is taken, in order. An error
- * among them (out of memory, read only) ends the connection: the events of the
- * round stay pending and are done again.
+ * Called from presence_*.c; hands to workers/redis/. Appended commands are sent
+ * with the first read, and every reply is read, in order. An error reply (out
+ * of memory, read only) ends the connection: the events of the round stay
+ * pending and are processed again.
  */
 
 #include "presence.h"
 
 
-void
-presence_queue(presence_t *p, const char *fmt, ...)
+redis_reply_t *
+presence_read(presence_t *p)
 {
-    int      rc;
-    va_list  args;
+    redis_reply_t  *reply;
 
-    va_start(args, fmt);
-    rc = redisvAppendCommand(p->redis, fmt, args);
-    va_end(args);
-
-    if (rc != REDIS_OK) {
-        worker_die("redis command: %s", p->redis->errstr);
-    }
-
-    p->queued++;
-}
-
-
-redisReply *
-presence_reply(presence_t *p)
-{
-    redisReply  *reply;
-
-    if (redisGetReply(p->redis, (void **) &reply) != REDIS_OK) {
-        presence_lost(p, p->redis->errstr);
+    reply = redis_read(p->redis);
+    if (reply == NULL) {
+        presence_disconnect(p, redis_error(p->redis));
         return NULL;
     }
 
-    p->queued--;
+    p->outstanding--;
 
-    if (reply->type == REDIS_REPLY_ERROR) {
-        presence_lost(p, reply->str);
-        freeReplyObject(reply);
+    if (redis_reply_error(reply) != NULL) {
+        presence_disconnect(p, redis_reply_error(reply));
+        redis_reply_free(reply);
         return NULL;
     }
 
@@ -50,21 +33,19 @@ presence_reply(presence_t *p)
 }
 
 
-/* Replies that say nothing but that it was done. */
-
 store_e
 presence_drain(presence_t *p)
 {
-    redisReply  *reply;
+    redis_reply_t  *reply;
 
-    while (p->queued > 0) {
-        reply = presence_reply(p);
+    while (p->outstanding > 0) {
+        reply = presence_read(p);
 
         if (reply == NULL) {
             return STORE_UNAVAILABLE;
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
     return STORE_OK;
@@ -72,11 +53,10 @@ presence_drain(presence_t *p)
 
 
 void
-presence_lost(presence_t *p, const char *why)
+presence_disconnect(presence_t *p, const char *why)
 {
     worker_log(WORKER_WARN, "redis lost: %s", why);
 
-    redisFree(p->redis);
-    p->redis = NULL;
-    p->queued = 0;
+    redis_close(&p->redis);
+    p->outstanding = 0;
 }

@@ -1,11 +1,11 @@
 /*
  * presence_role.c: role `presence`: the stream user.presence.
  *
- * Called from worker_main.c; hands to presence_round.c and presence_gone.c. An
- * event is acknowledged and deleted after its round. What a worker has read and
- * not acknowledged, because it died or its database was away, is claimed by
- * whoever comes by ten seconds later. All processes are one consumer: what is
- * pending has an age, and needs no owner.
+ * Called from worker_main.c; hands to presence_round.c and presence_offline.c.
+ * An event is acknowledged and deleted after its round. Events that a worker
+ * has read and not acknowledged, because the worker died or its database was
+ * unavailable, are claimed by any worker ten seconds later. All processes are
+ * one consumer: a pending event needs an age, not an owner.
  */
 
 #include <stdio.h>
@@ -14,22 +14,22 @@
 
 #include "presence.h"
 
-#define PRESENCE_UNAVAILABLE_MS   2000     /* longest pause between tries          */
-#define PRESENCE_SWEEP_MS  1000
-#define PRESENCE_CLAIM_MS  2000
-#define PRESENCE_IDLE      "10000"  /* ms until an event is claimed         */
+#define PRESENCE_CONNECT_MS  2000   /* longest wait between connects        */
+#define PRESENCE_SWEEP_MS    1000   /* between two sweeps                   */
+#define PRESENCE_CLAIM_MS    2000   /* between two claims                   */
+#define PRESENCE_CLAIM_IDLE  "10000"    /* ms until an event is claimed     */
 
 static int presence_run(worker_t *w);
 static int presence_open(presence_t *p);
 static void presence_group(presence_t *p);
-static void presence_read(presence_t *p);
+static void presence_read_events(presence_t *p);
 static void presence_claim(presence_t *p);
-static void presence_between(presence_t *p);
-static void presence_events(presence_t *p, const redisReply *list);
-static void presence_event(presence_t *p, const redisReply *entry);
-static void presence_ack(presence_t *p, const redisReply *list);
-static redisReply *presence_stream(presence_t *p);
-static void presence_publish_one(const char *what, store_e rc);
+static void presence_periodic(presence_t *p);
+static void presence_events(presence_t *p, const redis_reply_t *list);
+static void presence_event(presence_t *p, const redis_reply_t *entry);
+static void presence_ack(presence_t *p, const redis_reply_t *list);
+static redis_reply_t *presence_read_group(presence_t *p);
+static void presence_log_failure(const char *what, store_e rc);
 
 const worker_role_t  worker_role_presence = { "presence", presence_run };
 
@@ -47,20 +47,20 @@ presence_run(worker_t *w)
 
         if (presence_open(&p) != 0) {
             worker_sleep(worker_backoff(p.redis_failures++, 100,
-                                        PRESENCE_UNAVAILABLE_MS));
+                                        PRESENCE_CONNECT_MS));
             continue;
         }
 
-        /* nothing can be answered: what is told meanwhile waits unread */
+        /* without the store nothing can be answered: events stay unread */
         if (presence_store(&p) == NULL) {
             worker_sleep(p.conf->block_ms);
             continue;
         }
 
-        presence_read(&p);
+        presence_read_events(&p);
 
         if (p.redis != NULL) {
-            presence_between(&p);
+            presence_periodic(&p);
         }
 
         if (p.redis != NULL) {
@@ -68,15 +68,12 @@ presence_run(worker_t *w)
         }
     }
 
-    if (p.redis != NULL) {
-        redisFree(p.redis);
-    }
-
+    redis_close(&p.redis);
     presence_reset(&p);
     presence_edges_clear(&p);
     store_presence_free(&p.store);
-    free(p.notes);
-    free(p.asks);
+    free(p.changes);
+    free(p.requests);
     free(p.pairs);
     free(p.shared);
     free(p.routes);
@@ -92,144 +89,155 @@ presence_open(presence_t *p)
         return 0;
     }
 
-    /* a reply comes within block_ms, or Redis is not well */
-    p->redis = worker_redis_connect(p->conf, p->conf->block_ms + 3000);
+    /* XREADGROUP replies after block_ms at the latest */
+    p->redis = redis_connect(p->conf, p->conf->block_ms + 3000);
     if (p->redis == NULL) {
         return -1;
     }
 
-    p->queued = 0;
+    p->outstanding = 0;
     presence_group(p);
 
     return p->redis != NULL ? 0 : -1;
 }
 
 
-/* From the beginning: what was told while no group was there counts too. That
- * it exists is no news. */
+/* From id 0, so that events from before the group count too. The error that the
+ * group exists is ignored. */
 
 static void
 presence_group(presence_t *p)
 {
-    redisReply  *reply;
+    redis_reply_t  *reply;
 
-    reply = redisCommand(p->redis, "XGROUP CREATE " CHAT_KEY_PRESENCE " "
-                         CHAT_GROUP_PRESENCE " 0 MKSTREAM");
+    reply = redis_call(p->redis, CHAT_KEY_PRESENCE,
+                       "XGROUP CREATE " CHAT_KEY_PRESENCE " "
+                       CHAT_GROUP_PRESENCE " 0 MKSTREAM");
 
     if (reply == NULL) {
-        presence_lost(p, p->redis->errstr);
+        presence_disconnect(p, redis_error(p->redis));
         return;
     }
 
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 }
 
 
 /* [[key, events]], or nil after block_ms */
 
 static void
-presence_read(presence_t *p)
+presence_read_events(presence_t *p)
 {
-    redisReply  *reply;
+    redis_reply_t         *reply;
+    redis_stream_t         stream = { CHAT_KEY_PRESENCE, ">" };
+    redis_read_streams_t   read;
 
-    presence_queue(p, "XREADGROUP GROUP " CHAT_GROUP_PRESENCE " "
-                   CHAT_GROUP_PRESENCE " COUNT %d BLOCK %d STREAMS "
-                   CHAT_KEY_PRESENCE " >", PRESENCE_EVENTS,
-                   p->conf->block_ms);
+    memset(&read, 0, sizeof(read));
+    read.streams = &stream;
+    read.n = 1;
+    read.count = PRESENCE_EVENTS;
+    read.block_ms = p->conf->block_ms;
+    read.group = CHAT_GROUP_PRESENCE;
+    read.consumer = CHAT_GROUP_PRESENCE;
 
-    reply = presence_stream(p);
+    redis_streams_append(p->redis, &read);
+    p->outstanding++;
+
+    reply = presence_read_group(p);
     if (reply == NULL) {
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1) {
-        presence_events(p, reply->element[0]->element[1]);
+    if (redis_reply_count(reply) == 1) {
+        presence_events(p, redis_stream_entries(reply, 0));
     }
 
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 }
 
 
-/* [next, events, ids that are gone]; before version 7 an event that was cut
- * off the stream comes as nil */
+/* [next, events, deleted ids]; before Redis 7 an event that was trimmed from
+ * the stream comes as nil */
 
 static void
 presence_claim(presence_t *p)
 {
-    size_t       n;
-    redisReply  *reply;
+    size_t          n;
+    redis_reply_t  *reply;
 
     do {
-        presence_queue(p, "XAUTOCLAIM " CHAT_KEY_PRESENCE " "
-                       CHAT_GROUP_PRESENCE " " CHAT_GROUP_PRESENCE " "
-                       PRESENCE_IDLE " 0 COUNT %d", PRESENCE_EVENTS);
+        presence_append(p, CHAT_KEY_PRESENCE,
+                        "XAUTOCLAIM " CHAT_KEY_PRESENCE " "
+                        CHAT_GROUP_PRESENCE " " CHAT_GROUP_PRESENCE " "
+                        PRESENCE_CLAIM_IDLE " 0 COUNT %d", PRESENCE_EVENTS);
 
-        reply = presence_stream(p);
+        reply = presence_read_group(p);
         if (reply == NULL) {
             return;
         }
 
         n = 0;
 
-        if (reply->type == REDIS_REPLY_ARRAY && reply->elements >= 2) {
-            n = reply->element[1]->elements;
-            presence_events(p, reply->element[1]);
+        if (redis_reply_count(reply) >= 2) {
+            n = redis_reply_count(redis_reply_at(reply, 1));
+            presence_events(p, redis_reply_at(reply, 1));
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
 
     } while (n == PRESENCE_EVENTS && p->redis != NULL && !worker_stopping);
 }
 
 
-/* What time brings. */
+/* Periodic work. */
 
 static void
-presence_between(presence_t *p)
+presence_periodic(presence_t *p)
 {
     size_t   n;
     int64_t  now;
     store_e  rc;
 
     do {
-        rc = presence_gone(p, &n);
+        rc = presence_offline(p, &n);
 
         if (p->redis == NULL) {
             return;
         }
 
         if (rc != STORE_OK) {
-            presence_publish_one("users who have gone", rc);
+            presence_log_failure("departed users", rc);
             break;
         }
 
-    } while (n == PRESENCE_GONE && !worker_stopping);
+    } while (n == PRESENCE_OFFLINE_MAX && !worker_stopping);
 
     now = worker_mono_ms();
 
-    if (now - p->swept >= PRESENCE_SWEEP_MS) {
-        p->swept = now;
+    if (now - p->swept_at >= PRESENCE_SWEEP_MS) {
+        p->swept_at = now;
         (void) presence_sweep(p);
         presence_edges_trim(p);
     }
 
-    if (p->redis != NULL && now - p->claimed >= PRESENCE_CLAIM_MS) {
-        p->claimed = now;
+    if (p->redis != NULL && now - p->claimed_at >= PRESENCE_CLAIM_MS) {
+        p->claimed_at = now;
         presence_claim(p);
     }
 }
 
 
-/* One round. Acknowledged last; not at all when it is to be done again. */
+/* One round. Events are acknowledged last, and not at all when the round is to
+ * be repeated. */
 
 static void
-presence_events(presence_t *p, const redisReply *list)
+presence_events(presence_t *p, const redis_reply_t *list)
 {
     size_t   i;
     store_e  rc;
 
-    for (i = 0; i < list->elements; i++) {
-        presence_event(p, list->element[i]);
+    for (i = 0; i < redis_reply_count(list); i++) {
+        presence_event(p, redis_reply_at(list, i));
     }
 
     rc = presence_round(p);
@@ -240,7 +248,7 @@ presence_events(presence_t *p, const redisReply *list)
     }
 
     if (rc != STORE_OK) {
-        presence_publish_one("events", rc);
+        presence_log_failure("events", rc);
     }
 
     if (rc == STORE_OK || rc == STORE_FAILED) {
@@ -250,95 +258,90 @@ presence_events(presence_t *p, const redisReply *list)
 
 
 static void
-presence_event(presence_t *p, const redisReply *entry)
+presence_event(presence_t *p, const redis_reply_t *entry)
 {
-    size_t             i;
-    const redisReply  *fields, *value;
+    chat_str_t   value;
+    const char  *id;
 
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2) {
+    id = redis_entry_id(entry);
+    if (id == NULL) {
         return;
     }
 
-    fields = entry->element[1];
-    value = NULL;
-
-    for (i = 0; i + 1 < fields->elements; i += 2) {
-        if (strcmp(fields->element[i]->str, CHAT_EVENT_FIELD) == 0) {
-            value = fields->element[i + 1];
-        }
-    }
-
-    if (value == NULL
-        || presence_take(p, (const uint8_t *) value->str,
-                         (size_t) value->len, worker_ms()) != 0)
+    if (redis_entry_field(entry, CHAT_EVENT_FIELD, &value) != 0
+        || presence_add_event(p, (const uint8_t *) value.data, value.len,
+                              worker_ms()) != 0)
     {
-        worker_log(WORKER_ERROR, "event=%s is none of ours, dropped",
-                   entry->element[0]->str);
+        worker_log(WORKER_ERROR, "event=%s is not a presence event, dropped",
+                   id);
     }
 }
 
 
 static void
-presence_ack(presence_t *p, const redisReply *list)
+presence_ack(presence_t *p, const redis_reply_t *list)
 {
-    size_t             i;
-    const redisReply  *entry;
+    size_t       i;
+    const char  *id;
 
-    for (i = 0; i < list->elements; i++) {
-        entry = list->element[i];
+    for (i = 0; i < redis_reply_count(list); i++) {
+        id = redis_entry_id(redis_reply_at(list, i));
 
-        if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2) {
+        if (id == NULL) {
             continue;
         }
 
-        presence_queue(p, "XACK " CHAT_KEY_PRESENCE " " CHAT_GROUP_PRESENCE
-                       " %s", entry->element[0]->str);
-        presence_queue(p, "XDEL " CHAT_KEY_PRESENCE " %s",
-                       entry->element[0]->str);
+        presence_append(p, CHAT_KEY_PRESENCE, "XACK " CHAT_KEY_PRESENCE " "
+                        CHAT_GROUP_PRESENCE " %s", id);
+        presence_append(p, CHAT_KEY_PRESENCE, "XDEL " CHAT_KEY_PRESENCE " %s",
+                        id);
     }
 
     (void) presence_drain(p);
 }
 
 
-/* The reply of a command on the group, which is made anew when Redis was
- * emptied. */
+/* The reply of a command on the group, which is created again when Redis was
+ * emptied. NULL when there is nothing to process. */
 
-static redisReply *
-presence_stream(presence_t *p)
+static redis_reply_t *
+presence_read_group(presence_t *p)
 {
-    redisReply  *reply;
+    const char     *error;
+    redis_reply_t  *reply;
 
-    if (redisGetReply(p->redis, (void **) &reply) != REDIS_OK) {
-        presence_lost(p, p->redis->errstr);
+    reply = redis_read(p->redis);
+    if (reply == NULL) {
+        presence_disconnect(p, redis_error(p->redis));
         return NULL;
     }
 
-    p->queued--;
+    p->outstanding--;
 
-    if (reply->type != REDIS_REPLY_ERROR) {
+    error = redis_reply_error(reply);
+    if (error == NULL) {
         return reply;
     }
 
-    if (strncmp(reply->str, "NOGROUP", 7) == 0) {
-        worker_log(WORKER_INFO, "redis was emptied, making the group anew");
+    if (strncmp(error, "NOGROUP", 7) == 0) {
+        worker_log(WORKER_INFO, "redis was emptied, creating the group again");
         presence_group(p);
 
     } else {
-        presence_lost(p, reply->str);
+        presence_disconnect(p, error);
     }
 
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 
     return NULL;
 }
 
 
 static void
-presence_publish_one(const char *what, store_e rc)
+presence_log_failure(const char *what, store_e rc)
 {
     if (rc == STORE_FAILED) {
-        worker_log(WORKER_ERROR, "%s could not be handled, dropped", what);
+        worker_log(WORKER_ERROR, "%s could not be processed, dropped", what);
 
     } else {
         worker_log(WORKER_DEBUG, "%s wait for the database", what);

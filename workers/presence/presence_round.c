@@ -1,11 +1,11 @@
 /*
- * presence_round.c: what was read at once, from its events to the news.
+ * presence_round.c: processes one read, from its events to the updates.
  *
  * Called from presence_role.c; hands to route, watch, user and publish. The
- * order of presence_round() matters: an edge is put down as watching before
- * the routes are read, so whoever changes a route after that reading finds the
- * edge there; and a session has its route before it is told of. So no change
- * falls between a question and the news.
+ * order in presence_round() matters: an edge is registered as watching before
+ * the routes are read, so whoever changes a route after that read finds the
+ * edge registered; and a session writes its route before its ONLINE. So every
+ * change is in the answer or in an update after it.
  */
 
 #include <inttypes.h>
@@ -14,26 +14,27 @@
 
 #include "presence.h"
 
-#define PRESENCE_TOO_OLD_MS  10000  /* the edge has asked again since        */
+/* The edge has retried an older request, or answered its client. */
+#define PRESENCE_TOO_OLD_MS  10000
 
-static void presence_take_ask(presence_t *p, const chat_event_t *ev);
-static void presence_change(presence_t *p, const presence_change_t *note,
+static void presence_add_request(presence_t *p, const chat_event_t *ev);
+static void presence_change(presence_t *p, const presence_change_t *change,
     int64_t now);
 static store_e presence_pairs(presence_t *p);
-static void presence_want(presence_t *p);
-static void presence_here(presence_t *p, uint64_t edge, uint64_t user);
-static store_e presence_still_here(presence_t *p);
-static void presence_untold(presence_t *p);
+static void presence_collect_users(presence_t *p);
+static void presence_edge_user_add(presence_t *p, uint64_t edge, uint64_t user);
+static store_e presence_apply_routes(presence_t *p);
+static void presence_add_unannounced(presence_t *p);
 static store_e presence_leaving(presence_t *p);
 
 
 int
-presence_take(presence_t *p, const uint8_t *data, size_t len, int64_t now)
+presence_add_event(presence_t *p, const uint8_t *data, size_t len, int64_t now)
 {
-    size_t            i, n;
-    chat_event_t      ev;
-    const uint8_t    *body;
-    presence_change_t   note;
+    size_t              i, n;
+    chat_event_t        ev;
+    const uint8_t      *body;
+    presence_change_t   change;
 
     if (chat_event_decode(data, len, &ev) != 0
         || ev.type < CHAT_EV_ONLINE || ev.type > CHAT_EV_REFRESH
@@ -45,7 +46,7 @@ presence_take(presence_t *p, const uint8_t *data, size_t len, int64_t now)
 
     if (ev.type == CHAT_EV_WATCH) {
         if (now - ev.received <= PRESENCE_TOO_OLD_MS) {
-            presence_take_ask(p, &ev);
+            presence_add_request(p, &ev);
         }
 
         return 0;
@@ -54,23 +55,20 @@ presence_take(presence_t *p, const uint8_t *data, size_t len, int64_t now)
     n = ev.body.len / CHAT_USER_SIZE;
     body = (const uint8_t *) ev.body.data;
 
-    note.type = ev.type;
-    note.edge = ev.edge;
-    note.received = ev.received;
+    change.type = ev.type;
+    change.edge = ev.edge;
+    change.received = ev.received;
 
     for (i = 0; i < n; i++) {
-        body = chat_user_decode(body, &note.user);
+        body = chat_user_decode(body, &change.user);
 
-        PRESENCE_GROW(p->notes, p->nnotes, p->notes_max)
-        p->notes[p->nnotes++] = note;
+        WORKER_GROW(p->changes, p->nchanges, p->changes_max);
+        p->changes[p->nchanges++] = change;
     }
 
     return 0;
 }
 
-
-/* STORE_OK also when a statement was wrong, after saying so: doing it again
- * would not help. */
 
 store_e
 presence_round(presence_t *p)
@@ -86,8 +84,8 @@ presence_round(presence_t *p)
         return rc;
     }
 
-    for (i = 0; i < p->nnotes; i++) {
-        presence_change(p, &p->notes[i], now);
+    for (i = 0; i < p->nchanges; i++) {
+        presence_change(p, &p->changes[i], now);
     }
 
     rc = presence_watch_add(p);
@@ -95,14 +93,14 @@ presence_round(presence_t *p)
         return rc;
     }
 
-    presence_want(p);
+    presence_collect_users(p);
 
     rc = presence_routes_load(p);
     if (rc != STORE_OK) {
         return rc;
     }
 
-    rc = presence_still_here(p);
+    rc = presence_apply_routes(p);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -122,8 +120,8 @@ presence_round(presence_t *p)
         return rc;
     }
 
-    for (i = 0; i < p->nasks; i++) {
-        presence_answer(p, &p->asks[i]);
+    for (i = 0; i < p->nrequests; i++) {
+        presence_answer(p, &p->requests[i]);
     }
 
     return presence_publish(p);
@@ -133,35 +131,35 @@ presence_round(presence_t *p)
 void
 presence_reset(presence_t *p)
 {
-    p->nnotes = 0;
-    p->nasks = 0;
+    p->nchanges = 0;
+    p->nrequests = 0;
     p->npairs = 0;
     presence_users_clear(p);
-    presence_unpublish(p);
+    presence_discard(p);
 }
 
 
 static void
-presence_take_ask(presence_t *p, const chat_event_t *ev)
+presence_add_request(presence_t *p, const chat_event_t *ev)
 {
-    size_t           i;
-    const uint8_t   *body;
-    presence_ask_t  *ask;
+    size_t               i;
+    const uint8_t       *body;
+    presence_request_t  *request;
 
-    PRESENCE_GROW(p->asks, p->nasks, p->asks_max)
-    ask = &p->asks[p->nasks++];
+    WORKER_GROW(p->requests, p->nrequests, p->requests_max);
+    request = &p->requests[p->nrequests++];
 
-    ask->edge = ev->edge;
-    ask->session = ev->session;
-    ask->received = ev->received;
-    ask->asked = (ev->flags & CHAT_EV_F_REQUESTED) != 0;
-    ask->pairs = p->npairs;
-    ask->npairs = ev->body.len / CHAT_USER_SIZE;
+    request->edge = ev->edge;
+    request->session = ev->session;
+    request->received = ev->received;
+    request->requested = (ev->flags & CHAT_EV_F_REQUESTED) != 0;
+    request->pairs = p->npairs;
+    request->npairs = ev->body.len / CHAT_USER_SIZE;
 
     body = (const uint8_t *) ev->body.data;
 
-    for (i = 0; i < ask->npairs; i++) {
-        PRESENCE_GROW(p->pairs, p->npairs, p->pairs_max)
+    for (i = 0; i < request->npairs; i++) {
+        WORKER_GROW(p->pairs, p->npairs, p->pairs_max);
         p->pairs[p->npairs].asker = ev->user;
         body = chat_user_decode(body, &p->pairs[p->npairs].user);
         p->npairs++;
@@ -169,7 +167,7 @@ presence_take_ask(presence_t *p, const chat_event_t *ev)
 }
 
 
-/* Who may know. */
+/* Reads which pairs share a chat: only those may know. */
 
 static store_e
 presence_pairs(presence_t *p)
@@ -193,56 +191,62 @@ presence_pairs(presence_t *p)
 }
 
 
-/* What an event changes in Redis. The users of an edge are kept so that they
- * are found when it dies. */
+/* Writes what an event changes in Redis. The users of an edge are recorded so
+ * that presence_sweep() finds them when the edge dies. */
 
 static void
-presence_change(presence_t *p, const presence_change_t *note, int64_t now)
+presence_change(presence_t *p, const presence_change_t *change, int64_t now)
 {
+    char     key[REDIS_KEY_SIZE];
     int64_t  due;
 
-    switch (note->type) {
+    switch (change->type) {
 
     case CHAT_EV_ONLINE:
-        presence_here(p, note->edge, note->user);
+        presence_edge_user_add(p, change->edge, change->user);
         return;
 
     case CHAT_EV_OFFLINE:
-        /* an edge's clock that is ahead must not put it off */
-        due = (note->received < now ? note->received : now)
+        /* an edge's clock that is ahead must not extend the delay */
+        due = (change->received < now ? change->received : now)
               + CHAT_PRESENCE_DELAY;
 
-        presence_queue(p, "SREM " CHAT_KEY_EDGE_USERS " %" PRIu64,
-                       note->edge, note->user);
-        presence_queue(p, "ZADD " CHAT_KEY_LEAVING " %lld %" PRIu64,
-                       (long long) due, note->user);
+        redis_key(key, CHAT_KEY_EDGE_USERS, change->edge);
+        presence_append(p, key, "SREM %s %" PRIu64, key, change->user);
+        presence_append(p, CHAT_KEY_LEAVING,
+                        "ZADD " CHAT_KEY_LEAVING " %lld %" PRIu64,
+                        (long long) due, change->user);
         return;
 
     case CHAT_EV_UNWATCH:
-        presence_watch_remove(p, note);
+        presence_watch_remove(p, change);
         return;
     }
 }
 
 
 static void
-presence_here(presence_t *p, uint64_t edge, uint64_t user)
+presence_edge_user_add(presence_t *p, uint64_t edge, uint64_t user)
 {
-    presence_queue(p, "SADD " CHAT_KEY_EDGE_USERS " %" PRIu64, edge, user);
-    presence_queue(p, "SADD " CHAT_KEY_EDGES " %016" PRIx64, edge);
+    char  key[REDIS_KEY_SIZE];
+
+    redis_key(key, CHAT_KEY_EDGE_USERS, edge);
+    presence_append(p, key, "SADD %s %" PRIu64, key, user);
+    presence_append(p, CHAT_KEY_EDGES, "SADD " CHAT_KEY_EDGES " %016" PRIx64,
+                    edge);
 }
 
 
-/* The users whose routes are to be read. */
+/* Collects the users whose routes this round reads. */
 
 static void
-presence_want(presence_t *p)
+presence_collect_users(presence_t *p)
 {
     size_t  i;
 
-    for (i = 0; i < p->nnotes; i++) {
-        if (p->notes[i].type != CHAT_EV_UNWATCH) {
-            (void) presence_user(p, p->notes[i].user);
+    for (i = 0; i < p->nchanges; i++) {
+        if (p->changes[i].type != CHAT_EV_UNWATCH) {
+            (void) presence_user(p, p->changes[i].user);
         }
     }
 
@@ -254,53 +258,54 @@ presence_want(presence_t *p)
 }
 
 
-/* A device has gone from an edge on which the user has another. Taken out and
- * put back, in this order, for another worker may just have put it in. And who
- * has come is news. */
+/* Marks the users to publish. A user who went offline with one device may have
+ * another on the same edge: the removal from the edge's users is then undone.
+ * The order is remove, then add, because another worker may have added the user
+ * in between. */
 
 static store_e
-presence_still_here(presence_t *p)
+presence_apply_routes(presence_t *p)
 {
-    size_t            i;
-    presence_change_t  *note;
-    presence_user_t  *u;
+    size_t              i;
+    presence_change_t  *change;
+    presence_user_t    *u;
 
-    for (i = 0; i < p->nnotes; i++) {
-        note = &p->notes[i];
+    for (i = 0; i < p->nchanges; i++) {
+        change = &p->changes[i];
 
-        switch (note->type) {
+        switch (change->type) {
 
         case CHAT_EV_ONLINE:
-            u = presence_user(p, note->user);
-            u->news |= u->online;
+            u = presence_user(p, change->user);
+            u->notify |= u->online;
             break;
 
         case CHAT_EV_OFFLINE:
-            u = presence_user(p, note->user);
+            u = presence_user(p, change->user);
 
-            if (presence_route_on(p, u, note->edge)) {
-                presence_here(p, note->edge, note->user);
+            if (presence_route_on(p, u, change->edge)) {
+                presence_edge_user_add(p, change->edge, change->user);
             }
 
             break;
 
         case CHAT_EV_REFRESH:
-            presence_user(p, note->user)->news = 1;
+            presence_user(p, change->user)->notify = 1;
             break;
         }
     }
 
-    presence_untold(p);
+    presence_add_unannounced(p);
 
     return presence_drain(p);
 }
 
 
-/* An edge that dies within 200 ms of a connect has not told of it. Whoever is
- * shown as online because of the route must be found all the same. */
+/* An edge batches ONLINE for up to 200 ms and may die before it sends one. A
+ * user whom an answer shows as online must still be found by the sweep. */
 
 static void
-presence_untold(presence_t *p)
+presence_add_unannounced(presence_t *p)
 {
     size_t            i, k;
     presence_user_t  *u;
@@ -315,7 +320,7 @@ presence_untold(presence_t *p)
 
         for (k = u->routes; k < u->routes + u->nroutes; k++) {
             if (presence_edge(p, p->routes[k].edge)->alive) {
-                presence_here(p, p->routes[k].edge, u->user);
+                presence_edge_user_add(p, p->routes[k].edge, u->user);
             }
         }
     }
@@ -325,13 +330,13 @@ presence_untold(presence_t *p)
 static store_e
 presence_leaving(presence_t *p)
 {
-    redisReply       *reply;
+    redis_reply_t    *reply;
     presence_user_t  *u, *next;
 
     HASH_ITER(hh, p->users, u, next) {
         if (!u->online) {
-            presence_queue(p, "ZSCORE " CHAT_KEY_LEAVING " %" PRIu64,
-                           u->user);
+            presence_append(p, CHAT_KEY_LEAVING,
+                            "ZSCORE " CHAT_KEY_LEAVING " %" PRIu64, u->user);
         }
     }
 
@@ -341,13 +346,13 @@ presence_leaving(presence_t *p)
             continue;
         }
 
-        reply = presence_reply(p);
+        reply = presence_read(p);
         if (reply == NULL) {
             return STORE_UNAVAILABLE;
         }
 
-        u->leaving = reply->type == REDIS_REPLY_STRING;
-        freeReplyObject(reply);
+        u->leaving = redis_reply_text(reply) != NULL;
+        redis_reply_free(reply);
     }
 
     return STORE_OK;

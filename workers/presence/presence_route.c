@@ -1,9 +1,9 @@
 /*
- * presence_route.c: who is connected, to edges that live.
+ * presence_route.c: which users are connected, to edges that are alive.
  *
- * Called from presence_round.c, presence_watch.c and presence_gone.c; hands to
- * Redis. A route whose edge has let its key expire is of a process that died:
- * it counts for nothing and is deleted on sight, if it is still that one.
+ * Called from presence_round.c, presence_watch.c and presence_offline.c; hands
+ * to workers/redis/. A route whose edge's key has expired belongs to a process
+ * that died: it is ignored, and deleted unless it has been replaced.
  */
 
 #include <inttypes.h>
@@ -13,13 +13,13 @@
 #include "chat_id.h"
 #include "presence.h"
 
-#define PRESENCE_EDGE_MS    1000    /* a look at an edge is true so long    */
+#define PRESENCE_EDGE_MS    1000    /* how long `alive` stays valid         */
 #define PRESENCE_EDGE_KEEP  60000
 
-/* In the same step as the look at the edge: a key may be gone for a moment
- * although its edge lives (Redis emptied, its clock set). The edge writes its
- * routes anew when it finds that out, so what is deleted before that comes
- * back, and after that nothing may be. */
+/* The script checks the edge and deletes in one atomic step. The key of an edge
+ * that is alive may be missing for a moment (Redis emptied, its clock set); the
+ * edge then writes the key and its routes again. A route deleted before that
+ * comes back, a route deleted after that would stay lost. */
 static const char  presence_purge_script[] =
     "if redis.call('EXISTS',KEYS[2])==0 "
     "and redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
@@ -27,15 +27,16 @@ static const char  presence_purge_script[] =
 
 static store_e presence_routes_read(presence_t *p);
 static void presence_routes_add(presence_t *p, presence_user_t *u,
-    const redisReply *reply);
-static int64_t presence_time(const redisReply *reply);
+    const redis_reply_t *reply);
+static int64_t presence_redis_time(const redis_reply_t *reply);
 
 
-/* `online` of all users of the round. */
+/* Sets `online` of all users of the round. */
 
 store_e
 presence_routes_load(presence_t *p)
 {
+    char               key[REDIS_KEY_SIZE];
     size_t             i;
     store_e            rc;
     presence_user_t   *u, *next;
@@ -51,10 +52,10 @@ presence_routes_load(presence_t *p)
     }
 
     for (i = 0; i < p->nroutes; i++) {
-        presence_edge_want(presence_edge(p, p->routes[i].edge));
+        presence_edge_require(presence_edge(p, p->routes[i].edge));
     }
 
-    rc = presence_edges_look(p);
+    rc = presence_edges_check(p);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -69,18 +70,17 @@ presence_routes_load(presence_t *p)
                 continue;
             }
 
-            presence_queue(p, "EVAL %s 2 " CHAT_KEY_ROUTE " " CHAT_KEY_EDGE
-                           " %" PRIu64 " %016" PRIx64 ":%" PRIu64,
-                           presence_purge_script, u->user, route->edge,
-                           route->device, route->edge, route->session);
+            redis_key(key, CHAT_KEY_ROUTE, u->user);
+            presence_append(p, key, "EVAL %s 2 %s " CHAT_KEY_EDGE " %" PRIu64
+                            " %016" PRIx64 ":%" PRIu64, presence_purge_script,
+                            key, route->edge, route->device, route->edge,
+                            route->session);
         }
     }
 
     return presence_drain(p);
 }
 
-
-/* 1 when the user has a route to this edge. */
 
 int
 presence_route_on(presence_t *p, const presence_user_t *u, uint64_t edge)
@@ -135,7 +135,7 @@ presence_edge(presence_t *p, uint64_t id)
     if (e == NULL) {
         e = worker_calloc(1, sizeof(*e));
         e->id = id;
-        e->looked = -PRESENCE_EDGE_MS;
+        e->checked_at = -PRESENCE_EDGE_MS;
         HASH_ADD(hh, p->edges, id, sizeof(e->id), e);
     }
 
@@ -143,44 +143,46 @@ presence_edge(presence_t *p, uint64_t id)
 }
 
 
-/* presence_edges_look() will know whether it lives. */
-
 void
-presence_edge_want(presence_edge_t *e)
+presence_edge_require(presence_edge_t *e)
 {
-    if (worker_mono_ms() - e->looked >= PRESENCE_EDGE_MS) {
-        e->ask = 1;
+    if (worker_mono_ms() - e->checked_at >= PRESENCE_EDGE_MS) {
+        e->check = 1;
     }
 }
 
 
 store_e
-presence_edges_look(presence_t *p)
+presence_edges_check(presence_t *p)
 {
-    redisReply       *reply;
+    char              key[REDIS_KEY_SIZE];
+    int64_t           exists;
+    redis_reply_t    *reply;
     presence_edge_t  *e, *next;
 
     HASH_ITER(hh, p->edges, e, next) {
-        if (e->ask) {
-            presence_queue(p, "EXISTS " CHAT_KEY_EDGE, e->id);
+        if (e->check) {
+            redis_key(key, CHAT_KEY_EDGE, e->id);
+            presence_append(p, key, "EXISTS %s", key);
         }
     }
 
     HASH_ITER(hh, p->edges, e, next) {
 
-        if (!e->ask) {
+        if (!e->check) {
             continue;
         }
 
-        reply = presence_reply(p);
+        reply = presence_read(p);
         if (reply == NULL) {
             return STORE_UNAVAILABLE;
         }
 
-        e->ask = 0;
-        e->alive = reply->integer != 0;
-        e->looked = worker_mono_ms();
-        freeReplyObject(reply);
+        e->check = 0;
+        (void) redis_reply_integer(reply, &exists);
+        e->alive = exists != 0;
+        e->checked_at = worker_mono_ms();
+        redis_reply_free(reply);
     }
 
     return STORE_OK;
@@ -194,10 +196,10 @@ presence_edges_trim(presence_t *p)
 
     HASH_ITER(hh, p->edges, e, next) {
 
-        if (worker_mono_ms() - e->looked > PRESENCE_EDGE_KEEP) {
+        if (worker_mono_ms() - e->checked_at > PRESENCE_EDGE_KEEP) {
             HASH_DELETE(hh, p->edges, e);
             chat_buf_free(&e->batch);
-            chat_buf_free(&e->news);
+            chat_buf_free(&e->updates);
             free(e);
         }
     }
@@ -212,42 +214,44 @@ presence_edges_clear(presence_t *p)
     HASH_ITER(hh, p->edges, e, next) {
         HASH_DELETE(hh, p->edges, e);
         chat_buf_free(&e->batch);
-        chat_buf_free(&e->news);
+        chat_buf_free(&e->updates);
         free(e);
     }
 }
 
 
-/* The time is asked for first: what is read after it is not older. */
+/* TIME is read first, so as_of is not later than any of the routes. */
 
 static store_e
 presence_routes_read(presence_t *p)
 {
-    redisReply       *reply;
+    char              key[REDIS_KEY_SIZE];
+    redis_reply_t    *reply;
     presence_user_t  *u, *next;
 
-    presence_queue(p, "TIME");
+    presence_append(p, REDIS_ANY_NODE, "TIME");
 
     HASH_ITER(hh, p->users, u, next) {
-        presence_queue(p, "HGETALL " CHAT_KEY_ROUTE, u->user);
+        redis_key(key, CHAT_KEY_ROUTE, u->user);
+        presence_append(p, key, "HGETALL %s", key);
     }
 
-    reply = presence_reply(p);
+    reply = presence_read(p);
     if (reply == NULL) {
         return STORE_UNAVAILABLE;
     }
 
-    p->as_of = presence_time(reply);
-    freeReplyObject(reply);
+    p->as_of = presence_redis_time(reply);
+    redis_reply_free(reply);
 
     HASH_ITER(hh, p->users, u, next) {
-        reply = presence_reply(p);
+        reply = presence_read(p);
         if (reply == NULL) {
             return STORE_UNAVAILABLE;
         }
 
         presence_routes_add(p, u, reply);
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
     return STORE_OK;
@@ -256,28 +260,28 @@ presence_routes_read(presence_t *p)
 
 static void
 presence_routes_add(presence_t *p, presence_user_t *u,
-    const redisReply *reply)
+    const redis_reply_t *reply)
 {
-    size_t             i;
-    presence_route_t   route;
-    const redisReply  *key, *value;
+    size_t            i;
+    chat_str_t        device, text;
+    presence_route_t  route;
 
     u->routes = p->nroutes;
     u->nroutes = 0;
     u->online = 0;
 
-    for (i = 0; i + 1 < reply->elements; i += 2) {
-        key = reply->element[i];
-        value = reply->element[i + 1];
+    for (i = 0; i + 1 < redis_reply_count(reply); i += 2) {
 
-        if (chat_num_parse(key->str, (size_t) key->len, &route.device) != 0
-            || presence_route_parse(value->str, (size_t) value->len,
-                                    &route.edge, &route.session) != 0)
+        if (redis_reply_str(redis_reply_at(reply, i), &device) != 0
+            || redis_reply_str(redis_reply_at(reply, i + 1), &text) != 0
+            || chat_num_parse(device.data, device.len, &route.device) != 0
+            || presence_route_parse(text.data, text.len, &route.edge,
+                                    &route.session) != 0)
         {
             continue;
         }
 
-        PRESENCE_GROW(p->routes, p->nroutes, p->routes_max)
+        WORKER_GROW(p->routes, p->nroutes, p->routes_max);
         p->routes[p->nroutes++] = route;
         u->nroutes++;
     }
@@ -287,12 +291,16 @@ presence_routes_add(presence_t *p, presence_user_t *u,
 /* [seconds, microseconds] */
 
 static int64_t
-presence_time(const redisReply *reply)
+presence_redis_time(const redis_reply_t *reply)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+    const char  *s, *us;
+
+    s = redis_reply_text(redis_reply_at(reply, 0));
+    us = redis_reply_text(redis_reply_at(reply, 1));
+
+    if (s == NULL || us == NULL) {
         return 0;
     }
 
-    return strtoll(reply->element[0]->str, NULL, 10) * 1000000
-           + strtoll(reply->element[1]->str, NULL, 10);
+    return strtoll(s, NULL, 10) * 1000000 + strtoll(us, NULL, 10);
 }

@@ -1,7 +1,8 @@
 /*
  * presence_user.c: the users of a round.
  *
- * Called from presence_round.c and presence_gone.c; hands to store_presence.h.
+ * Called from presence_round.c and presence_offline.c; hands to
+ * store_presence.h.
  */
 
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 
 #include "presence.h"
 
-#define PRESENCE_STORE_MS  2000     /* longest pause between tries          */
+#define PRESENCE_STORE_MS  2000     /* longest wait between connects        */
 
 static void presence_user_load(void *ctx, uint64_t user, int online,
     int64_t last_seen);
@@ -71,7 +72,7 @@ presence_users_load(presence_t *p)
 
     HASH_ITER(hh, p->users, u, next) {
         ids[n++] = u->user;
-        u->known = 1;
+        u->loaded = 1;
     }
 
     rc = STORE_OK;
@@ -103,31 +104,31 @@ presence_user_load(void *ctx, uint64_t user, int online, int64_t last_seen)
 }
 
 
-/* Who has just gone may be reloading a page: until it is gone for good it
- * is shown as it was. */
+/* A user who has just departed may be reloading a page: during the offline
+ * delay the user stays online. */
 
 void
-presence_user_show(const presence_user_t *u, chat_presence_t *shown_r)
+presence_user_item(const presence_user_t *u, chat_presence_t *item_r)
 {
-    if (!u->known) {
-        worker_die("user=%llu is shown and not known",
+    if (!u->loaded) {
+        worker_die("user=%llu is published before it is loaded",
                    (unsigned long long) u->user);
     }
 
-    shown_r->user = u->user;
+    item_r->user = u->user;
 
     if (u->visible && (u->online || u->leaving)) {
-        shown_r->flags = CHAT_PRESENCE_ONLINE;
-        shown_r->last_seen = 0;
+        item_r->flags = CHAT_PRESENCE_ONLINE;
+        item_r->last_seen = 0;
 
     } else {
-        shown_r->flags = 0;
-        shown_r->last_seen = u->last_seen;
+        item_r->flags = 0;
+        item_r->last_seen = u->last_seen;
     }
 }
 
 
-/* A try may cost two seconds, so there is a pause after one that failed. */
+/* A connect may take two seconds, so a failed one is followed by a backoff. */
 
 store_presence_t *
 presence_store(presence_t *p)

@@ -1,10 +1,11 @@
 /*
- * presence_watch.c: which edges are told of whom.
+ * presence_watch.c: which edges are notified about which users.
  *
- * Called from presence_round.c and presence_gone.c; hands to Redis. A field of
- * watch:{user} is an edge on which somebody follows that user and may know; its
- * value is when it said so last, by the edge's clock. It is told until it says
- * it wants no more, dies, or has not said so again for CHAT_WATCH_TTL.
+ * Called from presence_round.c and presence_offline.c; hands to workers/redis/.
+ * A field of watch:{user} is an edge on which a permitted session follows that
+ * user; its value is the time of the edge's last WATCH, by the edge's clock.
+ * The edge is notified until it sends UNWATCH, dies, or has not renewed the
+ * WATCH for CHAT_WATCH_TTL.
  */
 
 #include <inttypes.h>
@@ -13,46 +14,48 @@
 
 #include "presence.h"
 
-/* not when the edge has said so again since */
+/* Skipped when the edge has renewed the WATCH since. */
 static const char  presence_unwatch_script[] =
     "local t=redis.call('HGET',KEYS[1],ARGV[1]) "
     "if t and tonumber(t)<tonumber(ARGV[2]) then "
     "return redis.call('HDEL',KEYS[1],ARGV[1]) end return 0";
 
-/* what one HGETALL brought */
+/* one field of watch:{user} */
 typedef struct {
     presence_user_t  *user;
     presence_edge_t  *edge;
     int64_t           since;        /* ms                                   */
 } presence_watcher_t;
 
-static int presence_watch_edge(const redisReply *reply, uint64_t *edge_r);
+static int presence_watch_edge(const redis_reply_t *reply, uint64_t *edge_r);
+static int64_t presence_watch_time(const redis_reply_t *reply);
 
 
-/* Every pair of the round that shares a chat. Queued only: what is read after
- * it comes after it, so a change is either seen by us or told to the edge. */
+/* Registers the edge for every pair of the round that shares a chat. The
+ * routes are read after this, so a change of a route is either seen by this
+ * round, or its own round finds the edge registered. */
 
 store_e
 presence_watch_add(presence_t *p)
 {
-    size_t           i, k;
-    presence_ask_t  *ask;
+    char                 key[REDIS_KEY_SIZE];
+    size_t               i, k;
+    presence_request_t  *request;
 
-    for (i = 0; i < p->nasks; i++) {
-        ask = &p->asks[i];
+    for (i = 0; i < p->nrequests; i++) {
+        request = &p->requests[i];
 
-        for (k = ask->pairs; k < ask->pairs + ask->npairs; k++) {
+        for (k = request->pairs; k < request->pairs + request->npairs; k++) {
 
-            /* oneself is online as long as one can ask */
+            /* the requesting user is online, there is nothing to watch */
             if (!p->shared[k] || p->pairs[k].asker == p->pairs[k].user) {
                 continue;
             }
 
-            presence_queue(p, "HSET " CHAT_KEY_WATCH " %016" PRIx64 " %lld",
-                           p->pairs[k].user, ask->edge,
-                           (long long) ask->received);
-            presence_queue(p, "EXPIRE " CHAT_KEY_WATCH " %d",
-                           p->pairs[k].user, CHAT_WATCH_TTL);
+            redis_key(key, CHAT_KEY_WATCH, p->pairs[k].user);
+            presence_append(p, key, "HSET %s %016" PRIx64 " %lld", key,
+                            request->edge, (long long) request->received);
+            presence_append(p, key, "EXPIRE %s %d", key, CHAT_WATCH_TTL);
         }
     }
 
@@ -61,28 +64,33 @@ presence_watch_add(presence_t *p)
 
 
 void
-presence_watch_remove(presence_t *p, const presence_change_t *note)
+presence_watch_remove(presence_t *p, const presence_change_t *change)
 {
-    presence_queue(p, "EVAL %s 1 " CHAT_KEY_WATCH " %016" PRIx64 " %lld",
-                   presence_unwatch_script, note->user, note->edge,
-                   (long long) note->received);
+    char  key[REDIS_KEY_SIZE];
+
+    redis_key(key, CHAT_KEY_WATCH, change->user);
+    presence_append(p, key, "EVAL %s 1 %s %016" PRIx64 " %lld",
+                    presence_unwatch_script, key, change->edge,
+                    (long long) change->received);
 }
 
 
 store_e
 presence_watch_updates(presence_t *p, int64_t now)
 {
+    char                 key[REDIS_KEY_SIZE];
     size_t               i, n, max;
     store_e              rc;
     uint64_t             edge;
-    redisReply          *reply;
-    chat_presence_t      shown;
+    redis_reply_t       *reply;
+    chat_presence_t      item;
     presence_user_t     *u, *next;
     presence_watcher_t  *list, *w;
 
     HASH_ITER(hh, p->users, u, next) {
-        if (u->news) {
-            presence_queue(p, "HGETALL " CHAT_KEY_WATCH, u->user);
+        if (u->notify) {
+            redis_key(key, CHAT_KEY_WATCH, u->user);
+            presence_append(p, key, "HGETALL %s", key);
         }
     }
 
@@ -92,34 +100,34 @@ presence_watch_updates(presence_t *p, int64_t now)
 
     HASH_ITER(hh, p->users, u, next) {
 
-        if (!u->news) {
+        if (!u->notify) {
             continue;
         }
 
-        reply = presence_reply(p);
+        reply = presence_read(p);
         if (reply == NULL) {
             rc = STORE_UNAVAILABLE;
             goto done;
         }
 
-        for (i = 0; i + 1 < reply->elements; i += 2) {
+        for (i = 0; i + 1 < redis_reply_count(reply); i += 2) {
 
-            if (presence_watch_edge(reply->element[i], &edge) != 0) {
+            if (presence_watch_edge(redis_reply_at(reply, i), &edge) != 0) {
                 continue;
             }
 
-            PRESENCE_GROW(list, n, max)
+            WORKER_GROW(list, n, max);
             w = &list[n++];
             w->user = u;
             w->edge = presence_edge(p, edge);
-            w->since = strtoll(reply->element[i + 1]->str, NULL, 10);
-            presence_edge_want(w->edge);
+            w->since = presence_watch_time(redis_reply_at(reply, i + 1));
+            presence_edge_require(w->edge);
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
-    rc = presence_edges_look(p);
+    rc = presence_edges_check(p);
     if (rc != STORE_OK) {
         goto done;
     }
@@ -128,14 +136,14 @@ presence_watch_updates(presence_t *p, int64_t now)
         w = &list[i];
 
         if (!w->edge->alive || now - w->since > CHAT_WATCH_TTL * 1000) {
-            presence_queue(p, "HDEL " CHAT_KEY_WATCH " %016" PRIx64,
-                           w->user->user, w->edge->id);
+            redis_key(key, CHAT_KEY_WATCH, w->user->user);
+            presence_append(p, key, "HDEL %s %016" PRIx64, key, w->edge->id);
             continue;
         }
 
-        presence_user_show(w->user, &shown);
+        presence_user_item(w->user, &item);
 
-        if (chat_batch_presence(&w->edge->news, &shown) != 0) {
+        if (chat_batch_presence(&w->edge->updates, &item) != 0) {
             worker_die("out of memory");
         }
     }
@@ -151,15 +159,27 @@ done:
 
 
 static int
-presence_watch_edge(const redisReply *reply, uint64_t *edge_r)
+presence_watch_edge(const redis_reply_t *reply, uint64_t *edge_r)
 {
-    char  *end;
+    char        *end;
+    chat_str_t   text;
 
-    if (reply->len != 16) {
+    if (redis_reply_str(reply, &text) != 0 || text.len != 16) {
         return -1;
     }
 
-    *edge_r = strtoull(reply->str, &end, 16);
+    *edge_r = strtoull(text.data, &end, 16);
 
     return *end == '\0' ? 0 : -1;
+}
+
+
+static int64_t
+presence_watch_time(const redis_reply_t *reply)
+{
+    const char  *text;
+
+    text = redis_reply_text(reply);
+
+    return text != NULL ? strtoll(text, NULL, 10) : 0;
 }

@@ -1,12 +1,12 @@
 /*
  * sync.h: the sync worker: what a device has missed, by list and by page.
  *
- * sync_role.c    reads requests from session.sync:{n}, publishes answers
- * sync_ahead.c   what many requests need, asked together
- * sync_answer.c  one request, one answer
+ * sync_role.c      reads requests from session.sync:{n}, publishes answers
+ * sync_prefetch.c  one statement for the lists of many requests
+ * sync_answer.c    one request, one answer
  *
- * Stateless: reads, publishes, forgets. A request that gets lost is asked
- * again by the edge after 3 s, so nothing is acknowledged or kept.
+ * Stateless: the worker reads, publishes and keeps nothing. The edge retries a
+ * lost request after 3 s, so requests need no acknowledgement.
  */
 
 #ifndef SYNC_H
@@ -16,30 +16,30 @@
 #include "chat_event.h"
 #include "store_sync.h"
 
-#define SYNC_TOO_OLD_MS  10000      /* the edge has asked twice again        */
+#define SYNC_TOO_OLD_MS  10000      /* the edge has retried twice since     */
 
-/* What is known of a request before its answer is written. */
+/* What sync_prefetch() has read for a request. */
 typedef struct {
-    uint8_t                  device;    /* `state` is                       */
-    uint8_t                  list;      /* the list of what is behind is    */
+    uint8_t                  has_state; /* `state` was read                 */
+    uint8_t                  has_list;  /* the list of chats was read       */
     store_device_e           state;
     size_t                   first, n;  /* of the list, in items            */
-} sync_cursor_t;
+} sync_prefetched_t;
 
 typedef struct {
     const chat_event_t      *ev;        /* NULL: answered or dropped        */
-    sync_cursor_t             known;
+    sync_prefetched_t        prefetched;
 } sync_request_t;
 
-/* Asks what the n requests need that is cheaper to ask for all of them at
- * once, into their `known` and items (chat_list_item_t). What cannot be had is
- * left to sync_answer(). */
-void sync_ahead(store_sync_t *store, sync_request_t *requests, size_t n,
+/* Reads in few statements what the n requests need, into their `prefetched`
+ * and items (chat_list_item_t). What cannot be read this way is left to
+ * sync_answer(). */
+void sync_prefetch(store_sync_t *store, sync_request_t *requests, size_t n,
     chat_buf_t *items);
 
-/* Writes the batch that answers the request to `answer`, which is empty; with
- * a NULL store, or one that fails, it says CHAT_REC_F_FAILED. 0, or -1 when it
- * is no request. *rc_r is how the store did. */
+/* Writes the batch that answers the request to `answer`, which is empty. With
+ * a NULL store, or one that fails, the answer has CHAT_REC_F_FAILED. 0, or -1
+ * when the event is not a sync request. *rc_r: the result of the store. */
 int sync_answer(store_sync_t *store, const sync_request_t *request,
     const chat_buf_t *items, int64_t now, chat_buf_t *answer, store_e *rc_r);
 

@@ -3,7 +3,7 @@
  *
  * Called from sync_role.c; hands to store_sync.c and chat_batch.c. A page ends
  * at CHAT_SYNC_PAGE entries or CHAT_SYNC_PAGE_BYTES of frames, whichever comes
- * first; the edge sees what is missing and asks on.
+ * first; the edge sees what is missing and requests the next page.
  */
 
 #include <stdlib.h>
@@ -16,24 +16,24 @@
 
 typedef struct {
     chat_buf_t  *answer;
-    chat_buf_t   frame;             /* of one entry, used again              */
+    chat_buf_t   frame;             /* of one entry, reused                  */
     size_t       bytes;             /* of all frames so far                  */
 } sync_page_t;
 
 static store_e sync_list(store_sync_t *store, const chat_event_t *ev,
-    const chat_page_req_t *wants, size_t n, chat_buf_t *answer);
+    const chat_page_req_t *reqs, size_t n, chat_buf_t *answer);
 static void sync_list_write(const chat_event_t *ev, uint8_t flags,
     const chat_list_item_t *items, size_t n, chat_buf_t *answer);
 static void sync_list_item(void *ctx, const chat_list_item_t *item);
 static void sync_refuse(const chat_event_t *ev, store_device_e state,
     int64_t now, chat_buf_t *answer);
 static store_e sync_page(store_sync_t *store, const chat_event_t *ev,
-    const chat_page_req_t *wants, size_t n, chat_buf_t *answer);
+    const chat_page_req_t *reqs, size_t n, chat_buf_t *answer);
 static int sync_page_entry(void *ctx, const chat_entry_t *e);
 static void sync_failed(const chat_event_t *ev, chat_buf_t *answer);
 static void sync_begin(const chat_event_t *ev, uint8_t flags,
     chat_buf_t *answer, size_t *start_r);
-static chat_page_req_t *sync_wants(const chat_event_t *ev, size_t max,
+static chat_page_req_t *sync_page_requests(const chat_event_t *ev, size_t max,
     size_t *n_r);
 
 
@@ -41,31 +41,35 @@ int
 sync_answer(store_sync_t *store, const sync_request_t *request,
     const chat_buf_t *items, int64_t now, chat_buf_t *answer, store_e *rc_r)
 {
-    size_t               n;
-    store_e              rc;
-    chat_page_req_t         *wants;
-    store_device_e       state;
-    const chat_event_t  *ev;
-    const sync_cursor_t  *known;
+    size_t                    n;
+    store_e                   rc;
+    chat_page_req_t          *reqs;
+    store_device_e            state;
+    const chat_event_t       *ev;
+    const sync_prefetched_t  *prefetched;
 
     ev = request->ev;
-    known = &request->known;
+    prefetched = &request->prefetched;
 
     if (ev->type != CHAT_EV_SYNC_LIST && ev->type != CHAT_EV_SYNC_PAGE) {
         return -1;
     }
 
-    wants = sync_wants(ev, ev->type == CHAT_EV_SYNC_PAGE ? CHAT_SYNC_CHATS
-                                                         : CHAT_SYNC_LIST, &n);
-    if (wants == NULL) {
+    reqs = sync_page_requests(ev,
+                              ev->type == CHAT_EV_SYNC_PAGE ? CHAT_SYNC_CHATS
+                                                            : CHAT_SYNC_LIST,
+                              &n);
+    if (reqs == NULL) {
         return -1;
     }
 
     rc = store ? STORE_OK : STORE_UNAVAILABLE;
-    state = known->device ? known->state : STORE_DEVICE_LIVE;
+    state = prefetched->has_state ? prefetched->state : STORE_DEVICE_LIVE;
 
-    /* a page follows a list on the same session: asking once is enough */
-    if (rc == STORE_OK && ev->type == CHAT_EV_SYNC_LIST && !known->device) {
+    /* a page follows a list on the same session: the list checks the device */
+    if (rc == STORE_OK && ev->type == CHAT_EV_SYNC_LIST
+        && !prefetched->has_state)
+    {
         rc = store_sync_device(store, ev->user, ev->device, &state);
     }
 
@@ -73,17 +77,17 @@ sync_answer(store_sync_t *store, const sync_request_t *request,
         if (state != STORE_DEVICE_LIVE) {
             sync_refuse(ev, state, now, answer);
 
-        } else if (known->list) {
-            sync_list_write(ev, 0, known->n ? (const chat_list_item_t *)
-                                              items->data + known->first
+        } else if (prefetched->has_list) {
+            sync_list_write(ev, 0, prefetched->n ? (const chat_list_item_t *)
+                                              items->data + prefetched->first
                                             : NULL,
-                            known->n, answer);
+                            prefetched->n, answer);
 
         } else if (ev->type == CHAT_EV_SYNC_LIST) {
-            rc = sync_list(store, ev, wants, n, answer);
+            rc = sync_list(store, ev, reqs, n, answer);
 
         } else {
-            rc = sync_page(store, ev, wants, n, answer);
+            rc = sync_page(store, ev, reqs, n, answer);
         }
     }
 
@@ -91,7 +95,7 @@ sync_answer(store_sync_t *store, const sync_request_t *request,
         sync_failed(ev, answer);
     }
 
-    free(wants);
+    free(reqs);
     *rc_r = rc;
 
     return 0;
@@ -100,16 +104,16 @@ sync_answer(store_sync_t *store, const sync_request_t *request,
 
 static store_e
 sync_list(store_sync_t *store, const chat_event_t *ev,
-    const chat_page_req_t *wants, size_t n, chat_buf_t *answer)
+    const chat_page_req_t *reqs, size_t n, chat_buf_t *answer)
 {
     int          more;
     store_e      rc;
     chat_buf_t   items = CHAT_BUF_INIT;
 
-    /* the flag that ends the list stands in front of it, so the items wait */
+    /* the flag MORE precedes the items, so they are buffered */
     more = 0;
 
-    rc = n ? store_sync_asked(store, ev->user, ev->device, wants, n,
+    rc = n ? store_sync_asked(store, ev->user, ev->device, reqs, n,
                               sync_list_item, &items)
            : store_sync_behind(store, ev->user, ev->device, CHAT_SYNC_LIST,
                                sync_list_item, &items, &more);
@@ -154,8 +158,8 @@ sync_list_item(void *ctx, const chat_list_item_t *item)
 }
 
 
-/* The edge did not know yet: its list of revoked devices may be behind, and it
- * keeps none of suspended users. */
+/* The edge let the session in: its set of revoked devices may be behind, and it
+ * has no list of suspended users. */
 
 static void
 sync_refuse(const chat_event_t *ev, store_device_e state, int64_t now,
@@ -185,7 +189,7 @@ sync_refuse(const chat_event_t *ev, store_device_e state, int64_t now,
 
 static store_e
 sync_page(store_sync_t *store, const chat_event_t *ev,
-    const chat_page_req_t *wants, size_t n, chat_buf_t *answer)
+    const chat_page_req_t *reqs, size_t n, chat_buf_t *answer)
 {
     size_t       mark;
     store_e      rc;
@@ -193,7 +197,7 @@ sync_page(store_sync_t *store, const chat_event_t *ev,
 
     sync_begin(ev, 0, answer, &mark);
 
-    rc = store_sync_page(store, ev->user, wants, n, CHAT_SYNC_PAGE,
+    rc = store_sync_page(store, ev->user, reqs, n, CHAT_SYNC_PAGE,
                          sync_page_entry, &page);
 
     chat_batch_end(answer, mark);
@@ -218,7 +222,7 @@ sync_page_entry(void *ctx, const chat_entry_t *e)
 
     page->bytes += page->frame.len;
 
-    /* the first always goes, or the session would never get past it */
+    /* the first entry is always sent, or the session could not get past it */
     if (page->bytes > CHAT_SYNC_PAGE_BYTES && page->bytes != page->frame.len) {
         return 1;
     }
@@ -245,7 +249,7 @@ sync_failed(const chat_event_t *ev, chat_buf_t *answer)
 {
     size_t  mark;
 
-    chat_buf_reset(answer);         /* a page may have been begun */
+    chat_buf_reset(answer);         /* a page may be half written */
 
     sync_begin(ev, CHAT_REC_F_FAILED, answer, &mark);
     chat_batch_end(answer, mark);
@@ -270,14 +274,15 @@ sync_begin(const chat_event_t *ev, uint8_t flags, chat_buf_t *answer,
 }
 
 
-/* The event's body, new; NULL when it is not whole wants or too many. */
+/* The requests in the event's body, new; NULL when the body is malformed or
+ * has more than `max`. */
 
 static chat_page_req_t *
-sync_wants(const chat_event_t *ev, size_t max, size_t *n_r)
+sync_page_requests(const chat_event_t *ev, size_t max, size_t *n_r)
 {
-    size_t          i, n;
-    chat_page_req_t    *wants;
-    const uint8_t  *p;
+    size_t            i, n;
+    chat_page_req_t  *reqs;
+    const uint8_t    *p;
 
     n = ev->body.len / CHAT_PAGE_REQ_SIZE;
 
@@ -285,14 +290,14 @@ sync_wants(const chat_event_t *ev, size_t max, size_t *n_r)
         return NULL;
     }
 
-    wants = worker_calloc(n, sizeof(*wants));
+    reqs = worker_calloc(n, sizeof(*reqs));
     p = (const uint8_t *) ev->body.data;
 
     for (i = 0; i < n; i++) {
-        p = chat_page_req_decode(p, &wants[i]);
+        p = chat_page_req_decode(p, &reqs[i]);
     }
 
     *n_r = n;
 
-    return wants;
+    return reqs;
 }

@@ -1,63 +1,65 @@
 /*
  * sync_role.c: role `sync`: requests in, answers out.
  *
- * Called from worker_main.c; hands to sync_ahead.c and sync_answer.c. Any number of these
- * processes share the streams: each request is read by one of them. What is
- * read is not kept pending (NOACK), because the edge asks again; so a process
- * that dies in between leaves entries nobody will read, and now and then what
- * is long too old is trimmed.
+ * Called from worker_main.c; hands to sync_prefetch.c, sync_answer.c and
+ * workers/redis/. Any number of these processes share the streams: each request
+ * is read by one of them. Entries are not kept pending (NOACK), because the
+ * edge retries. A process that dies before XDEL leaves entries that nobody
+ * reads again; a periodic XTRIM removes them.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "chat_keys.h"
 #include "chat_proto.h"
+#include "redis.h"
 #include "sync.h"
 #include "worker.h"
 
-#define SYNC_COUNT      64          /* requests a stream and read            */
-#define SYNC_FLUSH_MS   20          /* answers wait for each other so long   */
-#define SYNC_THROTTLE_US    50000       /* longest rest after a page             */
-#define SYNC_TRIM_MS    60000
-#define SYNC_KEEP_MS    600000      /* entries older than this are litter    */
-#define SYNC_UNAVAILABLE_MS    2000        /* longest pause between tries           */
+#define SYNC_READ_COUNT   64        /* requests per stream and read          */
+#define SYNC_FLUSH_MS     20        /* answers are pipelined for so long     */
+#define SYNC_THROTTLE_US  50000     /* longest throttle after a page         */
+#define SYNC_TRIM_MS      60000     /* between two XTRIM                     */
+#define SYNC_KEEP_MS      600000    /* older entries are trimmed             */
+#define SYNC_CONNECT_MS   2000      /* longest wait between connects         */
 
 typedef struct {
     const worker_conf_t  *conf;
-    redisContext         *redis;    /* NULL while away                       */
+    redis_t              *redis;    /* NULL while disconnected               */
     int                   redis_failures;
     store_sync_t         *store;
     int                   store_failures;
-    int64_t               store_next;   /* not before this, monotonic        */
-    int64_t               trimmed;      /* monotonic                         */
-    size_t                queued;       /* commands in the pipeline          */
-    int64_t               flushed;      /* monotonic                         */
+    int64_t               store_next;   /* earliest connect, monotonic ms    */
+    int64_t               trimmed_at;   /* monotonic ms                      */
+    size_t                outstanding;  /* replies not yet read              */
+    int64_t               flushed_at;   /* monotonic ms                      */
     chat_buf_t            answer;
-    chat_buf_t            items;        /* of lists, sync_ahead.c            */
+    chat_buf_t            items;        /* of lists, sync_prefetch.c         */
     chat_event_t         *events;       /* of the read                       */
-    sync_request_t       *requests;
-    const redisReply    **entries;      /* and where they came from          */
+    sync_request_t       *requests;     /* one per event                     */
+    const char          **ids;          /* their entries, for the log        */
     size_t                n, max;
     char                  keys[CHAT_SYNC_SHARDS][32];
+    redis_stream_t        streams[CHAT_SYNC_SHARDS];
 } sync_t;
 
 static int sync_run(worker_t *w);
 static int sync_open(sync_t *s);
 static int sync_groups(sync_t *s);
 static int sync_read(sync_t *s);
-static void sync_stream(sync_t *s, const char *key, const redisReply *list);
-static void sync_take(sync_t *s, const redisReply *entry);
-static void sync_publish_all(sync_t *s, uint8_t type);
-static void sync_publish(sync_t *s, size_t i);
+static void sync_stream(sync_t *s, const char *key,
+    const redis_reply_t *list);
+static void sync_add(sync_t *s, const char *id, const redis_reply_t *entry);
+static void sync_grow(sync_t *s);
+static void sync_process(sync_t *s);
+static void sync_answer_all(sync_t *s, uint8_t type);
+static void sync_answer_one(sync_t *s, size_t i);
 static store_sync_t *sync_store(sync_t *s);
-static void sync_queue(sync_t *s, const char *fmt, ...);
 static void sync_flush(sync_t *s);
 static void sync_trim(sync_t *s);
-static void sync_lost(sync_t *s, const char *why);
+static void sync_disconnect(sync_t *s, const char *why);
 
 const worker_role_t  worker_role_sync = { "sync", sync_run };
 
@@ -74,12 +76,14 @@ sync_run(worker_t *w)
 
     for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
         snprintf(s.keys[i], sizeof(s.keys[i]), CHAT_KEY_SYNC, i);
+        s.streams[i].key = s.keys[i];
+        s.streams[i].after = ">";
     }
 
     while (!worker_stopping) {
         if (sync_open(&s) != 0) {
             worker_sleep(worker_backoff(s.redis_failures++, 100,
-                                        SYNC_UNAVAILABLE_MS));
+                                        SYNC_CONNECT_MS));
             continue;
         }
 
@@ -89,16 +93,13 @@ sync_run(worker_t *w)
         }
     }
 
-    if (s.redis != NULL) {
-        redisFree(s.redis);
-    }
-
+    redis_close(&s.redis);
     store_sync_free(&s.store);
     chat_buf_free(&s.answer);
     chat_buf_free(&s.items);
     free(s.events);
     free(s.requests);
-    free(s.entries);
+    free(s.ids);
 
     return 0;
 }
@@ -111,19 +112,19 @@ sync_open(sync_t *s)
         return 0;
     }
 
-    /* a reply comes within block_ms, or Redis is not well */
-    s->redis = worker_redis_connect(s->conf, s->conf->block_ms + 3000);
+    /* XREADGROUP replies after block_ms at the latest */
+    s->redis = redis_connect(s->conf, s->conf->block_ms + 3000);
     if (s->redis == NULL) {
         return -1;
     }
 
-    s->queued = 0;
+    s->outstanding = 0;
 
     return sync_groups(s);
 }
 
 
-/* From the beginning: what was asked while no group was there counts too. */
+/* From id 0, so that requests from before the group count too. */
 
 static int
 sync_groups(sync_t *s)
@@ -131,8 +132,10 @@ sync_groups(sync_t *s)
     unsigned  i;
 
     for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
-        sync_queue(s, "XGROUP CREATE %s " CHAT_GROUP_SYNC " 0 MKSTREAM",
-                   s->keys[i]);
+        redis_append(s->redis, s->keys[i],
+                     "XGROUP CREATE %s " CHAT_GROUP_SYNC " 0 MKSTREAM",
+                     s->keys[i]);
+        s->outstanding++;
     }
 
     sync_flush(s);
@@ -142,157 +145,160 @@ sync_groups(sync_t *s)
 
 
 /* One read of all streams. -1 when the connection was lost. All processes are
- * one consumer: with NOACK there is nothing to tell them apart for. */
+ * one consumer: with NOACK nothing depends on which process has read what. */
 
 static int
 sync_read(sync_t *s)
 {
-    char          block[16], count[16];
-    size_t        i, n;
-    redisReply   *reply;
-    store_sync_t *store;
-    const char   *argv[11 + 2 * CHAT_SYNC_SHARDS];
+    int                    lost;
+    size_t                 i;
+    const char            *error;
+    redis_reply_t         *reply;
+    redis_read_streams_t   read;
 
-    snprintf(count, sizeof(count), "%d", SYNC_COUNT);
-    snprintf(block, sizeof(block), "%d", s->conf->block_ms);
+    memset(&read, 0, sizeof(read));
+    read.streams = s->streams;
+    read.n = CHAT_SYNC_SHARDS;
+    read.count = SYNC_READ_COUNT;
+    read.block_ms = s->conf->block_ms;
+    read.group = CHAT_GROUP_SYNC;
+    read.consumer = CHAT_GROUP_SYNC;
+    read.noack = 1;
 
-    n = 0;
-    argv[n++] = "XREADGROUP";
-    argv[n++] = "GROUP";
-    argv[n++] = CHAT_GROUP_SYNC;
-    argv[n++] = CHAT_GROUP_SYNC;
-    argv[n++] = "COUNT";
-    argv[n++] = count;
-    argv[n++] = "BLOCK";
-    argv[n++] = block;
-    argv[n++] = "NOACK";
-    argv[n++] = "STREAMS";
-
-    for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
-        argv[n + i] = s->keys[i];
-        argv[n + CHAT_SYNC_SHARDS + i] = ">";
-    }
-
-    n += 2 * CHAT_SYNC_SHARDS;
-
-    reply = redisCommandArgv(s->redis, (int) n, argv, NULL);
+    reply = redis_streams_read(s->redis, &read);
     if (reply == NULL) {
-        sync_lost(s, s->redis->errstr);
+        sync_disconnect(s, redis_error(s->redis));
         return -1;
     }
 
-    s->flushed = worker_mono_ms();
+    s->flushed_at = worker_mono_ms();
+    error = redis_reply_error(reply);
 
-    if (reply->type == REDIS_REPLY_ARRAY) {
+    if (redis_reply_is_array(reply)) {
         s->n = 0;
 
-        for (i = 0; i < reply->elements; i++) {
-            sync_stream(s, reply->element[i]->element[0]->str,
-                        reply->element[i]->element[1]);
+        for (i = 0; i < redis_reply_count(reply); i++) {
+            sync_stream(s, redis_stream_key(reply, i),
+                        redis_stream_entries(reply, i));
         }
 
-        chat_buf_reset(&s->items);
-        store = sync_store(s);
+        sync_process(s);
 
-        if (store != NULL) {
-            sync_ahead(store, s->requests, s->n, &s->items);
-        }
+    } else if (error != NULL) {
 
-        sync_publish_all(s, CHAT_EV_SYNC_LIST);
-        sync_publish_all(s, CHAT_EV_SYNC_PAGE);
-
-    } else if (reply->type == REDIS_REPLY_ERROR) {
-
-        if (strncmp(reply->str, "NOGROUP", 7) == 0) {
-            worker_log(WORKER_INFO, "redis was emptied, making groups anew");
+        if (strncmp(error, "NOGROUP", 7) == 0) {
+            worker_log(WORKER_INFO,
+                       "redis was emptied, creating the groups again");
             sync_groups(s);
 
         } else {
-            sync_lost(s, reply->str);
+            sync_disconnect(s, error);
         }
     }
 
-    freeReplyObject(reply);
+    lost = s->redis == NULL;
+    redis_reply_free(reply);
 
-    return s->redis != NULL ? 0 : -1;
+    return lost ? -1 : 0;
 }
 
 
 static void
-sync_stream(sync_t *s, const char *key, const redisReply *list)
+sync_stream(sync_t *s, const char *key, const redis_reply_t *list)
 {
-    size_t  i;
+    size_t       i;
+    const char  *id;
 
-    for (i = 0; i < list->elements; i++) {
-        sync_take(s, list->element[i]);
-        sync_queue(s, "XDEL %s %s", key, list->element[i]->element[0]->str);
+    for (i = 0; i < redis_reply_count(list); i++) {
+        id = redis_entry_id(redis_reply_at(list, i));
+
+        if (key != NULL && id != NULL) {
+            sync_add(s, id, redis_reply_at(list, i));
+            redis_append(s->redis, key, "XDEL %s %s", key, id);
+            s->outstanding++;
+        }
     }
 }
 
 
-/* Among what is to be answered, unless it is no event or too old. */
+/* Adds an entry to the requests to be answered, unless it is malformed or too
+ * old. `id` and `entry` are borrowed. */
 
 static void
-sync_take(sync_t *s, const redisReply *entry)
+sync_add(sync_t *s, const char *id, const redis_reply_t *entry)
 {
-    size_t             i;
-    chat_event_t      *ev;
-    const redisReply  *fields, *value;
+    chat_str_t     value;
+    chat_event_t  *ev;
 
-    if (s->n == s->max) {
-        s->max = s->max ? 2 * s->max : SYNC_COUNT;
-        s->events = worker_realloc(s->events, s->max * sizeof(*s->events));
-        s->requests = worker_realloc(s->requests,
-                                     s->max * sizeof(*s->requests));
-        s->entries = worker_realloc(s->entries, s->max * sizeof(*s->entries));
-
-        for (i = 0; i < s->n; i++) {
-            s->requests[i].ev = &s->events[i];
-        }
-    }
-
-    fields = entry->element[1];
-    value = NULL;
-
-    for (i = 0; i + 1 < fields->elements; i += 2) {
-        if (strcmp(fields->element[i]->str, CHAT_EVENT_FIELD) == 0) {
-            value = fields->element[i + 1];
-        }
-    }
-
+    sync_grow(s);
     ev = &s->events[s->n];
 
-    if (value == NULL
-        || chat_event_decode((const uint8_t *) value->str,
-                             (size_t) value->len, ev) != 0)
+    if (redis_entry_field(entry, CHAT_EVENT_FIELD, &value) != 0
+        || chat_event_decode((const uint8_t *) value.data, value.len, ev) != 0)
     {
-        worker_log(WORKER_ERROR, "request=%s cannot be decoded, dropped",
-                   entry->element[0]->str);
+        worker_log(WORKER_ERROR, "request=%s cannot be decoded, dropped", id);
         return;
     }
 
     if (worker_ms() - ev->received > SYNC_TOO_OLD_MS) {
-        worker_log(WORKER_DEBUG, "request=%s too old", entry->element[0]->str);
+        worker_log(WORKER_DEBUG, "request=%s too old", id);
         return;
     }
 
     memset(&s->requests[s->n], 0, sizeof(s->requests[s->n]));
     s->requests[s->n].ev = ev;
-    s->entries[s->n++] = entry;
+    s->ids[s->n++] = id;
 }
 
 
-/*
- * Lists first, they are what a connect waits for. Then pages, and after each a
- * rest half as long as it took: who catches up has time, and the database, the
- * edges and the cores are for those who write as well.
- */
+static void
+sync_grow(sync_t *s)
+{
+    size_t  i;
+
+    if (s->n < s->max) {
+        return;
+    }
+
+    s->max = s->max ? 2 * s->max : SYNC_READ_COUNT;
+    s->events = worker_realloc(s->events, s->max * sizeof(*s->events));
+    s->requests = worker_realloc(s->requests, s->max * sizeof(*s->requests));
+    s->ids = worker_realloc(s->ids, s->max * sizeof(*s->ids));
+
+    for (i = 0; i < s->n; i++) {
+        s->requests[i].ev = &s->events[i];
+    }
+}
+
+
+/* Answers the requests of one read. */
 
 static void
-sync_publish_all(sync_t *s, uint8_t type)
+sync_process(sync_t *s)
+{
+    store_sync_t  *store;
+
+    chat_buf_reset(&s->items);
+    store = sync_store(s);
+
+    if (store != NULL) {
+        sync_prefetch(store, s->requests, s->n, &s->items);
+    }
+
+    sync_answer_all(s, CHAT_EV_SYNC_LIST);
+    sync_answer_all(s, CHAT_EV_SYNC_PAGE);
+}
+
+
+/* Lists are answered first, because connecting clients wait for them. Each page
+ * is followed by a throttle of half its duration: a catch-up is not urgent, and
+ * must not take the database, the edges and the cores from those who write. */
+
+static void
+sync_answer_all(sync_t *s, uint8_t type)
 {
     size_t   i;
-    int64_t  began, rest;
+    int64_t  began, throttle;
 
     for (i = 0; i < s->n && s->redis != NULL; i++) {
 
@@ -301,13 +307,14 @@ sync_publish_all(sync_t *s, uint8_t type)
         }
 
         began = worker_mono_us();
-        sync_publish(s, i);
+        sync_answer_one(s, i);
 
         if (type == CHAT_EV_SYNC_PAGE) {
             sync_flush(s);
 
-            rest = (worker_mono_us() - began) / 2;
-            worker_sleep_us(rest < SYNC_THROTTLE_US ? rest : SYNC_THROTTLE_US);
+            throttle = (worker_mono_us() - began) / 2;
+            worker_sleep_us(throttle < SYNC_THROTTLE_US ? throttle
+                                                        : SYNC_THROTTLE_US);
         }
     }
 
@@ -318,7 +325,7 @@ sync_publish_all(sync_t *s, uint8_t type)
 
 
 static void
-sync_publish(sync_t *s, size_t i)
+sync_answer_one(sync_t *s, size_t i)
 {
     char                 channel[64];
     store_e              rc;
@@ -326,7 +333,7 @@ sync_publish(sync_t *s, size_t i)
     const chat_event_t  *ev;
 
     ev = s->requests[i].ev;
-    id = s->entries[i]->element[0]->str;
+    id = s->ids[i];
 
     chat_buf_reset(&s->answer);
 
@@ -334,7 +341,8 @@ sync_publish(sync_t *s, size_t i)
                     &s->answer, &rc)
         != 0)
     {
-        worker_log(WORKER_ERROR, "request=%s is none, dropped", id);
+        worker_log(WORKER_ERROR, "request=%s is not a sync request, dropped",
+                   id);
         return;
     }
 
@@ -348,17 +356,19 @@ sync_publish(sync_t *s, size_t i)
     }
 
     snprintf(channel, sizeof(channel), CHAT_CHANNEL_EDGE, ev->edge);
-    sync_queue(s, "PUBLISH %s %b", channel, s->answer.data, s->answer.len);
+    redis_append(s->redis, channel, "PUBLISH %s %b", channel, s->answer.data,
+                 s->answer.len);
+    s->outstanding++;
 
-    if (worker_mono_ms() - s->flushed >= SYNC_FLUSH_MS) {
+    if (worker_mono_ms() - s->flushed_at >= SYNC_FLUSH_MS) {
         sync_flush(s);
     }
 }
 
 
-/* The store when it is there, NULL while it is away. Tried again after a
- * pause, and not for every request: a try may cost two seconds, in which all
- * the others would wait for a "failed" they could have at once. */
+/* The connected store, or NULL. A failed connect is followed by a backoff: a
+ * connect may take two seconds, in which all other requests would wait for a
+ * "failed" that they can get at once. */
 
 static store_sync_t *
 sync_store(sync_t *s)
@@ -378,48 +388,32 @@ sync_store(sync_t *s)
     }
 
     s->store_next = worker_mono_ms()
-                    + worker_backoff(s->store_failures++, 200, SYNC_UNAVAILABLE_MS);
+                    + worker_backoff(s->store_failures++, 200,
+                                     SYNC_CONNECT_MS);
 
     return NULL;
 }
 
 
-static void
-sync_queue(sync_t *s, const char *fmt, ...)
-{
-    int      rc;
-    va_list  args;
-
-    va_start(args, fmt);
-    rc = redisvAppendCommand(s->redis, fmt, args);
-    va_end(args);
-
-    if (rc != REDIS_OK) {
-        worker_die("redis command: %s", s->redis->errstr);
-    }
-
-    s->queued++;
-}
-
-
-/* Sends the pipeline and takes the replies. An error among them is no news: a
- * group that exists, an entry that another process has trimmed. */
+/* Sends the pipeline and reads the replies. An error reply is ignored: a group
+ * exists, or another process has trimmed an entry. */
 
 static void
 sync_flush(sync_t *s)
 {
-    redisReply  *reply;
+    redis_reply_t  *reply;
 
-    for ( /* void */ ; s->queued > 0; s->queued--) {
-        if (redisGetReply(s->redis, (void **) &reply) != REDIS_OK) {
-            sync_lost(s, s->redis->errstr);
+    for ( /* void */ ; s->outstanding > 0; s->outstanding--) {
+        reply = redis_read(s->redis);
+        if (reply == NULL) {
+            sync_disconnect(s, redis_error(s->redis));
             return;
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
-    s->flushed = worker_mono_ms();
+    s->flushed_at = worker_mono_ms();
 }
 
 
@@ -431,15 +425,16 @@ sync_trim(sync_t *s)
 
     now = worker_mono_ms();
 
-    if (s->trimmed != 0 && now - s->trimmed < SYNC_TRIM_MS) {
+    if (s->trimmed_at != 0 && now - s->trimmed_at < SYNC_TRIM_MS) {
         return;
     }
 
-    s->trimmed = now;
+    s->trimmed_at = now;
 
     for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
-        sync_queue(s, "XTRIM %s MINID %lld", s->keys[i],
-                   (long long) (worker_ms() - SYNC_KEEP_MS));
+        redis_append(s->redis, s->keys[i], "XTRIM %s MINID %lld", s->keys[i],
+                     (long long) (worker_ms() - SYNC_KEEP_MS));
+        s->outstanding++;
     }
 
     sync_flush(s);
@@ -447,11 +442,10 @@ sync_trim(sync_t *s)
 
 
 static void
-sync_lost(sync_t *s, const char *why)
+sync_disconnect(sync_t *s, const char *why)
 {
     worker_log(WORKER_WARN, "redis lost: %s", why);
 
-    redisFree(s->redis);
-    s->redis = NULL;
-    s->queued = 0;
+    redis_close(&s->redis);
+    s->outstanding = 0;
 }
