@@ -464,6 +464,8 @@ def test_what_a_dead_worker_had_read_is_done_by_the_next(presence):
     e, w = presence.edge, presence.world
     ann, bob = w.friends()
     e.watch(ann, bob)
+    # the answer is published before its event is acknowledged
+    wait_for(lambda: presence.redis.xlen(STREAM) == 0)
     presence.signal(signal.SIGSTOP)
     stat = pathlib.Path(f"/proc/{presence.pid}/stat")
     wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T",
