@@ -455,10 +455,18 @@ typedef struct {
 extern ngx_chat_edge_t  *ngx_chat_edge;     /* NULL until the process starts */
 
 
+/* Zeroed memory that the caller returns with ngx_free(); NULL out of memory. */
+
+static ngx_inline void *
+ngx_chat_alloc(size_t size)
+{
+    return ngx_calloc(size, ngx_cycle->log);
+}
+
+
 /* process */
 ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 void ngx_chat_exit_process(ngx_cycle_t *cycle);
-void *ngx_chat_alloc(size_t size);          /* zeroed; NULL out of memory   */
 
 /* auth */
 ngx_int_t ngx_chat_auth_access(ngx_http_request_t *r);

@@ -14,13 +14,6 @@ static void ngx_chat_tick(ngx_event_t *ev);
 ngx_chat_edge_t  *ngx_chat_edge;
 
 
-void *
-ngx_chat_alloc(size_t size)
-{
-    return ngx_calloc(size, ngx_cycle->log);
-}
-
-
 ngx_int_t
 ngx_chat_init_process(ngx_cycle_t *cycle)
 {
