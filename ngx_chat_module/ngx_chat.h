@@ -94,6 +94,7 @@ typedef struct {
 typedef struct {
     ngx_flag_t          auth;           /* chat_auth                        */
     ngx_flag_t          publish;        /* chat_publish                     */
+    ngx_uint_t          websocket;      /* chat_websocket                   */
     size_t              max_frame;      /* chat_max_frame_size              */
     ngx_msec_t          heartbeat;      /* chat_heartbeat                   */
     size_t              send_buffer;    /* chat_send_buffer                 */

@@ -35,17 +35,15 @@ static ngx_http_variable_t  ngx_chat_variables[] = {
 ngx_int_t
 ngx_chat_auth_access(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  token;
-    const char                *why;
-    ngx_chat_ctx_t            *ctx;
-    ngx_chat_loc_conf_t       *lcf;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_int_t             rc;
+    ngx_str_t             token;
+    const char           *why;
+    ngx_chat_ctx_t       *ctx;
+    ngx_chat_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    if ((lcf->auth || clcf->handler == ngx_chat_upgrade_handler)
+    if ((lcf->auth || lcf->websocket)
         && (rc = ngx_chat_auth_wait(r)) != NGX_OK)
     {
         return rc;

@@ -277,7 +277,11 @@ ngx_chat_conf_id_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_chat_conf_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_chat_loc_conf_t  *lcf = conf;
+
     ngx_http_core_loc_conf_t  *clcf;
+
+    lcf->websocket = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_chat_upgrade_handler;
