@@ -315,6 +315,8 @@ ngx_chat_auth_revoked(uint64_t user, uint64_t device)
 }
 
 
+/* Records a revocation; the caller closes the device's sessions. */
+
 void
 ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires)
 {
@@ -323,8 +325,6 @@ ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires)
     ngx_chat_revoked_t  *rv;
 
     edge = ngx_chat_edge;
-
-    ngx_chat_session_kick(user, device, 0, CHAT_CLOSE_REVOKED);
 
     if (expires <= ngx_time() || ngx_chat_auth_revoked(user, device)) {
         return;

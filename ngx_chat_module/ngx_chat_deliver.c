@@ -71,6 +71,8 @@ ngx_chat_deliver_batch(u_char *data, size_t len)
 
         case CHAT_REC_REVOKE:
             ngx_chat_auth_revoke(rec.user, rec.device, rec.expires);
+            ngx_chat_session_kick(rec.user, rec.device, 0,
+                                  CHAT_CLOSE_REVOKED);
             break;
 
         case CHAT_REC_SYNC_LIST:

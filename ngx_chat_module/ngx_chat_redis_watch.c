@@ -178,6 +178,7 @@ ngx_chat_redis_revoked(redisAsyncContext *ac, void *reply, void *data)
 
         ngx_chat_auth_revoke(user, device,
                              strtoll(r->element[i + 1]->str, NULL, 10));
+        ngx_chat_session_kick(user, device, 0, CHAT_CLOSE_REVOKED);
     }
 }
 
