@@ -15,6 +15,7 @@
  *   ngx_chat_inflight.c    its sends that have no answer yet
  *   ngx_chat_read.c      bytes -> WebSocket messages
  *   ngx_chat_dispatch.c  message -> what it asks for
+ *   ngx_chat_error.c     the `error` frame that refuses a message
  *   ngx_chat_enqueue.c   event -> Redis stream
  *   ngx_chat_rest.c      REST writes, by the same way as the socket
  *   ngx_chat_receipts.c     delivered and read, coalesced
@@ -529,7 +530,9 @@ void ngx_chat_read_bytes(ngx_chat_session_t *s, u_char *pos, u_char *end);
 
 /* dispatch */
 void ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len);
-void ngx_chat_dispatch_error(ngx_chat_session_t *s, chat_error_e code,
+
+/* error */
+void ngx_chat_error_write(ngx_chat_session_t *s, chat_error_e code,
     const char *why, chat_str_t *message_id, chat_str_t *chat,
     ngx_uint_t retry_after);
 
@@ -643,6 +646,10 @@ void ngx_chat_frame_free(ngx_chat_frame_t *f);
 ngx_chat_out_t *ngx_chat_out_new(ngx_chat_frame_t *f);
 void ngx_chat_out_free(ngx_chat_out_t *out);
 ngx_int_t ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f);
+ngx_int_t ngx_chat_write_shared(ngx_chat_session_t *s, ngx_chat_frame_t *f);
+ngx_int_t ngx_chat_write_owned(ngx_chat_session_t *s, ngx_chat_frame_t *f);
+ngx_int_t ngx_chat_write_text(ngx_chat_session_t *s, const u_char *data,
+    size_t len);
 void ngx_chat_write_flush(ngx_chat_session_t *s);
 void ngx_chat_write_drop(ngx_chat_session_t *s);
 void ngx_chat_write_handler(ngx_event_t *wev);

@@ -252,9 +252,8 @@ ngx_int_t
 ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
     ngx_chat_frame_t **frame, ngx_uint_t hidden)
 {
-    uint64_t           hash;
-    ngx_int_t          rc;
-    ngx_chat_frame_t  *f;
+    uint64_t   hash;
+    ngx_int_t  rc;
 
     if (rec->device == s->device && rec->message_id.data != NULL) {
 
@@ -269,41 +268,30 @@ ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
         }
     }
 
-    f = hidden ? ngx_chat_deliver_hidden(rec) : *frame;
-
-    if (f == NULL && !hidden) {
-        f = ngx_chat_frame_text((u_char *) rec->frame.data, rec->frame.len);
-        *frame = f;
-    }
-
-    if (f == NULL) {
-        ngx_chat_session_destroy(s, "out of memory");
-        return NGX_ERROR;
-    }
-
-    rc = ngx_chat_write(s, f);
-
     if (hidden) {
-        ngx_chat_frame_free(f);
+        rc = ngx_chat_write_owned(s, ngx_chat_deliver_hidden(rec));
+
+    } else {
+        if (*frame == NULL) {
+            *frame = ngx_chat_frame_text((u_char *) rec->frame.data,
+                                         rec->frame.len);
+        }
+
+        rc = ngx_chat_write_shared(s, *frame);
     }
 
-    if (rc != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-        return NGX_ERROR;
+    if (rc == NGX_OK) {
+        ngx_chat_edge->counters.entries++;
     }
 
-    ngx_chat_edge->counters.entries++;
-
-    return s->state == NGX_CHAT_OPEN ? NGX_OK : NGX_ERROR;
+    return rc;
 }
 
 
 ngx_int_t
 ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
 {
-    u_char             text[1024], *p;
-    ngx_int_t          rc;
-    ngx_chat_frame_t  *f;
+    u_char  text[1024], *p;
 
     p = ngx_cpymem(text, "{\"type\":\"message_ack\",\"messageId\":",
                    sizeof("{\"type\":\"message_ack\",\"messageId\":") - 1);
@@ -317,28 +305,13 @@ ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
     p = chat_json_time(p, rec->timestamp);
     p = ngx_cpymem(p, "\"}", 2);
 
-    f = ngx_chat_frame_text(text, p - text);
-    if (f == NULL) {
-        ngx_chat_session_destroy(s, "out of memory");
-        return NGX_ERROR;
-    }
-
-    rc = ngx_chat_write(s, f);
-    ngx_chat_frame_free(f);
-
-    if (rc != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-        return NGX_ERROR;
-    }
-
-    return s->state == NGX_CHAT_OPEN ? NGX_OK : NGX_ERROR;
+    return ngx_chat_write_text(s, text, p - text);
 }
 
 
 static void
 ngx_chat_deliver_frame(chat_rec_t *rec)
 {
-    ngx_chat_frame_t    *f;
     ngx_chat_session_t  *s;
 
     s = ngx_chat_session_find(rec->session);
@@ -352,15 +325,7 @@ ngx_chat_deliver_frame(chat_rec_t *rec)
                                                           &rec->message_id));
     }
 
-    f = ngx_chat_frame_text((u_char *) rec->frame.data, rec->frame.len);
-
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-    }
-
-    if (f != NULL) {
-        ngx_chat_frame_free(f);
-    }
+    (void) ngx_chat_write_text(s, (u_char *) rec->frame.data, rec->frame.len);
 }
 
 
@@ -405,9 +370,7 @@ ngx_chat_deliver_notice(chat_rec_t *rec)
                 ngx_chat_presence_chats(s);
             }
 
-            if (ngx_chat_write(s, f) != NGX_OK) {
-                ngx_chat_session_destroy(s, "out of memory");
-            }
+            (void) ngx_chat_write_shared(s, f);
         }
     }
 

@@ -37,8 +37,8 @@ ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
     rc = chat_frame_parse((char *) text, len, &frame);
 
     if (rc != CHAT_OK) {
-        ngx_chat_dispatch_error(s, rc, frame.why, &frame.message_id,
-                                &frame.chat_text, 0);
+        ngx_chat_error_write(s, rc, frame.why, &frame.message_id,
+                             &frame.chat_text, 0);
         chat_frame_free(&frame);
         return;
     }
@@ -86,9 +86,9 @@ ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
         break;
 
     default:
-        ngx_chat_dispatch_error(s, CHAT_E_UNKNOWN_TYPE,
-                                "This server does not offer this type yet.",
-                                NULL, NULL, 0);
+        ngx_chat_error_write(s, CHAT_E_UNKNOWN_TYPE,
+                             "This server does not offer this type yet.",
+                             NULL, NULL, 0);
     }
 
     chat_frame_free(&frame);
@@ -112,10 +112,10 @@ ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
     hash = ngx_chat_inflight_hash(frame->chat, &frame->message_id);
 
     if (ngx_chat_inflight_add(s, hash) != NGX_OK) {
-        ngx_chat_dispatch_error(s, CHAT_E_RATE_LIMITED,
-                                "Too many messages wait for their answer: "
-                                "wait for some of them.",
-                                &frame->message_id, &frame->chat_text, 1);
+        ngx_chat_error_write(s, CHAT_E_RATE_LIMITED,
+                             "Too many messages wait for their answer: "
+                             "wait for some of them.",
+                             &frame->message_id, &frame->chat_text, 1);
         return;
     }
 
@@ -143,10 +143,10 @@ ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
 unavailable:
 
     ngx_chat_edge->counters.unavailable++;
-    ngx_chat_dispatch_error(s, CHAT_E_UNAVAILABLE,
-                            "The message could not be taken just now: send "
-                            "it again with the same messageId.",
-                            &frame->message_id, &frame->chat_text, 2);
+    ngx_chat_error_write(s, CHAT_E_UNAVAILABLE,
+                         "The message could not be taken just now: send "
+                         "it again with the same messageId.",
+                         &frame->message_id, &frame->chat_text, 2);
 }
 
 
@@ -186,52 +186,5 @@ ngx_chat_dispatch_pong(ngx_chat_session_t *s)
                                          sizeof(NGX_CHAT_PONG) - 1);
     }
 
-    if (edge->pong == NULL || ngx_chat_write(s, edge->pong) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-    }
-}
-
-
-/* An `error` frame. `why` is our own sentence and needs no escaping; the two
- * ids are the client's and get it. */
-
-void
-ngx_chat_dispatch_error(ngx_chat_session_t *s, chat_error_e code,
-    const char *why, chat_str_t *message_id, chat_str_t *chat,
-    ngx_uint_t retry_after)
-{
-    u_char            *p, text[2048];
-    ngx_chat_frame_t  *f;
-
-    p = ngx_sprintf(text, "{\"type\":\"error\",\"code\":\"%s\",\"message\":",
-                    chat_error_word(code));
-    p = chat_json_string(p, why, ngx_min(ngx_strlen(why), 127));
-
-    if (message_id != NULL && message_id->data != NULL
-        && message_id->len <= CHAT_MESSAGE_ID_MAX)
-    {
-        p = ngx_cpymem(p, ",\"messageId\":", sizeof(",\"messageId\":") - 1);
-        p = chat_json_string(p, message_id->data, message_id->len);
-    }
-
-    if (chat != NULL && chat->data != NULL && chat->len <= 64) {
-        p = ngx_cpymem(p, ",\"chatId\":", sizeof(",\"chatId\":") - 1);
-        p = chat_json_string(p, chat->data, chat->len);
-    }
-
-    if (retry_after) {
-        p = ngx_sprintf(p, ",\"retryAfter\":%ui", retry_after);
-    }
-
-    *p++ = '}';
-
-    f = ngx_chat_frame_text(text, p - text);
-
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-    }
-
-    if (f != NULL) {
-        ngx_chat_frame_free(f);
-    }
+    (void) ngx_chat_write_shared(s, edge->pong);
 }

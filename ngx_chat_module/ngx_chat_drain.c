@@ -60,10 +60,9 @@ ngx_chat_drain_linger(void)
 void
 ngx_chat_drain_session(ngx_chat_session_t *s)
 {
-    u_char             text[64], *p;
-    ngx_msec_t         after;
-    ngx_chat_frame_t  *f;
-    ngx_chat_edge_t   *edge;
+    u_char            text[64], *p;
+    ngx_msec_t        after;
+    ngx_chat_edge_t  *edge;
 
     edge = ngx_chat_edge;
 
@@ -94,15 +93,7 @@ ngx_chat_drain_session(ngx_chat_session_t *s)
 
     p = ngx_sprintf(text, "{\"type\":\"reconnect\",\"after\":%M}", after);
 
-    f = ngx_chat_frame_text(text, p - text);
-
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-    }
-
-    if (f != NULL) {
-        ngx_chat_frame_free(f);
-    }
+    (void) ngx_chat_write_text(s, text, p - text);
 }
 
 

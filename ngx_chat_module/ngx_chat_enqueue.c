@@ -193,10 +193,10 @@ ngx_chat_enqueue_reply(redisAsyncContext *ac, void *reply, void *data)
         chat.data = text;
         chat.len = CHAT_ID_TEXT;
 
-        ngx_chat_dispatch_error(s, CHAT_E_UNAVAILABLE,
-                                "The message could not be taken just now: "
-                                "send it again with the same messageId.",
-                                &message_id, &chat, 2);
+        ngx_chat_error_write(s, CHAT_E_UNAVAILABLE,
+                             "The message could not be taken just now: "
+                             "send it again with the same messageId.",
+                             &message_id, &chat, 2);
     }
 
     ngx_free(pending);

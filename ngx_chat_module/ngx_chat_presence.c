@@ -40,19 +40,19 @@ ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
 
     if (!ngx_chat_redis_ready()) {
         ngx_chat_edge->counters.unavailable++;
-        ngx_chat_dispatch_error(s, CHAT_E_UNAVAILABLE,
-                                "Presence is not known just now: ask again.",
-                                NULL, NULL, 2);
+        ngx_chat_error_write(s, CHAT_E_UNAVAILABLE,
+                             "Presence is not known just now: ask again.",
+                             NULL, NULL, 2);
         return;
     }
 
     fs = s->follows;
 
     if (fs != NULL && fs->requests >= NGX_CHAT_PRESENCE_REQUESTS) {
-        ngx_chat_dispatch_error(s, CHAT_E_RATE_LIMITED,
-                                "Too many subscriptions wait for their "
-                                "answer: wait for some of them.",
-                                NULL, NULL, 1);
+        ngx_chat_error_write(s, CHAT_E_RATE_LIMITED,
+                             "Too many subscriptions wait for their "
+                             "answer: wait for some of them.",
+                             NULL, NULL, 1);
         return;
     }
 
@@ -63,10 +63,10 @@ ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
     }
 
     if ((fs ? fs->n : 0) + fresh > CHAT_PRESENCE_FOLLOWED) {
-        ngx_chat_dispatch_error(s, CHAT_E_BAD_FIELD,
-                                "userIds: a connection follows at most 1000 "
-                                "users; unsubscribe from some.",
-                                NULL, NULL, 0);
+        ngx_chat_error_write(s, CHAT_E_BAD_FIELD,
+                             "userIds: a connection follows at most 1000 "
+                             "users; unsubscribe from some.",
+                             NULL, NULL, 0);
         return;
     }
 
@@ -389,9 +389,9 @@ ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
     }
 
     ngx_chat_edge->counters.unavailable++;
-    ngx_chat_dispatch_error(s, CHAT_E_UNAVAILABLE,
-                            "Presence is not known just now: ask again.",
-                            NULL, NULL, 2);
+    ngx_chat_error_write(s, CHAT_E_UNAVAILABLE,
+                         "Presence is not known just now: ask again.",
+                         NULL, NULL, 2);
 }
 
 

@@ -79,10 +79,8 @@ ngx_chat_session_open(ngx_http_request_t *r, ngx_chat_loc_conf_t *conf,
 ngx_int_t
 ngx_chat_session_welcome(ngx_chat_session_t *s)
 {
-    u_char             time[CHAT_TIME_TEXT], text[768], *p;
-    ngx_int_t          rc;
-    ngx_time_t        *tp;
-    ngx_chat_frame_t  *f;
+    u_char       time[CHAT_TIME_TEXT], text[768], *p;
+    ngx_time_t  *tp;
 
     tp = ngx_timeofday();
     chat_json_time(time, (int64_t) tp->sec * 1000 + tp->msec);
@@ -99,15 +97,7 @@ ngx_chat_session_welcome(ngx_chat_session_t *s)
                      CHAT_MESSAGE_ID_MAX, CHAT_SYNC_WINDOW,
                      CHAT_PRESENCE_MAX);
 
-    f = ngx_chat_frame_text(text, p - text);
-    if (f == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_chat_write(s, f);
-    ngx_chat_frame_free(f);
-
-    return rc;
+    return ngx_chat_write_text(s, text, p - text);
 }
 
 
@@ -204,15 +194,7 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
     f->len = len;
     f->refs = 1;
 
-    if (ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_frame_free(f);
-        ngx_chat_session_destroy(s, "out of memory");
-        return;
-    }
-
-    ngx_chat_frame_free(f);
-
-    if (s->state != NGX_CHAT_OPEN) {
+    if (ngx_chat_write_owned(s, f) != NGX_OK) {
         return;
     }
 

@@ -390,8 +390,6 @@ ngx_chat_sync_pending_acks(ngx_chat_session_t *s)
 static void
 ngx_chat_sync_done(ngx_chat_session_t *s)
 {
-    ngx_chat_frame_t  *f;
-
     if (s->sync_more_chats) {
         /* the list was cut: the rest of it, once the worker has had the
          * marks that take its chats off the list */
@@ -415,16 +413,8 @@ ngx_chat_sync_done(ngx_chat_session_t *s)
 
     s->synced = 1;
 
-    f = ngx_chat_frame_text((u_char *) "{\"type\":\"sync_complete\"}",
-                            sizeof("{\"type\":\"sync_complete\"}") - 1);
-
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-    }
-
-    if (f != NULL) {
-        ngx_chat_frame_free(f);
-    }
+    (void) ngx_chat_write_text(s, (u_char *) "{\"type\":\"sync_complete\"}",
+                               sizeof("{\"type\":\"sync_complete\"}") - 1);
 }
 
 

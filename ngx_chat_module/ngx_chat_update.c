@@ -138,14 +138,8 @@ ngx_chat_update_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
         ngx_free(text);
     }
 
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_session_destroy(s, "out of memory");
-    }
-
-    if (f != NULL) {
-        ngx_chat_frame_free(f);
-        ngx_chat_edge->counters.presence++;
-    }
+    ngx_chat_edge->counters.presence += f != NULL;
+    (void) ngx_chat_write_owned(s, f);
 }
 
 

@@ -212,13 +212,9 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
     f->refs = 1;
     f->len = p - f->data;
 
-    if (ngx_chat_write(s, f) != NGX_OK) {
-        ngx_chat_frame_free(f);
-        ngx_chat_session_destroy(s, "out of memory");
+    if (ngx_chat_write_owned(s, f) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ngx_chat_frame_free(f);
 
     /* HTTP finalizes the request after we return; the posted event runs when
      * nobody holds it any more but us */
@@ -352,7 +348,6 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
 
     if (!s->echo) {
         if (ngx_chat_session_welcome(s) != NGX_OK) {
-            ngx_chat_session_destroy(s, "out of memory");
             return;
         }
 

@@ -164,6 +164,47 @@ ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
 }
 
 
+/* The same, and the end of the session when memory is short or f, whose
+ * allocation failed, is NULL: a frame that is missing would be a hole in what
+ * the client sees. NGX_OK while the session is open, else NGX_ERROR. */
+
+ngx_int_t
+ngx_chat_write_shared(ngx_chat_session_t *s, ngx_chat_frame_t *f)
+{
+    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+        ngx_chat_session_destroy(s, "out of memory");
+    }
+
+    return s->state == NGX_CHAT_OPEN ? NGX_OK : NGX_ERROR;
+}
+
+
+/* The same for a frame that nobody else gets: f is taken. */
+
+ngx_int_t
+ngx_chat_write_owned(ngx_chat_session_t *s, ngx_chat_frame_t *f)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_chat_write_shared(s, f);
+
+    if (f != NULL) {
+        ngx_chat_frame_free(f);
+    }
+
+    return rc;
+}
+
+
+/* Builds a text frame for this session alone and writes it; data is copied. */
+
+ngx_int_t
+ngx_chat_write_text(ngx_chat_session_t *s, const u_char *data, size_t len)
+{
+    return ngx_chat_write_owned(s, ngx_chat_frame_text(data, len));
+}
+
+
 /* Takes n written bytes off the queue. */
 
 static void
