@@ -20,9 +20,10 @@
  *   ngx_chat_rest.c      REST writes, by the same way as the socket
  *   ngx_chat_receipts.c     delivered and read, coalesced
  *   ngx_chat_redis.c     two connections to Redis: commands, subscription
- *                        (its events: _redis_adapter.c; once a second:
- *                        _redis_watch.c)
- *   ngx_chat_route.c     who is connected here, told to Redis
+ *                        (event loop: _redis_adapter.c, batch window:
+ *                        _redis_linger.c, replies: _redis_reply.c)
+ *   ngx_chat_link.c      what a change of the connection to Redis means
+ *   ngx_chat_route.c     which devices are connected here, written to Redis
  *   ngx_chat_leave.c     who left with nothing missed, likewise
  *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
  *   ngx_chat_duplicate.c    answers to repeats, in their place
@@ -360,24 +361,30 @@ typedef struct {
     chat_token_t        token;          /* user 0: empty                    */
 } ngx_chat_cached_t;
 
-struct redisAsyncContext;
+typedef struct ngx_chat_redis_call_s  ngx_chat_redis_call_t;
 
-typedef struct {
-    struct redisAsyncContext *context;  /* NULL while not connected         */
+typedef struct {                        /* a connection to Redis            */
+    void               *context;        /* hiredis', NULL: not connected    */
     ngx_connection_t   *connection;
     ngx_event_t         retry;
     ngx_uint_t          failures;
     ngx_msec_t          written;        /* last write                       */
-    ngx_connection_t   *window;         /* timerfd, NULL: nothing gathers   */
-    ngx_uint_t          busy_writes;           /* writes of events without a pause */
-    ngx_msec_t          events_at;      /* the last of them                 */
+    ngx_connection_t   *window;         /* timerfd of the batch window,
+                                           NULL: events never linger        */
+    ngx_uint_t          busy_writes;    /* successive writes with events    */
+    ngx_msec_t          events_at;      /* last write with events           */
     ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
-    ngx_uint_t          asked;          /* fences, ngx_chat_redis_barrier()   */
-    ngx_uint_t          answered;
+    ngx_uint_t          barriers_sent;
+    ngx_uint_t          barriers_passed;
+    ngx_chat_redis_call_t *calls;       /* ring: commands without a reply   */
+    ngx_uint_t          calls_size;     /* a power of two, or 0             */
+    ngx_uint_t          first_call;
+    ngx_uint_t          ncalls;
     unsigned            writing:1;      /* a write is under way             */
-    unsigned            may_linger:1;      /* what is appended may wait        */
-    unsigned            events:1;       /* some of it is not written yet    */
-    unsigned            waiting:1;      /* for the window's end             */
+    unsigned            may_linger:1;   /* the command being appended may
+                                           wait for the window's end        */
+    unsigned            events:1;       /* events are not written yet       */
+    unsigned            lingering:1;    /* until the window's end           */
     unsigned            up:1;           /* logged in; subscribed            */
     unsigned            subscriber:1;
 } ngx_chat_redis_t;
@@ -432,8 +439,8 @@ typedef struct {
     ngx_uint_t          nstale_routes;
     ngx_chat_hash_t     leaving;        /* routes by user, ngx_chat_leave.c */
     ngx_queue_t         leave_waiters;
-    ngx_str_t           run;            /* of Redis; empty: not known       */
-    u_char              run_id[NGX_CHAT_RUN_ID];
+    ngx_str_t           run_id;         /* of Redis; empty: not known       */
+    u_char              run_id_text[NGX_CHAT_RUN_ID];
 
     ngx_chat_revoked_t *revoked;
     ngx_uint_t          nrevoked;
@@ -536,18 +543,37 @@ void ngx_chat_error_write(ngx_chat_session_t *s, chat_error_e code,
     const char *why, chat_str_t *message_id, chat_str_t *chat,
     ngx_uint_t retry_after);
 
-/* publish */
-ngx_int_t ngx_chat_enqueue_event(chat_event_t *ev, ngx_uint_t shard);
+/* enqueue */
+
+typedef struct ngx_chat_enqueue_s  ngx_chat_enqueue_t;
+
+/* An event without a reply of Redis: the first member of the caller's own
+ * record of it, so that each event costs one allocation. done is called once,
+ * with NGX_OK when the event is in its stream, and may free the record. */
+struct ngx_chat_enqueue_s {
+    void              (*done)(ngx_chat_enqueue_t *enqueue, ngx_int_t rc);
+};
+
+/* 1 when an event for this chat can be accepted now. */
 ngx_uint_t ngx_chat_enqueue_ready(const u_char *chat);
+
+/* Appends ev to its shard's stream. NGX_OK: enqueue->done will be called,
+ * enqueue is taken; NULL: nobody waits. NGX_ERROR: nothing was sent, enqueue
+ * is still the caller's. */
+ngx_int_t ngx_chat_enqueue_event(chat_event_t *ev, ngx_uint_t shard,
+    ngx_chat_enqueue_t *enqueue);
+
+/* Appends a request to the sync worker. Its loss is not reported: the session
+ * repeats it. The stream is capped, requests older than seconds are
+ * worthless. */
 ngx_int_t ngx_chat_enqueue_sync(chat_event_t *ev);
 
 /* rest */
 ngx_int_t ngx_chat_rest_handler(ngx_http_request_t *r);
-
-/* ngx_chat_upstream_filter.c */
-void ngx_chat_upstream_filter_init(void);
 void ngx_chat_rest_answer(chat_rec_t *rec);
-void ngx_chat_rest_fail(uint64_t id);
+
+/* upstream_filter */
+void ngx_chat_upstream_filter_init(void);
 
 /* marks */
 void ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat,
@@ -555,12 +581,13 @@ void ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat,
 void ngx_chat_receipt_flush(ngx_chat_session_t *s);
 void ngx_chat_receipt_tick(void);
 
-/* redis */
-ngx_int_t ngx_chat_redis_start(void);
-void ngx_chat_redis_stop(void);
+/* redis: the rest is in ngx_chat_redis.h */
 ngx_uint_t ngx_chat_redis_ready(void);
-void ngx_chat_redis_tick(void);
-void ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why);
+
+/* link */
+ngx_int_t ngx_chat_link_start(void);
+void ngx_chat_link_stop(void);
+void ngx_chat_link_tick(void);              /* once a second                */
 
 /* route */
 ngx_int_t ngx_chat_route_set(ngx_chat_session_t *s);
@@ -570,6 +597,8 @@ void ngx_chat_route_all(void);
 /* leave */
 ngx_uint_t ngx_chat_leave_clean(ngx_chat_session_t *s);
 void ngx_chat_leave_missed(uint64_t user);
+void ngx_chat_leave_passed(ngx_uint_t ticket);
+void ngx_chat_leave_lost(void);
 
 /* deliver */
 void ngx_chat_deliver_batch(u_char *data, size_t len);

@@ -13,8 +13,21 @@
 #define NGX_CHAT_PONG  "{\"type\":\"pong\"}"
 
 
+/* an event of a session on its way; the session may end before */
+typedef struct {
+    ngx_chat_enqueue_t  enqueue;        /* must be first                    */
+    uint64_t            session;
+    uint64_t            hash;           /* in the session's inflight        */
+    u_char              chat[16];
+    u_char              message_id[CHAT_MESSAGE_ID_MAX];
+    uint8_t             message_id_len;
+} ngx_chat_dispatch_pending_t;
+
+
 static void ngx_chat_dispatch_event(ngx_chat_session_t *s,
     chat_frame_t *frame, ngx_uint_t type);
+static void ngx_chat_dispatch_enqueued(ngx_chat_enqueue_t *enqueue,
+    ngx_int_t rc);
 static void ngx_chat_dispatch_typing(ngx_chat_session_t *s,
     chat_frame_t *frame);
 static void ngx_chat_dispatch_pong(ngx_chat_session_t *s);
@@ -102,8 +115,9 @@ static void
 ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
     ngx_uint_t type)
 {
-    uint64_t      hash;
-    chat_event_t  ev;
+    uint64_t                      hash;
+    chat_event_t                  ev;
+    ngx_chat_dispatch_pending_t  *pending;
 
     if (!ngx_chat_enqueue_ready(frame->chat)) {
         goto unavailable;
@@ -134,8 +148,25 @@ ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
     ev.content_type = frame->content_type;
     ev.media_id = frame->media_id;
 
-    if (ngx_chat_enqueue_event(&ev, chat_id_shard(frame->chat)) == NGX_OK) {
-        return;
+    pending = ngx_chat_alloc(sizeof(ngx_chat_dispatch_pending_t));
+
+    if (pending != NULL) {
+        pending->enqueue.done = ngx_chat_dispatch_enqueued;
+        pending->session = s->id;
+        pending->hash = hash;
+        ngx_memcpy(pending->chat, ev.chat, 16);
+        pending->message_id_len = ev.message_id.len;
+        ngx_memcpy(pending->message_id, ev.message_id.data,
+                   ev.message_id.len);
+
+        if (ngx_chat_enqueue_event(&ev, chat_id_shard(ev.chat),
+                                   &pending->enqueue)
+            == NGX_OK)
+        {
+            return;
+        }
+
+        ngx_free(pending);
     }
 
     (void) ngx_chat_inflight_answer(s, hash);
@@ -147,6 +178,36 @@ unavailable:
                          "The message could not be taken just now: send "
                          "it again with the same messageId.",
                          &frame->message_id, &frame->chat_text, 2);
+}
+
+
+/* NGX_ERROR: Redis refused the event, or was lost with it under way. */
+
+static void
+ngx_chat_dispatch_enqueued(ngx_chat_enqueue_t *enqueue, ngx_int_t rc)
+{
+    char                          text[CHAT_ID_TEXT];
+    chat_str_t                    message_id, chat;
+    ngx_chat_session_t           *s;
+    ngx_chat_dispatch_pending_t  *pending;
+
+    pending = (ngx_chat_dispatch_pending_t *) enqueue;
+    s = rc == NGX_OK ? NULL : ngx_chat_session_find(pending->session);
+
+    if (s != NULL && ngx_chat_inflight_answer(s, pending->hash)) {
+        message_id.data = (char *) pending->message_id;
+        message_id.len = pending->message_id_len;
+        chat_id_print(pending->chat, text);
+        chat.data = text;
+        chat.len = CHAT_ID_TEXT;
+
+        ngx_chat_error_write(s, CHAT_E_UNAVAILABLE,
+                             "The message could not be taken just now: send "
+                             "it again with the same messageId.",
+                             &message_id, &chat, 2);
+    }
+
+    ngx_free(pending);
 }
 
 
@@ -169,7 +230,7 @@ ngx_chat_dispatch_typing(ngx_chat_session_t *s, chat_frame_t *frame)
     ev.seq = frame->active;
     ngx_memcpy(ev.chat, frame->chat, 16);
 
-    (void) ngx_chat_enqueue_event(&ev, chat_id_shard(frame->chat));
+    (void) ngx_chat_enqueue_event(&ev, chat_id_shard(frame->chat), NULL);
 }
 
 

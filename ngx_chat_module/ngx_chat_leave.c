@@ -13,7 +13,7 @@
  * nobody believes, until the subscription has answered what was asked after.
  */
 
-#include "ngx_chat_redis.h"
+#include "ngx_chat_route.h"
 
 
 #define NGX_CHAT_LEAVE_MAX  65536       /* notes under way                  */
@@ -49,7 +49,7 @@ ngx_chat_leave_clean(ngx_chat_session_t *s)
         || s->pending_acks != NULL || s->evicted || s->superseded
         || s->close_code == CHAT_CLOSE_REVOKED
         || s->close_code == CHAT_CLOSE_SUSPENDED
-        || edge->run.len == 0 || !ngx_chat_redis_ready()
+        || edge->run_id.len == 0 || !ngx_chat_redis_ready()
         || edge->leaving.n >= NGX_CHAT_LEAVE_MAX)
     {
         return 0;
@@ -187,10 +187,10 @@ ngx_chat_leave_passed(ngx_uint_t ticket)
             return;
         }
 
-        if (!route->missed && edge->run.len) {
+        if (!route->missed && edge->run_id.len) {
             args[0].data = note;
             args[0].len = ngx_chat_leave_marker(route, note) - note;
-            args[1] = edge->run;
+            args[1] = edge->run_id;
 
             (void) ngx_chat_route_eval(route, ngx_chat_leave_script,
                                        sizeof(ngx_chat_leave_script) - 1,
@@ -247,13 +247,13 @@ ngx_chat_leave_lost(void)
 
 
 ngx_uint_t
-ngx_chat_leave_marker_valid(redisReply *note)
+ngx_chat_leave_marker_valid(ngx_chat_reply_t *marker)
 {
-    ngx_str_t  *run;
+    ngx_str_t  *run_id;
 
-    run = &ngx_chat_edge->run;
+    run_id = &ngx_chat_edge->run_id;
 
-    return run->len && note->type == REDIS_REPLY_STRING
-           && (size_t) note->len == run->len
-           && ngx_memcmp(note->str, run->data, run->len) == 0;
+    return run_id->len && marker->kind == NGX_CHAT_REPLY_STRING
+           && marker->text.len == run_id->len
+           && ngx_memcmp(marker->text.data, run_id->data, run_id->len) == 0;
 }

@@ -12,7 +12,6 @@
  * seem to be here. A WATCH is not: its session asks again.
  */
 
-#include "ngx_chat.h"
 #include "ngx_chat_redis.h"
 
 
@@ -41,10 +40,9 @@ static ngx_uint_t         ngx_chat_nunsent;
 static void ngx_chat_notify_send(ngx_chat_notify_t *t);
 static void ngx_chat_notify_keep(ngx_chat_notify_t *t);
 static void ngx_chat_notify_filter(ngx_chat_notify_t *t);
-static void ngx_chat_notify_reply(redisAsyncContext *ac, void *reply,
-    void *data);
-static ngx_int_t ngx_chat_notify_add(chat_event_t *ev, redisCallbackFn *fn,
-    void *data);
+static void ngx_chat_notify_reply(ngx_chat_reply_t *reply, void *data);
+static ngx_int_t ngx_chat_notify_add(chat_event_t *ev,
+    ngx_chat_redis_reply_pt fn, void *data);
 
 
 /* Takes one more: CHAT_EV_ONLINE, _OFFLINE or _UNWATCH. Out of memory it is
@@ -210,12 +208,11 @@ ngx_chat_notify_filter(ngx_chat_notify_t *t)
 
 
 static void
-ngx_chat_notify_reply(redisAsyncContext *ac, void *reply, void *data)
+ngx_chat_notify_reply(ngx_chat_reply_t *reply, void *data)
 {
-    redisReply       *r = reply;
     ngx_chat_notify_t  *t = data;
 
-    if (r != NULL && r->type != REDIS_REPLY_ERROR) {
+    if (!ngx_chat_reply_failed(reply)) {
         ngx_free(t);
         return;
     }
@@ -225,10 +222,11 @@ ngx_chat_notify_reply(redisAsyncContext *ac, void *reply, void *data)
 
 
 static ngx_int_t
-ngx_chat_notify_add(chat_event_t *ev, redisCallbackFn *fn, void *data)
+ngx_chat_notify_add(chat_event_t *ev, ngx_chat_redis_reply_pt fn, void *data)
 {
     size_t        lens[8];
     u_char        kept[NGX_INT_T_LEN];
+    ngx_str_t     key = ngx_string(CHAT_KEY_PRESENCE);
     ngx_time_t   *tp;
     const char   *args[8];
 
@@ -259,5 +257,5 @@ ngx_chat_notify_add(chat_event_t *ev, redisCallbackFn *fn, void *data)
 
     ngx_chat_edge->counters.events++;
 
-    return ngx_chat_redis_command(fn, data, 8, args, lens);
+    return ngx_chat_redis_command(&key, fn, data, 8, args, lens);
 }

@@ -87,7 +87,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
 
     ngx_add_timer(&edge->tick, NGX_CHAT_TICK);
 
-    return ngx_chat_redis_start();
+    return ngx_chat_link_start();
 }
 
 
@@ -95,7 +95,7 @@ void
 ngx_chat_exit_process(ngx_cycle_t *cycle)
 {
     if (ngx_chat_edge != NULL) {
-        ngx_chat_redis_stop();
+        ngx_chat_link_stop();
     }
 }
 
@@ -117,7 +117,7 @@ ngx_chat_tick(ngx_event_t *ev)
     ngx_chat_presence_tick();
 
     if (edge->ticks % 10 == 0) {
-        ngx_chat_redis_tick();
+        ngx_chat_link_tick();
         ngx_chat_auth_expire();
     }
 

@@ -190,7 +190,7 @@ ngx_chat_receipt_enqueue(ngx_uint_t shard)
     ev.body.len = m->n * CHAT_RECEIPT_SIZE;
 
     /* lost with Redis: the entries are sent again, the client marks again */
-    (void) ngx_chat_enqueue_event(&ev, shard);
+    (void) ngx_chat_enqueue_event(&ev, shard, NULL);
 
     m->n = 0;
 }

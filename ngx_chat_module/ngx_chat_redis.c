@@ -1,19 +1,21 @@
 /*
  * ngx_chat_redis.c: the edge's two connections to Redis.
  *
- * One for commands, pipelined: what one turn of the event loop asks goes out
- * in one write. One for the subscription to edge.<id> and edge.all, which
- * hands batches to ngx_chat_deliver.c. hiredis speaks, nginx's event loop
- * waits. A lost connection is tried again with full-jitter backoff; clients
- * stay connected meanwhile and their sends get `unavailable`.
- *
- * Not done here: what is sent (publish, route) and what comes (deliver).
+ * Called from everything that sends a command; hands to hiredis, and reports
+ * changes and messages to the callbacks it was started with (ngx_chat_link.c).
+ * One connection is for commands, pipelined: the commands of one iteration of
+ * the event loop leave in one write. The other subscribes to edge.<id> and
+ * edge.all. A lost connection is retried with full-jitter backoff.
  */
 
-#include "ngx_chat_redis.h"
+#include "ngx_chat_redis_conn.h"
 
 
-#define NGX_CHAT_REDIS_CAP     5000     /* ms, longest wait to try again    */
+#define NGX_CHAT_REDIS_CAP      5000    /* ms, longest wait before a retry  */
+#define NGX_CHAT_REDIS_TIMEOUT  3000    /* ms without an answer to PING     */
+
+
+static const ngx_chat_redis_events_t  *ngx_chat_redis_events;
 
 
 static void ngx_chat_redis_connect(ngx_chat_redis_t *rd);
@@ -28,15 +30,23 @@ static void ngx_chat_redis_run_id(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_chat_redis_logged_in(redisAsyncContext *ac, void *reply,
     void *data);
+static void ngx_chat_redis_pong(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_chat_redis_message(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why);
+
 
 ngx_int_t
-ngx_chat_redis_start(void)
+ngx_chat_redis_start(const ngx_chat_redis_events_t *events)
 {
     ngx_chat_redis_t  *rd[2];
     ngx_uint_t         i;
 
     rd[0] = &ngx_chat_edge->command;
     rd[1] = &ngx_chat_edge->subscription;
+
+    ngx_chat_redis_events = events;
 
     for (i = 0; i < 2; i++) {
         rd[i]->retry.handler = ngx_chat_redis_retry;
@@ -72,8 +82,6 @@ ngx_chat_redis_stop(void)
 }
 
 
-/* Sends can be taken, answers will arrive, and revoked devices are known. */
-
 ngx_uint_t
 ngx_chat_redis_ready(void)
 {
@@ -83,26 +91,38 @@ ngx_chat_redis_ready(void)
 }
 
 
+/* Redis is one server today: the key selects no connection yet. */
+
 ngx_int_t
-ngx_chat_redis_command(redisCallbackFn *fn, void *data, int argc,
-    const char **argv, const size_t *lens)
+ngx_chat_redis_command(const ngx_str_t *key, ngx_chat_redis_reply_pt fn,
+    void *data, int argc, const char **argv, const size_t *lens)
 {
     ngx_chat_redis_t  *rd;
 
     rd = &ngx_chat_edge->command;
 
-    if (!rd->up) {
+    if (!rd->up
+        || (fn != NULL && ngx_chat_redis_reserve(rd) != NGX_OK)
+        || redisAsyncCommandArgv(rd->context,
+                                 fn ? ngx_chat_redis_replied : NULL, rd,
+                                 argc, argv, lens)
+           != REDIS_OK)
+    {
         return NGX_ERROR;
     }
 
-    return redisAsyncCommandArgv(rd->context, fn, data, argc, argv, lens)
-           == REDIS_OK ? NGX_OK : NGX_ERROR;
+    if (fn != NULL) {
+        ngx_chat_redis_expect(rd, fn, data);
+    }
+
+    return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_chat_redis_command_lingering(redisCallbackFn *fn, void *data, int argc,
-    const char **argv, const size_t *lens)
+ngx_chat_redis_command_lingering(const ngx_str_t *key,
+    ngx_chat_redis_reply_pt fn, void *data, int argc, const char **argv,
+    const size_t *lens)
 {
     ngx_int_t          rc;
     ngx_chat_redis_t  *rd;
@@ -110,7 +130,7 @@ ngx_chat_redis_command_lingering(redisCallbackFn *fn, void *data, int argc,
     rd = &ngx_chat_edge->command;
 
     rd->may_linger = 1;
-    rc = ngx_chat_redis_command(fn, data, argc, argv, lens);
+    rc = ngx_chat_redis_command(key, fn, data, argc, argv, lens);
     rd->may_linger = 0;
 
     if (rc == NGX_OK) {
@@ -138,7 +158,57 @@ ngx_chat_redis_barrier(void)
         return 0;
     }
 
-    return ++rd->asked;
+    return ++rd->barriers_sent;
+}
+
+
+void
+ngx_chat_redis_check(void)
+{
+    ngx_uint_t         i;
+    ngx_chat_redis_t  *rd[2];
+
+    rd[0] = &ngx_chat_edge->command;
+    rd[1] = &ngx_chat_edge->subscription;
+
+    for (i = 0; i < 2; i++) {
+
+        if (rd[i]->context == NULL) {
+            continue;
+        }
+
+        if (rd[i]->ping_at) {
+            if (ngx_current_msec - rd[i]->ping_at > NGX_CHAT_REDIS_TIMEOUT) {
+                ngx_chat_redis_lost(rd[i], "no answer for 3 s");
+            }
+
+            continue;
+        }
+
+        if (rd[i]->up) {
+            rd[i]->ping_at = ngx_current_msec;
+
+            if (rd[i]->subscriber) {
+                (void) ngx_chat_redis_barrier();
+            } else {
+                redisAsyncCommand(rd[i]->context, ngx_chat_redis_pong, NULL,
+                                  "PING");
+            }
+        }
+    }
+}
+
+
+static void
+ngx_chat_redis_pong(redisAsyncContext *ac, void *reply, void *data)
+{
+    ngx_chat_redis_t  *rd;
+
+    rd = ac->data;
+
+    if (rd != NULL && reply != NULL) {
+        rd->ping_at = 0;
+    }
 }
 
 
@@ -182,9 +252,10 @@ ngx_chat_redis_retry(ngx_event_t *ev)
 }
 
 
-/* Ends a connection, whatever its state, and plans the next. */
+/* Ends a connection, whatever its state, and schedules the next attempt. why
+ * is NULL when the process ends. */
 
-void
+static void
 ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why)
 {
     ngx_msec_t          wait;
@@ -197,10 +268,10 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why)
     rd->context = NULL;
     rd->up = 0;
     rd->events = 0;
-    rd->waiting = 0;
+    rd->lingering = 0;
     rd->ping_at = 0;
-    rd->asked = 0;
-    rd->answered = 0;
+    rd->barriers_sent = 0;
+    rd->barriers_passed = 0;
 
     if (ac != NULL) {
         if (rd->failures == 0 && why != NULL) {
@@ -217,18 +288,12 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why)
 
     if (was_up) {
         ngx_chat_edge->counters.redis_lost++;
-        ngx_chat_leave_lost();
 
         if (!rd->subscriber) {
-            ngx_chat_edge->run.len = 0;
+            ngx_chat_edge->run_id.len = 0;
         }
 
-        if (rd->subscriber) {
-            /* what is published from now on does not reach us: every session
-             * must look again before it trusts a live entry */
-            ngx_chat_edge->generation++;
-            ngx_chat_sync_all();
-        }
+        ngx_chat_redis_events->down(rd);
     }
 
     if (why == NULL) {
@@ -335,8 +400,9 @@ ngx_chat_redis_login(ngx_chat_redis_t *rd)
 }
 
 
-/* Which run of Redis this is: what another one wrote may be older than what it
- * had told. Not known (INFO is forbidden): nobody's note is believed. */
+/* The run_id identifies this start of Redis: a marker that another one wrote
+ * may be older than entries it had published. While the run_id is unknown
+ * (INFO is forbidden) no marker is valid. */
 
 static void
 ngx_chat_redis_run_id(redisAsyncContext *ac, void *reply, void *data)
@@ -346,7 +412,7 @@ ngx_chat_redis_run_id(redisAsyncContext *ac, void *reply, void *data)
     ngx_chat_edge_t  *edge;
 
     edge = ngx_chat_edge;
-    edge->run.len = 0;
+    edge->run_id.len = 0;
 
     if (r == NULL || r->type != REDIS_REPLY_STRING) {
         return;
@@ -357,9 +423,9 @@ ngx_chat_redis_run_id(redisAsyncContext *ac, void *reply, void *data)
     if (p != NULL
         && (size_t) ((u_char *) r->str + r->len - p) >= 7 + NGX_CHAT_RUN_ID)
     {
-        ngx_memcpy(edge->run_id, p + 7, NGX_CHAT_RUN_ID);
-        edge->run.data = edge->run_id;
-        edge->run.len = NGX_CHAT_RUN_ID;
+        ngx_memcpy(edge->run_id_text, p + 7, NGX_CHAT_RUN_ID);
+        edge->run_id.data = edge->run_id_text;
+        edge->run_id.len = NGX_CHAT_RUN_ID;
     }
 }
 
@@ -412,19 +478,13 @@ ngx_chat_redis_logged_in(redisAsyncContext *ac, void *reply, void *data)
     rd->failures = 0;
     rd->ping_at = 0;
 
-    /* whatever happened meanwhile: say again who is here */
-    ngx_chat_redis_tick();
-    ngx_chat_route_all();
-
-    if (ngx_chat_edge->subscription.up) {
-        ngx_chat_sync_all();
-    }
+    ngx_chat_redis_events->up(rd);
 }
 
 
 /* Replies of the subscription: confirmations and messages. */
 
-void
+static void
 ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data)
 {
     redisReply        *r = reply;
@@ -445,8 +505,8 @@ ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (r->element[0]->str[0] == 'm') {     /* message */
-        ngx_chat_deliver_batch((u_char *) r->element[2]->str,
-                               r->element[2]->len);
+        ngx_chat_redis_events->message((u_char *) r->element[2]->str,
+                                       r->element[2]->len);
         return;
     }
 
@@ -455,8 +515,8 @@ ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (rd->up) {
-        rd->ping_at = 0;    /* the tick's, in place of a PING */
-        ngx_chat_leave_passed(++rd->answered);
+        rd->ping_at = 0;    /* the SUBSCRIBE that stands for a PING */
+        ngx_chat_redis_events->barrier(++rd->barriers_passed);
         return;
     }
 
@@ -468,11 +528,6 @@ ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data)
     rd->up = 1;
     rd->failures = 0;
     rd->ping_at = 0;
-    ngx_chat_edge->revoked_loaded = 0;
 
-    if (ngx_chat_edge->command.up) {
-        ngx_chat_redis_tick();
-        ngx_chat_route_all();   /* a KICK may have been missed */
-        ngx_chat_sync_all();
-    }
+    ngx_chat_redis_events->up(rd);
 }

@@ -1,12 +1,12 @@
 /*
- * ngx_chat_redis_command_lingering.c: hiredis in nginx's event loop.
+ * ngx_chat_redis_adapter.c: hiredis in nginx's event loop.
  *
  * Called from ngx_chat_redis.c for a new connection, and by hiredis when it
  * wants to read, write or close; hands back to hiredis when the descriptor is
  * ready. Knows nothing of what is said.
  */
 
-#include "ngx_chat_redis.h"
+#include "ngx_chat_redis_conn.h"
 
 
 static void ngx_chat_redis_read_event(ngx_event_t *ev);
@@ -126,9 +126,11 @@ ngx_chat_redis_del_read(void *data)
 static void
 ngx_chat_redis_add_write(void *data)
 {
-    ngx_event_t       *ev;
-    ngx_chat_redis_t  *rd = data;
+    ngx_event_t        *ev;
+    ngx_chat_redis_t   *rd = data;
+    redisAsyncContext  *ac;
 
+    ac = rd->context;
     ev = rd->connection->write;
 
     if (ev->active || ev->posted || ev->timer_set
@@ -137,7 +139,7 @@ ngx_chat_redis_add_write(void *data)
         return;
     }
 
-    if (rd->writing || !(rd->context->c.flags & REDIS_CONNECTED)) {
+    if (rd->writing || !(ac->c.flags & REDIS_CONNECTED)) {
         (void) ngx_add_event(ev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
 
     } else if (rd->written == ngx_current_msec) {

@@ -1,7 +1,7 @@
 /*
  * ngx_chat_redis_linger.c: when the edge's events go to Redis.
  *
- * Called from ngx_chat_redis.c and ngx_chat_redis_command_lingering.c. While events come
+ * Called from ngx_chat_redis.c and ngx_chat_redis_adapter.c. While events come
  * without a pause they leave at the ends of windows of chat_linger, which are
  * the same for all edges and for the message workers, for they are cut from the
  * wall clock: Redis is woken for all edges at once, and a worker that reads
@@ -11,7 +11,7 @@
 
 #include <sys/timerfd.h>
 
-#include "ngx_chat_redis.h"
+#include "ngx_chat_redis_conn.h"
 
 
 #define NGX_CHAT_LINGER_BUSY  8     /* writes without a pause: gather      */
@@ -86,7 +86,7 @@ ngx_chat_redis_linger_wait(ngx_chat_redis_t *rd)
         return 0;
     }
 
-    if (rd->waiting) {
+    if (rd->lingering) {
         return 1;
     }
 
@@ -100,9 +100,9 @@ ngx_chat_redis_linger_wait(ngx_chat_redis_t *rd)
     left.it_value.tv_sec = 0;
     left.it_value.tv_nsec = us * 1000;
 
-    rd->waiting = timerfd_settime(rd->window->fd, 0, &left, NULL) == 0;
+    rd->lingering = timerfd_settime(rd->window->fd, 0, &left, NULL) == 0;
 
-    return rd->waiting;
+    return rd->lingering;
 }
 
 
@@ -125,7 +125,7 @@ ngx_chat_redis_linger_written(ngx_chat_redis_t *rd)
         ngx_chat_edge->counters.event_writes++;
     }
 
-    rd->waiting = 0;
+    rd->lingering = 0;
 }
 
 
@@ -151,11 +151,11 @@ ngx_chat_redis_linger_expired(ngx_event_t *ev)
         return;     /* it was set again meanwhile */
     }
 
-    if (!rd->waiting || rd->connection == NULL) {
+    if (!rd->lingering || rd->connection == NULL) {
         return;     /* it was written with something that did not wait */
     }
 
-    rd->waiting = 0;
+    rd->lingering = 0;
     wev = rd->connection->write;
 
     if (!wev->active && !wev->posted) {

@@ -31,12 +31,20 @@ static ngx_chat_rest_route_t  ngx_chat_rest_routes[] = {
 };
 
 
+/* an event of a REST write on its way; the request may end before */
+typedef struct {
+    ngx_chat_enqueue_t  enqueue;        /* must be first                    */
+    uint64_t            id;             /* of the ngx_chat_rest_t           */
+} ngx_chat_rest_event_t;
+
+
 static ngx_uint_t ngx_chat_rest_is_json(ngx_http_request_t *r);
 static void ngx_chat_rest_body(ngx_http_request_t *r);
 static ngx_int_t ngx_chat_rest_collect(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_chat_rest_enqueue(ngx_http_request_t *r,
     ngx_chat_ctx_t *ctx, ngx_str_t *body);
+static void ngx_chat_rest_enqueued(ngx_chat_enqueue_t *enqueue, ngx_int_t rc);
 static ngx_int_t ngx_chat_rest_key(ngx_http_request_t *r, chat_str_t *key);
 static ngx_int_t ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body,
     u_char *chat);
@@ -343,8 +351,9 @@ static ngx_int_t
 ngx_chat_rest_enqueue(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
     ngx_str_t *body)
 {
-    chat_event_t      ev;
-    ngx_chat_rest_t  *rest;
+    chat_event_t            ev;
+    ngx_chat_rest_t        *rest;
+    ngx_chat_rest_event_t  *pending;
 
     rest = ctx->rest;
 
@@ -389,12 +398,51 @@ ngx_chat_rest_enqueue(ngx_http_request_t *r, ngx_chat_ctx_t *ctx,
     rest->timeout.log = r->connection->log;
     ngx_add_timer(&rest->timeout, NGX_CHAT_REST_WAIT);
 
-    if (ngx_chat_enqueue_event(&ev, chat_id_shard(rest->chat)) != NGX_OK) {
-        ngx_chat_rest_cleanup(rest);
-        return NGX_ERROR;
+    pending = ngx_chat_alloc(sizeof(ngx_chat_rest_event_t));
+
+    if (pending != NULL) {
+        pending->enqueue.done = ngx_chat_rest_enqueued;
+        pending->id = rest->id;
+
+        if (ngx_chat_enqueue_event(&ev, chat_id_shard(rest->chat),
+                                   &pending->enqueue)
+            == NGX_OK)
+        {
+            return NGX_OK;
+        }
+
+        ngx_free(pending);
     }
 
-    return NGX_OK;
+    ngx_chat_rest_cleanup(rest);
+
+    return NGX_ERROR;
+}
+
+
+/* NGX_ERROR: Redis refused the event, or was lost with it under way. */
+
+static void
+ngx_chat_rest_enqueued(ngx_chat_enqueue_t *enqueue, ngx_int_t rc)
+{
+    uint64_t          id;
+    ngx_chat_rest_t  *rest;
+
+    id = ((ngx_chat_rest_event_t *) enqueue)->id;
+    ngx_free(enqueue);
+
+    if (rc == NGX_OK) {
+        return;
+    }
+
+    rest = ngx_chat_hash_find(&ngx_chat_edge->rest, id, BY_ID);
+
+    if (rest != NULL) {
+        ngx_chat_rest_finish(rest,
+            ngx_chat_problem(rest->request, CHAT_E_UNAVAILABLE,
+                             "The request could not be taken just now: send "
+                             "it again.", 2));
+    }
 }
 
 
@@ -517,24 +565,6 @@ ngx_chat_rest_answer(chat_rec_t *rec)
         ngx_chat_answer(r, status, status >= 400 ? "application/problem+json"
                                                  : "application/json",
                         &body));
-}
-
-
-/* Redis did not take the event, or was lost with it under way. */
-
-void
-ngx_chat_rest_fail(uint64_t id)
-{
-    ngx_chat_rest_t  *rest;
-
-    rest = ngx_chat_hash_find(&ngx_chat_edge->rest, id, BY_ID);
-
-    if (rest != NULL) {
-        ngx_chat_rest_finish(rest,
-            ngx_chat_problem(rest->request, CHAT_E_UNAVAILABLE,
-                             "The request could not be taken just now: send "
-                             "it again.", 2));
-    }
 }
 
 

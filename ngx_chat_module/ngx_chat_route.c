@@ -9,7 +9,7 @@
  * device's field may stand its note, ngx_chat_leave.c: it is taken with it.
  */
 
-#include "ngx_chat_redis.h"
+#include "ngx_chat_route.h"
 
 
 #define NGX_CHAT_ROUTE_STALE  65536     /* routes remembered for deletion */
@@ -38,12 +38,10 @@ static const char  ngx_chat_route_del_script[] =
     CHAT_ROUTE_LUA_END;
 
 
-static void ngx_chat_route_written(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_chat_route_written(ngx_chat_reply_t *reply, void *data);
 static void ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value,
     size_t len);
-static void ngx_chat_route_cleared(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_chat_route_cleared(ngx_chat_reply_t *reply, void *data);
 
 
 static ngx_chat_route_t *
@@ -66,10 +64,11 @@ ngx_chat_route_new(ngx_chat_session_t *s)
 
 ngx_int_t
 ngx_chat_route_eval(ngx_chat_route_t *route, const char *script, size_t len,
-    redisCallbackFn *fn, ngx_uint_t n, const ngx_str_t *more)
+    ngx_chat_redis_reply_pt fn, ngx_uint_t n, const ngx_str_t *more)
 {
     u_char       key[64], device[NGX_INT64_LEN], value[64];
     size_t       lens[8];
+    ngx_str_t    name;
     ngx_uint_t   i;
     const char  *args[8];
 
@@ -93,7 +92,10 @@ ngx_chat_route_eval(ngx_chat_route_t *route, const char *script, size_t len,
         lens[6 + i] = more[i].len;
     }
 
-    return ngx_chat_redis_command(fn, route, 6 + n, args, lens);
+    name.data = key;
+    name.len = lens[3];
+
+    return ngx_chat_redis_command(&name, fn, route, 6 + n, args, lens);
 }
 
 
@@ -235,12 +237,11 @@ ngx_chat_route_all(void)
 
 
 static void
-ngx_chat_route_cleared(redisAsyncContext *ac, void *reply, void *data)
+ngx_chat_route_cleared(ngx_chat_reply_t *reply, void *data)
 {
-    redisReply        *r = reply;
     ngx_chat_route_t  *route = data;
 
-    if (r == NULL || r->type == REDIS_REPLY_ERROR) {
+    if (ngx_chat_reply_failed(reply)) {
         ngx_chat_leave_end(route);
         ngx_chat_route_keep(route);
         return;
@@ -248,7 +249,9 @@ ngx_chat_route_cleared(redisAsyncContext *ac, void *reply, void *data)
 
     ngx_chat_notify(CHAT_EV_OFFLINE, route->user);
 
-    if (route->clean && r->type == REDIS_REPLY_INTEGER && r->integer == 1) {
+    if (route->clean && reply->kind == NGX_CHAT_REPLY_INTEGER
+        && reply->integer == 1)
+    {
         ngx_chat_leave_barrier(route);
         return;
     }
@@ -261,25 +264,25 @@ ngx_chat_route_cleared(redisAsyncContext *ac, void *reply, void *data)
 /* The reply is what the route was before, and the device's note. */
 
 static void
-ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
+ngx_chat_route_written(ngx_chat_reply_t *reply, void *data)
 {
-    redisReply          *r = reply;
+    ngx_chat_reply_t     old, marker;
     ngx_chat_route_t    *route = data;
     ngx_chat_session_t  *s;
 
     s = ngx_chat_session_find(route->session);
 
-    if (r == NULL) {
+    if (reply->kind == NGX_CHAT_REPLY_LOST) {
         /* lost with the connection: all are written again on the next */
 
-    } else if (r->type == REDIS_REPLY_ERROR) {
+    } else if (reply->kind == NGX_CHAT_REPLY_ERROR) {
 
         /* out of memory, for example: without its route the session would
          * hear nothing more, and miss what comes until it has one */
         if (s != NULL && s->state == NGX_CHAT_OPEN) {
             ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
                           "chat session %uL user %uL: Redis refused its "
-                          "route: %s", s->id, s->user, r->str);
+                          "route: %V", s->id, s->user, &reply->text);
             s->routed = 0;
             ngx_chat_sync_restart(s, NGX_CHAT_ROUTE_AGAIN);
         }
@@ -292,16 +295,21 @@ ngx_chat_route_written(redisAsyncContext *ac, void *reply, void *data)
 
         ngx_chat_notify(CHAT_EV_ONLINE, route->user);
 
-        if (r->type != REDIS_REPLY_ARRAY || r->elements == 0) {
-            /* not our script's */
+        ngx_memzero(&old, sizeof(ngx_chat_reply_t));
+        ngx_memzero(&marker, sizeof(ngx_chat_reply_t));
 
-        } else if (r->element[0]->type == REDIS_REPLY_STRING) {
-            ngx_chat_route_replaced(route, (u_char *) r->element[0]->str,
-                                    r->element[0]->len);
+        if (reply->kind == NGX_CHAT_REPLY_ARRAY && reply->n) {
+            ngx_chat_reply_element(reply, 0, &old);
 
-        } else if (s != NULL && r->elements == 2
-                   && ngx_chat_leave_marker_valid(r->element[1]))
-        {
+            if (reply->n == 2) {
+                ngx_chat_reply_element(reply, 1, &marker);
+            }
+        }
+
+        if (old.kind == NGX_CHAT_REPLY_STRING) {
+            ngx_chat_route_replaced(route, old.text.data, old.text.len);
+
+        } else if (s != NULL && ngx_chat_leave_marker_valid(&marker)) {
             ngx_chat_sync_up_to_date(s);
         }
 
@@ -323,6 +331,7 @@ static void
 ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value, size_t len)
 {
     size_t       lens[3], mark;
+    ngx_str_t    name;
     uint64_t     edge, session;
     u_char       channel[64];
     chat_rec_t   rec;
@@ -372,7 +381,10 @@ ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value, size_t len)
         args[2] = (char *) buf.data;
         lens[2] = buf.len;
 
-        (void) ngx_chat_redis_command(NULL, NULL, 3, args, lens);
+        name.data = channel;
+        name.len = lens[1];
+
+        (void) ngx_chat_redis_command(&name, NULL, NULL, 3, args, lens);
     }
 
     chat_buf_free(&buf);
