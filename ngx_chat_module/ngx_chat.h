@@ -209,10 +209,31 @@ typedef struct {                        /* all that a session follows       */
 /* ---------------------------------------------------------------- session */
 
 typedef enum {
-    NGX_CHAT_SYNC_LIST = 0,             /* wants, or waits for, the list    */
-    NGX_CHAT_SYNC_PAGES,                /* fetching                         */
-    NGX_CHAT_LIVE
+    NGX_CHAT_SYNC_LIST = 0,             /* needs, or waits for, the list    */
+    NGX_CHAT_SYNC_PAGES,                /* fetches pages                    */
+    NGX_CHAT_LIVE                       /* nothing is left to fetch         */
 } ngx_chat_sync_e;
+
+typedef struct {                        /* a session's catch-up             */
+    ngx_chat_sync_e     state;
+    uint32_t            pos;            /* in table.cursors: first chat that
+                                           may have something to fetch      */
+    ngx_msec_t          at;             /* of the last request, or the
+                                           earliest time of the next        */
+    ngx_msec_t          receipt_at;     /* last receipt while catching up   */
+    uint64_t            written;        /* entries written from pages       */
+    uint32_t            request;        /* number of the last request       */
+    uint32_t            stuck;          /* successive pages without progress */
+    uint32_t            unacked;        /* entries of pages without a
+                                           delivered receipt                */
+    unsigned            requested:1;    /* a list or page is under way      */
+    unsigned            tries:2;        /* successive requests unanswered   */
+    unsigned            more_chats:1;   /* the list was cut                 */
+    unsigned            full:1;         /* a page did not fit into the write
+                                           queue: wait until that is empty  */
+    unsigned            repair:1;       /* live, but some chat has a gap    */
+    unsigned            complete:1;     /* sync_complete has been written   */
+} ngx_chat_sync_t;
 
 typedef enum {
     NGX_CHAT_OPEN = 0,
@@ -268,25 +289,11 @@ struct ngx_chat_session_s {
     uint32_t            ninflight;
     uint32_t            inflight_cap;
 
-    ngx_uint_t          sync_pos;       /* in table.cursors: first not done   */
-    ngx_msec_t          sync_at;        /* when it was asked, or will be    */
-    uint32_t            sync_stuck;     /* pages without progress           */
-    uint64_t            sync_written;   /* entries written from pages       */
-    ngx_msec_t          receipt_at;      /* last mark while catching up      */
-    uint32_t            sync_page;      /* number of the page under way     */
-    uint32_t            unacked;        /* catch-up entries not delivered   */
-    ngx_msec_t          drain_at;       /* draining: it is let go then      */
+    ngx_chat_sync_t     sync;
+    ngx_msec_t          drain_at;       /* draining: it is closed then      */
     uint16_t            close_code;
 
     unsigned            state:2;        /* ngx_chat_state_e                 */
-    unsigned            sync:2;         /* ngx_chat_sync_e                  */
-    unsigned            sync_requested:1;   /* a list or page is under way      */
-    unsigned            sync_tries:2;   /* without an answer                */
-    unsigned            sync_more_chats:1;    /* the list had more                */
-    unsigned            sync_full:1;    /* a page did not fit into the queue:
-                                           wait until that is empty         */
-    unsigned            repair:1;       /* live, but some chat has a gap    */
-    unsigned            synced:1;       /* sync_complete has been written   */
     unsigned            routed:1;       /* route on its way to Redis        */
     unsigned            announced:1;    /* and was there once               */
     unsigned            draining:1;     /* reconnect has been sent          */

@@ -204,7 +204,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
 
         /* the list will tell the true mark; after it, a chat that was not in
          * it is up to date */
-        if (s->sync == NGX_CHAT_SYNC_LIST || s->sync_more_chats) {
+        if (s->sync.state == NGX_CHAT_SYNC_LIST || s->sync.more_chats) {
             k->flags |= NGX_CHAT_PROVISIONAL;
         }
     }
@@ -224,7 +224,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
         return;
     }
 
-    if (s->sync == NGX_CHAT_LIVE
+    if (s->sync.state == NGX_CHAT_LIVE
         && !(k->flags & NGX_CHAT_WAITS)
         && k->target <= k->last
         && rec->seq == k->last + 1)

@@ -136,7 +136,7 @@ ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat, uint64_t seq
     if (k == NULL || (k->flags & NGX_CHAT_UNWRITTEN)) {
 
         /* not in the list that is complete: all of it is marked */
-        return s->sync == NGX_CHAT_SYNC_LIST || s->sync_more_chats
+        return s->sync.state == NGX_CHAT_SYNC_LIST || s->sync.more_chats
                ? NGX_CHAT_DUPLICATE_PENDING
                : NGX_CHAT_DUPLICATE_BELOW;
     }

@@ -45,7 +45,8 @@ ngx_chat_leave_clean(ngx_chat_session_t *s)
 
     edge = ngx_chat_edge;
 
-    if (!s->announced || !s->synced || s->sync != NGX_CHAT_LIVE || s->repair
+    if (!s->announced || !s->sync.complete
+        || s->sync.state != NGX_CHAT_LIVE || s->sync.repair
         || s->pending_acks != NULL || s->evicted || s->superseded
         || s->close_code == CHAT_CLOSE_REVOKED
         || s->close_code == CHAT_CLOSE_SUSPENDED

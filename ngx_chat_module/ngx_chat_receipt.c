@@ -87,7 +87,9 @@ ngx_chat_receipt_tick(void)
 
         ngx_chat_receipt_collect(s);
 
-        if (s->sync == NGX_CHAT_LIVE && !s->repair && !s->has_receipts) {
+        if (s->sync.state == NGX_CHAT_LIVE && !s->sync.repair
+            && !s->has_receipts)
+        {
             ngx_queue_remove(&s->work);
             s->in_work = 0;
         }

@@ -39,8 +39,8 @@ ngx_chat_sync_queue(ngx_chat_session_t *s)
 void
 ngx_chat_sync_start(ngx_chat_session_t *s)
 {
-    s->sync = NGX_CHAT_SYNC_LIST;
-    s->sync_at = ngx_current_msec;
+    s->sync.state = NGX_CHAT_SYNC_LIST;
+    s->sync.at = ngx_current_msec;
     ngx_chat_sync_queue(s);
 
     (void) ngx_chat_route_set(s);
@@ -53,8 +53,8 @@ ngx_chat_sync_start(ngx_chat_session_t *s)
 void
 ngx_chat_sync_up_to_date(ngx_chat_session_t *s)
 {
-    if (s->state != NGX_CHAT_OPEN || s->sync != NGX_CHAT_SYNC_LIST
-        || s->sync_page != 0 || !ngx_chat_redis_ready())
+    if (s->state != NGX_CHAT_OPEN || s->sync.state != NGX_CHAT_SYNC_LIST
+        || s->sync.request != 0 || !ngx_chat_redis_ready())
     {
         return;
     }
@@ -99,10 +99,10 @@ ngx_chat_sync_all(void)
 void
 ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait)
 {
-    s->sync = NGX_CHAT_SYNC_LIST;
-    s->sync_requested = 0;
-    s->sync_page++;             /* what is under way is old */
-    s->sync_at = ngx_current_msec + wait;
+    s->sync.state = NGX_CHAT_SYNC_LIST;
+    s->sync.requested = 0;
+    s->sync.request++;             /* what is under way is old */
+    s->sync.at = ngx_current_msec + wait;
     ngx_chat_sync_queue(s);
 }
 
@@ -132,10 +132,10 @@ ngx_chat_sync_cursor(ngx_chat_session_t *s, const u_char *chat)
         return k;
     }
 
-    if (s->table.n >= NGX_CHAT_TABLE_MAX && s->sync == NGX_CHAT_LIVE) {
+    if (s->table.n >= NGX_CHAT_TABLE_MAX && s->sync.state == NGX_CHAT_LIVE) {
         ngx_chat_table_compact(&s->table);
         s->evicted = 1;
-        s->sync_pos = 0;
+        s->sync.pos = 0;
     }
 
     return ngx_chat_table_add(&s->table, s->connection->log, chat);
@@ -148,13 +148,13 @@ void
 ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k)
 {
     /* catch-up may have passed it already */
-    s->sync_pos = ngx_min(s->sync_pos, (ngx_uint_t) (k - s->table.cursors));
+    s->sync.pos = ngx_min(s->sync.pos, (uint32_t) (k - s->table.cursors));
 
-    if (s->sync != NGX_CHAT_LIVE) {
+    if (s->sync.state != NGX_CHAT_LIVE) {
         return;             /* catch-up comes to it */
     }
 
-    s->repair = 1;
+    s->sync.repair = 1;
     ngx_chat_sync_queue(s);
     ngx_chat_sync_more(s);
 }
@@ -165,16 +165,16 @@ ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k)
 void
 ngx_chat_sync_more(ngx_chat_session_t *s)
 {
-    if (s->state != NGX_CHAT_OPEN || s->sync_requested
-        || (s->sync == NGX_CHAT_LIVE && !s->repair)
-        || (ngx_msec_int_t) (ngx_current_msec - s->sync_at) < 0
+    if (s->state != NGX_CHAT_OPEN || s->sync.requested
+        || (s->sync.state == NGX_CHAT_LIVE && !s->sync.repair)
+        || (ngx_msec_int_t) (ngx_current_msec - s->sync.at) < 0
         || !(s->routed || s->superseded)
         || !ngx_chat_redis_ready())
     {
         return;
     }
 
-    if (s->sync == NGX_CHAT_SYNC_LIST) {
+    if (s->sync.state == NGX_CHAT_SYNC_LIST) {
         if (s->announced || s->superseded) {
             ngx_chat_sync_request_list(s);
         }
@@ -183,17 +183,17 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
     }
 
     /* its socket is behind: go on when it has been written */
-    if (ngx_chat_sync_behind(s, 0) || (s->sync_full && s->out != NULL)) {
+    if (ngx_chat_sync_behind(s, 0) || (s->sync.full && s->out != NULL)) {
         return;
     }
 
-    s->sync_full = 0;
+    s->sync.full = 0;
 
     if (ngx_chat_sync_request_cursors(s) || ngx_chat_sync_request_page(s)) {
         return;
     }
 
-    if (s->sync_pos == s->table.n) {
+    if (s->sync.pos == s->table.n) {
         ngx_chat_sync_done(s);
     }
 }
@@ -202,7 +202,7 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
 static void
 ngx_chat_sync_request_list(ngx_chat_session_t *s)
 {
-    s->sync_more_chats = 0;
+    s->sync.more_chats = 0;
     ngx_chat_sync_request(s, CHAT_EV_SYNC_LIST, NULL, 0);
 }
 
@@ -256,7 +256,7 @@ ngx_chat_sync_request(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
     ev.session = s->id;
     ev.user = s->user;
     ev.device = s->device;
-    ev.seq = ++s->sync_page;
+    ev.seq = ++s->sync.request;
 
     if (len) {
         ev.body.data = (char *) body;
@@ -267,8 +267,8 @@ ngx_chat_sync_request(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
         return;                 /* the tick asks again */
     }
 
-    s->sync_requested = 1;
-    s->sync_at = ngx_current_msec;
+    s->sync.requested = 1;
+    s->sync.at = ngx_current_msec;
     ngx_chat_sync_queue(s);
 }
 
@@ -288,15 +288,15 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
 
     /* asked again since: what an older answer does not know was perhaps
      * published while nobody listened */
-    if (!s->sync_requested || rec->seq != s->sync_page) {
+    if (!s->sync.requested || rec->seq != s->sync.request) {
         return;
     }
 
-    s->sync_requested = 0;
-    s->sync_tries = 0;
+    s->sync.requested = 0;
+    s->sync.tries = 0;
 
     if (rec->flags & CHAT_REC_F_FAILED) {
-        s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
+        s->sync.at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
         return;
     }
 
@@ -312,7 +312,7 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
 
             if (k == NULL) {
                 /* the rest comes with another list */
-                s->sync_more_chats = 1;
+                s->sync.more_chats = 1;
                 break;
             }
 
@@ -331,7 +331,7 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
     }
 
     if (rec->flags & CHAT_REC_F_MORE) {
-        s->sync_more_chats = 1;
+        s->sync.more_chats = 1;
     }
 
     ngx_chat_sync_listed(s, asked);
@@ -356,18 +356,18 @@ ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
                 k->target = k->last;
             }
 
-        } else if (!s->sync_more_chats) {
+        } else if (!s->sync.more_chats) {
             k->flags &= ~NGX_CHAT_PROVISIONAL;
         }
     }
 
     if (!asked) {
-        s->sync = NGX_CHAT_SYNC_PAGES;
-        s->receipt_at = ngx_current_msec;
+        s->sync.state = NGX_CHAT_SYNC_PAGES;
+        s->sync.receipt_at = ngx_current_msec;
     }
 
-    s->sync_pos = 0;
-    s->sync_at = ngx_current_msec;
+    s->sync.pos = 0;
+    s->sync.at = ngx_current_msec;
 
     ngx_chat_sync_pending_acks(s);
     ngx_chat_sync_more(s);
@@ -390,28 +390,28 @@ ngx_chat_sync_pending_acks(ngx_chat_session_t *s)
 static void
 ngx_chat_sync_done(ngx_chat_session_t *s)
 {
-    if (s->sync_more_chats) {
+    if (s->sync.more_chats) {
         /* the list was cut: the rest of it, once the worker has had the
          * marks that take its chats off the list */
-        s->sync = NGX_CHAT_SYNC_LIST;
-        s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
+        s->sync.state = NGX_CHAT_SYNC_LIST;
+        s->sync.at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
         return;
     }
 
-    s->sync = NGX_CHAT_LIVE;
-    s->repair = 0;
-    s->sync_pos = 0;
-    s->unacked = 0;
+    s->sync.state = NGX_CHAT_LIVE;
+    s->sync.repair = 0;
+    s->sync.pos = 0;
+    s->sync.unacked = 0;
 
     if (s->pending_acks != NULL) {
         ngx_chat_duplicate_retry(s, 1);
     }
 
-    if (s->synced) {
+    if (s->sync.complete) {
         return;
     }
 
-    s->synced = 1;
+    s->sync.complete = 1;
 
     (void) ngx_chat_write_text(s, (u_char *) "{\"type\":\"sync_complete\"}",
                                sizeof("{\"type\":\"sync_complete\"}") - 1);
@@ -438,17 +438,17 @@ ngx_chat_sync_tick(void)
         next = ngx_queue_next(q);
         s = ngx_queue_data(q, ngx_chat_session_t, work);
 
-        if (s->sync == NGX_CHAT_LIVE && !s->repair) {
+        if (s->sync.state == NGX_CHAT_LIVE && !s->sync.repair) {
             continue;       /* here for its marks */
         }
 
-        if (s->sync_requested
-            && ngx_current_msec - s->sync_at
-               > ((ngx_msec_t) NGX_CHAT_SYNC_WAIT << s->sync_tries))
+        if (s->sync.requested
+            && ngx_current_msec - s->sync.at
+               > ((ngx_msec_t) NGX_CHAT_SYNC_WAIT << s->sync.tries))
         {
             /* workers that are behind are not asked ever faster */
-            s->sync_requested = 0;
-            s->sync_tries = ngx_min(s->sync_tries + 1, NGX_CHAT_SYNC_TRIES);
+            s->sync.requested = 0;
+            s->sync.tries = ngx_min(s->sync.tries + 1, NGX_CHAT_SYNC_TRIES);
 
             for (i = 0; i < s->table.n; i++) {
                 s->table.cursors[i].flags &= ~NGX_CHAT_REQUESTED;
@@ -456,14 +456,14 @@ ngx_chat_sync_tick(void)
         }
 
         if (!s->routed && !s->superseded && ngx_chat_redis_ready()
-            && (ngx_msec_int_t) (ngx_current_msec - s->sync_at) >= 0)
+            && (ngx_msec_int_t) (ngx_current_msec - s->sync.at) >= 0)
         {
             (void) ngx_chat_route_set(s);
         }
 
-        if (s->sync == NGX_CHAT_SYNC_PAGES
-            && s->unacked >= CHAT_SYNC_WINDOW
-            && ngx_current_msec - s->receipt_at > NGX_CHAT_SYNC_IDLE)
+        if (s->sync.state == NGX_CHAT_SYNC_PAGES
+            && s->sync.unacked >= CHAT_SYNC_WINDOW
+            && ngx_current_msec - s->sync.receipt_at > NGX_CHAT_SYNC_IDLE)
         {
             ngx_chat_session_close(s, CHAT_CLOSE_TOO_SLOW,
                                    "catching up, but nothing is marked as "

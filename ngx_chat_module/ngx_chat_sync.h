@@ -9,7 +9,7 @@
 
 #define NGX_CHAT_SYNC_FAILED  500       /* ms after the worker could not     */
 
-/* One request to the sync worker; its number is s->sync_page. */
+/* One request to the sync worker; its number is s->sync.request. */
 void ngx_chat_sync_request(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
     size_t len);
 /* Repeats whose answer waits: their place may be known by now. */

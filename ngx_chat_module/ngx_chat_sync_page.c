@@ -25,25 +25,25 @@ ngx_chat_sync_request_page(ngx_chat_session_t *s)
 
     room = CHAT_SYNC_PAGE;
 
-    if (s->sync != NGX_CHAT_LIVE) {
-        room = ngx_min(room, CHAT_SYNC_WINDOW - s->unacked);
+    if (s->sync.state != NGX_CHAT_LIVE) {
+        room = ngx_min(room, CHAT_SYNC_WINDOW - s->sync.unacked);
     }
 
     p = body;
     n = 0;
 
     /* sync_pos stays at the first chat with something to fetch */
-    while (s->sync_pos < s->table.n) {
-        k = &s->table.cursors[s->sync_pos];
+    while (s->sync.pos < s->table.n) {
+        k = &s->table.cursors[s->sync.pos];
 
         if (k->target > k->last && !(k->flags & NGX_CHAT_WAITS)) {
             break;
         }
 
-        s->sync_pos++;
+        s->sync.pos++;
     }
 
-    if (s->sync_pos == s->table.n) {
+    if (s->sync.pos == s->table.n) {
         return 0;
     }
 
@@ -51,7 +51,7 @@ ngx_chat_sync_request_page(ngx_chat_session_t *s)
         return 1;
     }
 
-    for (k = &s->table.cursors[s->sync_pos];
+    for (k = &s->table.cursors[s->sync.pos];
          k < &s->table.cursors[s->table.n] && room && n < CHAT_SYNC_CHATS;
          k++)
     {
@@ -81,21 +81,21 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
     ngx_uint_t  cut;
     chat_rec_t  entry;
 
-    if (!s->sync_requested || rec->seq != s->sync_page) {
+    if (!s->sync.requested || rec->seq != s->sync.request) {
         return;             /* asked again since */
     }
 
-    s->sync_requested = 0;
-    s->sync_tries = 0;
-    s->sync_at = ngx_current_msec;
+    s->sync.requested = 0;
+    s->sync.tries = 0;
+    s->sync.at = ngx_current_msec;
     ngx_chat_edge->counters.pages++;
 
     if (rec->flags & CHAT_REC_F_FAILED) {
-        s->sync_at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
+        s->sync.at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
         return;
     }
 
-    before = s->sync_written;
+    before = s->sync.written;
     cut = 0;
     pos = 0;
 
@@ -113,7 +113,7 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
         }
 
         if (cut) {
-            s->sync_full = 1;
+            s->sync.full = 1;
             break;
         }
 
@@ -124,14 +124,14 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
         return;
     }
 
-    if (s->sync_written != before || cut) {
-        s->sync_stuck = 0;
+    if (s->sync.written != before || cut) {
+        s->sync.stuck = 0;
 
-    } else if (++s->sync_stuck > NGX_CHAT_SYNC_STUCK) {
+    } else if (++s->sync.stuck > NGX_CHAT_SYNC_STUCK) {
         /* entries that were promised are not there: we are wrong */
         ngx_log_error(NGX_LOG_ALERT, s->connection->log, 0,
                       "chat session %uL user %uL: %ui pages brought nothing",
-                      s->id, s->user, (ngx_uint_t) s->sync_stuck);
+                      s->id, s->user, (ngx_uint_t) s->sync.stuck);
         ngx_chat_session_close(s, CHAT_CLOSE_INTERNAL, "internal error");
         return;
     }
@@ -157,11 +157,11 @@ ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
 
     if (ngx_chat_deliver_write(s, rec, &frame, 0) == NGX_OK) {
         k->last = rec->seq;
-        s->sync_written++;
+        s->sync.written++;
 
-        if (s->sync != NGX_CHAT_LIVE) {
-            if (s->unacked++ == 0) {
-                s->receipt_at = ngx_current_msec;
+        if (s->sync.state != NGX_CHAT_LIVE) {
+            if (s->sync.unacked++ == 0) {
+                s->sync.receipt_at = ngx_current_msec;
             }
         }
     }
@@ -193,12 +193,12 @@ ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,
     n = seq - k->acked;
     k->acked = seq;
 
-    if (s->sync == NGX_CHAT_LIVE) {
+    if (s->sync.state == NGX_CHAT_LIVE) {
         return;
     }
 
-    s->unacked -= ngx_min(n, s->unacked);
-    s->receipt_at = ngx_current_msec;
+    s->sync.unacked -= ngx_min(n, s->sync.unacked);
+    s->sync.receipt_at = ngx_current_msec;
 
     ngx_chat_sync_more(s);
 }
