@@ -1,11 +1,13 @@
 /*
- * ngx_chat_deliver.c: a worker's batch, to the sockets and requests it is for.
+ * ngx_chat_deliver.c: delivers the records of a worker's batch.
  *
- * Called from the subscription; hands to write, sync, rest and session. Keeps
- * the promise of one order without holes or repeats on every connection: the
- * table in docs/internals.md is ngx_chat_deliver_live() below.
+ * Called from: the subscription. Hands to: write, sync, duplicate, presence,
+ * rest, session. Guarantees that a connection receives each entry of a chat
+ * once, by rising seq, without gaps. The rules are the table in
+ * docs/internals.md; ngx_chat_deliver_live() implements them.
  *
- * The frame of an entry is built once, with the first socket that wants it.
+ * The frame of an entry is built for the first session that needs it and
+ * shared by all others.
  */
 
 #include "ngx_chat.h"
@@ -95,7 +97,8 @@ ngx_chat_deliver_batch(u_char *data, size_t len)
 
     if (rc < 0) {
         ngx_log_error(NGX_LOG_ALERT, ngx_chat_edge->log, 0,
-                      "chat: a batch is broken at byte %uz of %uz", pos, len);
+                      "chat: a batch is malformed at byte %uz of %uz",
+                      pos, len);
     }
 }
 
@@ -116,8 +119,8 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
         return;
     }
 
-    /* a worker that lost its shard while it slept between commit and publish:
-     * the new owner has published this, or will */
+    /* Epoch fencing: a worker that is suspended between commit and publish
+     * may have lost its shard. The new owner publishes this entry. */
     shard = chat_id_shard(rec->chat);
 
     if (rec->epoch < ngx_chat_edge->epochs[shard]) {
@@ -141,15 +144,16 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
             }
         }
 
-        /* also who was closed by this entry itself */
+        /* After the loop, so that it includes a session that the loop has
+         * closed. */
         if (ngx_chat_edge->leaving.n) {
             ngx_chat_leave_missed(target.user);
         }
     }
 
-    /* the sending session, when its user is not among the targets here: the
-     * answer is still owed. Its device has connected elsewhere since, or its
-     * route was lost, and then so were entries before this one. */
+    /* The sending session still waits for its ack when its user is not among
+     * the targets on this edge: the device has connected elsewhere since, or
+     * its route was lost. Earlier entries were then lost too: CHECK. */
     if (rec->session) {
         s = ngx_chat_session_find(rec->session);
 
@@ -168,8 +172,8 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
 }
 
 
-/* One live entry for one session: write it, drop it, or fetch what is missing
- * before it. */
+/* Handles one live entry for one session: writes it, drops it when it was
+ * written before, or fetches the entries that are missing before it. */
 
 static void
 ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
@@ -202,18 +206,18 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
             k->flags |= NGX_CHAT_WAITS;
         }
 
-        /* the list will tell the true mark; after it, a chat that was not in
-         * it is up to date */
+        /* The list brings the stored cursor of this chat. A chat that a
+         * complete list does not contain is up to date. */
         if (s->sync.state == NGX_CHAT_SYNC_LIST || s->sync.more_chats) {
             k->flags |= NGX_CHAT_PROVISIONAL;
         }
     }
 
-    /* while a chat waits for its marks its `last` is a guess */
+    /* Until the chat cursor is validated, its `last` is a guess. */
 
     if (rec->seq <= k->last && !(k->flags & NGX_CHAT_WAITS)) {
 
-        /* seen; but the sender may still wait for its answer */
+        /* Already written, but the sender may still wait for its ack. */
         if (rec->device == s->device && rec->message_id.data != NULL
             && ngx_chat_inflight_answer(s, ngx_chat_inflight_hash(rec->chat,
                                                           &rec->message_id)))
@@ -245,8 +249,9 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
 }
 
 
-/* Writes an entry in its place in the order: as the ack on the connection that
- * sent it, as new_message elsewhere. */
+/* Writes an entry at its place in the chat's order: as message_ack on the
+ * connection that sent it, as new_message on all others. *frame is the shared
+ * frame, built here when NULL. NGX_ERROR when the session is no longer open. */
 
 ngx_int_t
 ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
@@ -288,6 +293,8 @@ ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
 }
 
 
+/* Writes a message_ack for the message_id, chat, seq and timestamp of *rec. */
+
 ngx_int_t
 ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
 {
@@ -309,6 +316,9 @@ ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
 }
 
 
+/* A frame for one session, usually an error. When it refuses a send, that
+ * send is no longer in flight. */
+
 static void
 ngx_chat_deliver_frame(chat_rec_t *rec)
 {
@@ -329,7 +339,8 @@ ngx_chat_deliver_frame(chat_rec_t *rec)
 }
 
 
-/* receipt, typing, chat_added, ...: no place in the order. */
+/* A notice (receipt, typing, chat_added, ...) has no place in the order of a
+ * chat; it is written to all devices but the one that caused it. */
 
 static void
 ngx_chat_deliver_notice(chat_rec_t *rec)
@@ -346,7 +357,8 @@ ngx_chat_deliver_notice(chat_rec_t *rec)
         return;
     }
 
-    /* chat_added, chat_removed: with whom a user shares a chat has changed */
+    /* chat_added and chat_removed change with which users the receiver shares
+     * a chat, and so whose presence it may see. */
     chats = rec->frame.len >= sizeof("{\"type\":\"chat_") - 1
             && ngx_memcmp(rec->frame.data, "{\"type\":\"chat_",
                           sizeof("{\"type\":\"chat_") - 1)
@@ -377,6 +389,9 @@ ngx_chat_deliver_notice(chat_rec_t *rec)
     ngx_chat_frame_free(f);
 }
 
+
+/* A hidden entry carries its seq alone, so that the receiver, who may not see
+ * the content, finds no gap. */
 
 static ngx_chat_frame_t *
 ngx_chat_deliver_hidden(chat_rec_t *rec)

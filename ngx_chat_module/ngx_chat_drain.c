@@ -1,20 +1,23 @@
 /*
- * ngx_chat_drain.c: an old worker lets go of its clients.
+ * ngx_chat_drain.c: drains the sessions of an old worker process.
  *
- * Called when nginx reloads or is upgraded: it calls the read handler of every
- * idle connection with c->close set. Each client is told to reconnect after a
- * random time of its own, is served until then and until it has connected
- * anew, and is closed with 1012. Everything ends within chat_drain; the timer
- * here is the only one that keeps the old process.
+ * Called from: read, when nginx reloads or is upgraded (it calls the read
+ * handler of every idle connection with c->close set); session. Hands to:
+ * write, session. Each client receives `reconnect` with a random delay, is
+ * served until it has connected anew or the delay and a grace period are over,
+ * and is then closed with 1012. All sessions end within chat_drain; the timer
+ * here is the only one that keeps the old process alive.
  */
 
 #include "ngx_chat.h"
 
 
 #define NGX_CHAT_DRAIN_TICK  100        /* ms */
-#define NGX_CHAT_DRAIN_LAST  1000       /* ms for what a client sent before it
-                                           saw its new welcome              */
+#define NGX_CHAT_DRAIN_LAST  1000       /* ms for frames that a client sent
+                                           before it saw its new welcome    */
 
+
+/* ms between the time a client should reconnect and its close. */
 
 static ngx_msec_t
 ngx_chat_drain_grace(void)
@@ -23,8 +26,8 @@ ngx_chat_drain_grace(void)
 }
 
 
-/* The latest `after` a client is given: it must connect, and be seen gone,
- * and the close must arrive, before the time is up. */
+/* The largest `after` in ms. It leaves time for the reconnect, the grace period
+ * and the close handshake before chat_drain ends. */
 
 ngx_msec_t
 ngx_chat_drain_spread(void)
@@ -37,7 +40,7 @@ ngx_chat_drain_spread(void)
 }
 
 
-/* How long a close frame may wait for its answer: not beyond the end. */
+/* The close-handshake timeout in ms; it never exceeds the end of the drain. */
 
 ngx_msec_t
 ngx_chat_drain_linger(void)
@@ -56,6 +59,8 @@ ngx_chat_drain_linger(void)
     return ngx_max(ngx_min(left, NGX_CHAT_LINGER), 1);
 }
 
+
+/* Starts to drain a session: sends `reconnect` with its delay. */
 
 void
 ngx_chat_drain_session(ngx_chat_session_t *s)
@@ -97,6 +102,8 @@ ngx_chat_drain_session(ngx_chat_session_t *s)
 }
 
 
+/* Every NGX_CHAT_DRAIN_TICK: closes sessions whose time has come. */
+
 void
 ngx_chat_drain_handler(ngx_event_t *ev)
 {
@@ -128,8 +135,8 @@ ngx_chat_drain_handler(ngx_event_t *ev)
 
         late = ngx_current_msec - s->drain_at;
 
-        /* connected anew: what it still sends here it sends before its new
-         * welcome, and a moment is enough for it */
+        /* The device has a new session. Frames on the old connection were
+         * sent before the new welcome, so a short wait is enough. */
         if (s->superseded && late < (ngx_msec_int_t) (grace - last)) {
             s->drain_at = ngx_current_msec - (grace - last);
             late = grace - last;
@@ -139,7 +146,7 @@ ngx_chat_drain_handler(ngx_event_t *ev)
             continue;
         }
 
-        /* no new frames; what was taken gets its answer */
+        /* Read no new frames; accepted sends still get their answer. */
         s->reads_paused = 1;
 
         if (over || ngx_chat_inflight_count(s) == 0

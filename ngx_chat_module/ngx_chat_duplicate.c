@@ -1,49 +1,52 @@
 /*
- * ngx_chat_duplicate.c: the answer to a send that is a repeat.
+ * ngx_chat_duplicate.c: acknowledges duplicate sends.
  *
- * Called from deliver with a worker's ACK record and, for answers that had to
- * wait, from sync. The ack stands for the entry, so it keeps the entry's place
- * in the order: what was written already, or lies below the device's mark, is
- * acknowledged at once; what is still to be fetched is acknowledged by the
- * page that brings it. Until the list has told which of them it is, the answer
- * is held here.
+ * Called from: deliver, with a worker's ACK record; sync, when pending acks
+ * may be written. Hands to: deliver. The ack represents the entry, so it keeps
+ * the entry's place in the chat's order. An entry that was written already, or
+ * that is below the device's delivered cursor, is acknowledged at once; an
+ * entry that is still to be fetched is acknowledged when its page arrives. As
+ * long as the list has not decided which of these applies, the ack is pending
+ * and kept here.
  */
 
 #include "ngx_chat.h"
 
 
 typedef enum {
-    NGX_CHAT_DUPLICATE_WRITTEN = 0,            /* its place has been passed        */
-    NGX_CHAT_DUPLICATE_BELOW,              /* no page will bring it, as far as
-                                           anybody knows                    */
-    NGX_CHAT_DUPLICATE_PENDING
+    NGX_CHAT_DUPLICATE_WRITTEN = 0,     /* written on this connection       */
+    NGX_CHAT_DUPLICATE_BELOW,           /* below the delivered cursor: no page
+                                           is expected to bring it          */
+    NGX_CHAT_DUPLICATE_PENDING          /* not decided, or to be fetched    */
 } ngx_chat_duplicate_e;
 
 struct ngx_chat_pending_ack_s {
-    ngx_chat_pending_ack_t    *next;
-    uint64_t            hash;           /* of chat and messageId            */
-    uint64_t            seq;
-    int64_t             timestamp;
-    u_char              chat[16];
-    size_t              len;
-    u_char              message_id[CHAT_MESSAGE_ID_MAX];
+    ngx_chat_pending_ack_t  *next;
+    uint64_t                 hash;      /* of chat and messageId            */
+    uint64_t                 seq;
+    int64_t                  timestamp;
+    u_char                   chat[16];
+    size_t                   len;       /* of message_id                    */
+    u_char                   message_id[CHAT_MESSAGE_ID_MAX];
 };
 
 
 static ngx_chat_duplicate_e ngx_chat_duplicate_place(ngx_chat_session_t *s,
     const u_char *chat, uint64_t seq);
-static ngx_uint_t ngx_chat_duplicate_answer(ngx_chat_session_t *s, uint64_t hash,
-    ngx_chat_duplicate_e place);
+static ngx_uint_t ngx_chat_duplicate_answer(ngx_chat_session_t *s,
+    uint64_t hash, ngx_chat_duplicate_e place);
 static void ngx_chat_duplicate_defer(ngx_chat_session_t *s, chat_rec_t *rec,
     uint64_t hash);
 
 
+/* Handles an ACK record: acknowledges the duplicate, or keeps its ack. */
+
 void
 ngx_chat_duplicate(chat_rec_t *rec)
 {
-    uint64_t             hash;
-    ngx_chat_session_t  *s;
-    ngx_chat_duplicate_e    place;
+    uint64_t              hash;
+    ngx_chat_session_t   *s;
+    ngx_chat_duplicate_e  place;
 
     s = ngx_chat_session_find(rec->session);
 
@@ -53,7 +56,7 @@ ngx_chat_duplicate(chat_rec_t *rec)
 
     hash = ngx_chat_inflight_hash(rec->chat, &rec->message_id);
 
-    /* the entry that was published beside it has been the answer */
+    /* The entry itself was published too and has acknowledged the send. */
     if (!ngx_chat_inflight_pending(s, hash)) {
         return;
     }
@@ -69,46 +72,46 @@ ngx_chat_duplicate(chat_rec_t *rec)
 }
 
 
-/* The session knows more than before: a list or a page has come, or, with
- * `all`, nothing is left to fetch. */
+/* Writes the pending acks that can be placed now, after a list or a page has
+ * arrived. all: nothing is left to fetch, so every pending ack is written. */
 
 void
 ngx_chat_duplicate_retry(ngx_chat_session_t *s, ngx_uint_t all)
 {
-    chat_rec_t          rec;
-    ngx_chat_pending_ack_t    *held, **link;
-    ngx_chat_duplicate_e   place;
+    chat_rec_t               rec;
+    ngx_chat_pending_ack_t  *ack, **link;
+    ngx_chat_duplicate_e     place;
 
     link = &s->pending_acks;
 
     while (*link != NULL && s->state == NGX_CHAT_OPEN) {
-        held = *link;
+        ack = *link;
 
-        place = ngx_chat_duplicate_place(s, held->chat, held->seq);
+        place = ngx_chat_duplicate_place(s, ack->chat, ack->seq);
 
         if (place == NGX_CHAT_DUPLICATE_PENDING) {
 
-            if (!all && ngx_chat_inflight_pending(s, held->hash)) {
-                link = &held->next;
+            if (!all && ngx_chat_inflight_pending(s, ack->hash)) {
+                link = &ack->next;
                 continue;
             }
 
             place = NGX_CHAT_DUPLICATE_BELOW;
         }
 
-        if (ngx_chat_duplicate_answer(s, held->hash, place)) {
+        if (ngx_chat_duplicate_answer(s, ack->hash, place)) {
             ngx_memzero(&rec, sizeof(chat_rec_t));
-            ngx_memcpy(rec.chat, held->chat, 16);
-            rec.seq = held->seq;
-            rec.timestamp = held->timestamp;
-            rec.message_id.data = (char *) held->message_id;
-            rec.message_id.len = held->len;
+            ngx_memcpy(rec.chat, ack->chat, 16);
+            rec.seq = ack->seq;
+            rec.timestamp = ack->timestamp;
+            rec.message_id.data = (char *) ack->message_id;
+            rec.message_id.len = ack->len;
 
             (void) ngx_chat_deliver_ack(s, &rec);
         }
 
-        *link = held->next;
-        ngx_free(held);
+        *link = ack->next;
+        ngx_free(ack);
     }
 }
 
@@ -116,18 +119,19 @@ ngx_chat_duplicate_retry(ngx_chat_session_t *s, ngx_uint_t all)
 void
 ngx_chat_duplicate_free(ngx_chat_session_t *s)
 {
-    ngx_chat_pending_ack_t  *held;
+    ngx_chat_pending_ack_t  *ack;
 
     while (s->pending_acks != NULL) {
-        held = s->pending_acks;
-        s->pending_acks = held->next;
-        ngx_free(held);
+        ack = s->pending_acks;
+        s->pending_acks = ack->next;
+        ngx_free(ack);
     }
 }
 
 
 static ngx_chat_duplicate_e
-ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat, uint64_t seq)
+ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat,
+    uint64_t seq)
 {
     ngx_chat_cursor_t  *k;
 
@@ -135,7 +139,8 @@ ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat, uint64_t seq
 
     if (k == NULL || (k->flags & NGX_CHAT_UNWRITTEN)) {
 
-        /* not in the list that is complete: all of it is marked */
+        /* A chat that a complete list does not contain is up to date: the
+         * device has acknowledged all of its entries. */
         return s->sync.state == NGX_CHAT_SYNC_LIST || s->sync.more_chats
                ? NGX_CHAT_DUPLICATE_PENDING
                : NGX_CHAT_DUPLICATE_BELOW;
@@ -145,7 +150,8 @@ ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat, uint64_t seq
         return NGX_CHAT_DUPLICATE_PENDING;
     }
 
-    return seq <= k->last ? NGX_CHAT_DUPLICATE_WRITTEN : NGX_CHAT_DUPLICATE_PENDING;
+    return seq <= k->last ? NGX_CHAT_DUPLICATE_WRITTEN
+                          : NGX_CHAT_DUPLICATE_PENDING;
 }
 
 
@@ -162,35 +168,35 @@ ngx_chat_duplicate_answer(ngx_chat_session_t *s, uint64_t hash,
 static void
 ngx_chat_duplicate_defer(ngx_chat_session_t *s, chat_rec_t *rec, uint64_t hash)
 {
-    ngx_uint_t         n;
-    ngx_chat_pending_ack_t   *held, **link;
-    ngx_chat_cursor_t  *k;
+    ngx_uint_t               n;
+    ngx_chat_cursor_t       *k;
+    ngx_chat_pending_ack_t  *ack, **link;
 
     for (link = &s->pending_acks, n = 0; *link != NULL; link = &(*link)->next) {
         n++;
     }
 
-    /* no sync worker answers, and the client repeats and repeats: it will once
-     * more */
+    /* No sync worker answers while the client keeps sending duplicates. Drop
+     * this ack: the client sends again. */
     if (n == NGX_CHAT_INFLIGHT_MAX) {
         return;
     }
 
-    held = ngx_alloc(sizeof(ngx_chat_pending_ack_t), s->connection->log);
-    if (held == NULL) {
+    ack = ngx_alloc(sizeof(ngx_chat_pending_ack_t), s->connection->log);
+    if (ack == NULL) {
         ngx_chat_session_destroy(s, "out of memory");
         return;
     }
 
-    held->next = NULL;
-    held->hash = hash;
-    held->seq = rec->seq;
-    held->timestamp = rec->timestamp;
-    ngx_memcpy(held->chat, rec->chat, 16);
-    held->len = ngx_min(rec->message_id.len, CHAT_MESSAGE_ID_MAX);
-    ngx_memcpy(held->message_id, rec->message_id.data, held->len);
+    ack->next = NULL;
+    ack->hash = hash;
+    ack->seq = rec->seq;
+    ack->timestamp = rec->timestamp;
+    ngx_memcpy(ack->chat, rec->chat, 16);
+    ack->len = ngx_min(rec->message_id.len, CHAT_MESSAGE_ID_MAX);
+    ngx_memcpy(ack->message_id, rec->message_id.data, ack->len);
 
-    *link = held;
+    *link = ack;
 
     k = ngx_chat_table_find(&s->table, rec->chat);
 

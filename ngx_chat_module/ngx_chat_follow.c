@@ -1,11 +1,11 @@
 /*
- * ngx_chat_follow.c: which session follows whose presence.
+ * ngx_chat_follow.c: records which session follows the presence of which user.
  *
- * Called from presence and session; hands to tell. Two ways lead to one
- * ngx_chat_follow_t: a session's own list, sorted by user, and, for each user
- * that anybody here follows, the queue of its followers. The last follower to
- * go takes the user out, and the workers are told that this edge wants no more
- * news of it. A session that follows nobody has no memory here.
+ * Called from: presence, session. Hands to: notify. An ngx_chat_follow_t is in
+ * two collections: in the list of its session, sorted by user, and in the
+ * queue of followers of its user. When the last follower on this edge is
+ * removed, the user is removed too and the presence workers are sent an
+ * UNWATCH. A session that follows nobody uses no memory here.
  */
 
 #include "ngx_chat.h"
@@ -47,7 +47,8 @@ ngx_chat_follow_find(ngx_chat_session_t *s, uint64_t user)
 }
 
 
-/* The session does not follow this user yet. NULL out of memory. */
+/* Adds a follow. The session must not follow this user yet. NULL out of
+ * memory. The follow is owned by this file until it is removed or dropped. */
 
 ngx_chat_follow_t *
 ngx_chat_follow_add(ngx_chat_session_t *s, uint64_t user)
@@ -110,7 +111,7 @@ ngx_chat_follow_add(ngx_chat_session_t *s, uint64_t user)
 }
 
 
-/* With its last follow the session's list goes too. */
+/* Removes a follow; the last one frees the session's list as well. */
 
 void
 ngx_chat_follow_remove(ngx_chat_follow_t *f)
@@ -136,7 +137,7 @@ ngx_chat_follow_remove(ngx_chat_follow_t *f)
 }
 
 
-/* The session ends, or follows nobody any more. */
+/* Removes all follows of a session that ends or follows nobody any more. */
 
 void
 ngx_chat_follow_drop(ngx_chat_session_t *s)
@@ -229,7 +230,7 @@ ngx_chat_followed_leave(ngx_chat_follow_t *f)
 }
 
 
-/* Where this user is in the list, or would be. */
+/* The position of this user in the list, or where to insert it. */
 
 static ngx_uint_t
 ngx_chat_follow_pos(ngx_chat_follows_t *fs, uint64_t user)

@@ -1,9 +1,10 @@
 /*
- * ngx_chat_handshake.c: is this request a WebSocket handshake we take?
+ * ngx_chat_handshake.c: checks a WebSocket handshake.
  *
- * Called from ngx_chat_upgrade.c before the 101. Checks the headers (RFC 6455,
- * section 4.2.1), the Origin (section 10.2) and the offered subprotocols.
- * Answers nothing itself but a broken body; decides nothing about tokens.
+ * Called from: upgrade, before the 101. Hands to: nothing. Checks the headers
+ * (RFC 6455, section 4.2.1), the Origin (section 10.2) and the offered
+ * subprotocols (section 11.3.4). Sends no response and does not check the
+ * token.
  */
 
 #include "ngx_chat_upgrade.h"
@@ -13,8 +14,9 @@ static ngx_int_t ngx_chat_upgrade_collect(ngx_http_request_t *r,
     ngx_chat_upgrade_t *up);
 
 
-/* Checks everything RFC 6455 asks of the request. NGX_OK with *why set when it
- * is a bad request; another value is the answer already. */
+/* Checks the request as RFC 6455, section 4.2.1, requires, and fills *up.
+ * NGX_OK with *why set when it is a bad request. Any other value is the result
+ * to return to nginx. */
 
 ngx_int_t
 ngx_chat_upgrade_headers(ngx_http_request_t *r, ngx_chat_upgrade_t *up,
@@ -92,6 +94,8 @@ ngx_chat_upgrade_headers(ngx_http_request_t *r, ngx_chat_upgrade_t *up,
 }
 
 
+/* Collects the handshake headers, most of which nginx does not parse. */
+
 static ngx_int_t
 ngx_chat_upgrade_collect(ngx_http_request_t *r, ngx_chat_upgrade_t *up)
 {
@@ -142,7 +146,7 @@ ngx_chat_upgrade_collect(ngx_http_request_t *r, ngx_chat_upgrade_t *up)
 
         } else if (is("Sec-WebSocket-Protocol")) {
 
-            /* may be split over several headers (section 11.3.4) */
+            /* RFC 6455, section 11.3.4: may be split over several headers */
             joined.len = up->protocol.len + 1 + h[i].value.len;
             joined.data = ngx_pnalloc(r->pool, joined.len);
             if (joined.data == NULL) {
@@ -162,8 +166,8 @@ ngx_chat_upgrade_collect(ngx_http_request_t *r, ngx_chat_upgrade_t *up)
 }
 
 
-/* RFC 6455, section 10.2. Absent (not a browser) or the own host, unless
- * chat_allowed_origins says which. */
+/* RFC 6455, section 10.2. Allowed are no Origin (not a browser), the server's
+ * own host, and what chat_allowed_origins lists. NGX_ERROR otherwise. */
 
 ngx_int_t
 ngx_chat_upgrade_origin(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
@@ -197,7 +201,8 @@ ngx_chat_upgrade_origin(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
         }
     }
 
-    /* the own host, port included: both sides leave out a default one */
+    /* Compare with the Host header, port included: browsers omit the default
+     * port in both. */
     if (r->headers_in.host == NULL) {
         return NGX_ERROR;
     }
@@ -228,7 +233,8 @@ ngx_chat_upgrade_origin(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
 }
 
 
-/* NGX_OK when chat.v1 is among the offered ones; *bearer gets the token. */
+/* NGX_OK when chat.v1 is offered, else NGX_DECLINED. *bearer is set to the
+ * token when a subprotocol carries one. */
 
 ngx_int_t
 ngx_chat_upgrade_protocols(ngx_str_t *offered, ngx_str_t *bearer)

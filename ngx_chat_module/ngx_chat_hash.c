@@ -1,9 +1,10 @@
 /*
  * ngx_chat_hash.c: an intrusive hash table with 64-bit keys.
  *
- * Called from session and rest. Items carry their key and their link; `id` and
- * `next` are the offsets of both. Grows by doubling, never shrinks. Several
- * items may have one key.
+ * Called from: session, rest, follow, leave. Hands to: nothing. An item
+ * contains its key and its link; `id` and `next` are their offsets in the item.
+ * The table never owns items. It grows by doubling and never shrinks. Several
+ * items may have the same key.
  */
 
 #include "ngx_chat.h"
@@ -13,7 +14,7 @@
 #define next_of(item, next)  (*(void **) ((u_char *) (item) + (next)))
 
 
-/* ids are sequences: spread them (Fibonacci hashing) */
+/* Keys are often consecutive: Fibonacci hashing spreads them. */
 static ngx_inline ngx_uint_t
 ngx_chat_hash_slot(ngx_chat_hash_t *h, uint64_t key)
 {
@@ -24,7 +25,7 @@ ngx_chat_hash_slot(ngx_chat_hash_t *h, uint64_t key)
 static ngx_int_t
 ngx_chat_hash_grow(ngx_chat_hash_t *h, size_t id, size_t next)
 {
-    void             *item, *rest;
+    void             *item, *following;
     ngx_uint_t        i, size, slot;
     ngx_chat_hash_t   bigger;
 
@@ -41,8 +42,8 @@ ngx_chat_hash_grow(ngx_chat_hash_t *h, size_t id, size_t next)
     if (h->buckets != NULL) {
 
         for (i = 0; i <= h->mask; i++) {
-            for (item = h->buckets[i]; item; item = rest) {
-                rest = next_of(item, next);
+            for (item = h->buckets[i]; item; item = following) {
+                following = next_of(item, next);
                 slot = ngx_chat_hash_slot(&bigger, key_of(item, id));
                 next_of(item, next) = bigger.buckets[slot];
                 bigger.buckets[slot] = item;
@@ -57,6 +58,8 @@ ngx_chat_hash_grow(ngx_chat_hash_t *h, size_t id, size_t next)
     return NGX_OK;
 }
 
+
+/* Adds an item that is not in the table. NGX_ERROR out of memory. */
 
 ngx_int_t
 ngx_chat_hash_add(ngx_chat_hash_t *h, void *item, size_t id, size_t next)
@@ -78,6 +81,9 @@ ngx_chat_hash_add(ngx_chat_hash_t *h, void *item, size_t id, size_t next)
 }
 
 
+/* The first item with this key, or NULL. Others with the same key, if any, are
+ * behind it in the chain of `next`, mixed with items of other keys. */
+
 void *
 ngx_chat_hash_find(ngx_chat_hash_t *h, uint64_t key, size_t id, size_t next)
 {
@@ -96,6 +102,8 @@ ngx_chat_hash_find(ngx_chat_hash_t *h, uint64_t key, size_t id, size_t next)
     return item;
 }
 
+
+/* Removes this item; does nothing when the table does not contain it. */
 
 void
 ngx_chat_hash_remove(ngx_chat_hash_t *h, void *item, size_t id, size_t next)

@@ -1,21 +1,27 @@
 /*
- * ngx_chat_inflight.c: a session's sends that have no answer yet.
+ * ngx_chat_inflight.c: a session's sends that are not answered yet.
  *
- * Called from dispatch (add) and deliver. Tells the own entry, which is written
- * as message_ack, from one that the same device sent otherwise. A send that is
- * repeated before its answer came is owed two: a worker may say more often what
- * became of a message (an ENTRY, and an ACK for the repeat), and each send is
- * answered once. Kept in a pool of its own that exists only while something is
- * in flight.
+ * Called from: dispatch (add), deliver, duplicate, drain. Hands to: nothing.
+ * Distinguishes an entry that this connection sent, which is written as
+ * message_ack, from one that the same device sent by another way (REST, an
+ * earlier connection), which is written as new_message.
+ *
+ * Every send is answered once, so a send and its duplicate count as two. The
+ * workers may report more often than that (an ENTRY, and an ACK for the
+ * duplicate); what exceeds the count is dropped. The sends live in a pool of
+ * their own, which exists only while there are any.
  */
 
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_INFLIGHT_EXPIRE  60000      /* ms: the client has sent it again
-                                           several times, or is gone        */
-#define NGX_CHAT_INFLIGHT_DUPLICATES  1024   /* answers owed for one messageId   */
+#define NGX_CHAT_INFLIGHT_EXPIRE      60000  /* ms; by then the client has sent
+                                                duplicates, or is gone      */
+#define NGX_CHAT_INFLIGHT_DUPLICATES  1024   /* sends of one messageId that may
+                                                wait for an answer          */
 
+
+/* Identifies a send: 64 bits of the chat's id and the client's messageId. */
 
 uint64_t
 ngx_chat_inflight_hash(const u_char *chat, chat_str_t *message_id)
@@ -46,16 +52,17 @@ ngx_chat_inflight_find(ngx_chat_session_t *s, uint64_t hash)
 }
 
 
-/* Nothing is owed for it any more, and it will not come. */
+/* Removes a send that has no answer pending and whose entry no page can bring
+ * any more. */
 
 static void
-ngx_chat_inflight_remove(ngx_chat_session_t *s, ngx_chat_inflight_t *flight)
+ngx_chat_inflight_remove(ngx_chat_session_t *s, ngx_chat_inflight_t *item)
 {
-    if (flight->pending || flight->acked) {
+    if (item->pending || item->acked) {
         return;
     }
 
-    *flight = s->inflight[--s->ninflight];
+    *item = s->inflight[--s->ninflight];
 
     if (s->ninflight == 0) {
         ngx_destroy_pool(s->inflight_pool);
@@ -66,24 +73,25 @@ ngx_chat_inflight_remove(ngx_chat_session_t *s, ngx_chat_inflight_t *flight)
 }
 
 
-/* NGX_DECLINED when too many are in flight. */
+/* Adds a send. NGX_DECLINED when too many are in flight (the client gets
+ * rate_limited), NGX_ERROR out of memory. */
 
 ngx_int_t
 ngx_chat_inflight_add(ngx_chat_session_t *s, uint64_t hash)
 {
-    uint32_t            i, cap;
-    ngx_pool_t         *pool;
-    ngx_chat_inflight_t  *flight;
+    uint32_t              i, cap;
+    ngx_pool_t           *pool;
+    ngx_chat_inflight_t  *item;
 
-    flight = ngx_chat_inflight_find(s, hash);
+    item = ngx_chat_inflight_find(s, hash);
 
-    if (flight != NULL) {
-        if (flight->pending == NGX_CHAT_INFLIGHT_DUPLICATES) {
+    if (item != NULL) {
+        if (item->pending == NGX_CHAT_INFLIGHT_DUPLICATES) {
             return NGX_DECLINED;
         }
 
-        flight->since = (uint32_t) ngx_current_msec;
-        flight->pending++;
+        item->since = (uint32_t) ngx_current_msec;
+        item->pending++;
         return NGX_OK;
     }
 
@@ -115,108 +123,110 @@ ngx_chat_inflight_add(ngx_chat_session_t *s, uint64_t hash)
             return NGX_ERROR;
         }
 
-        flight = ngx_palloc(pool, cap * sizeof(ngx_chat_inflight_t));
-        if (flight == NULL) {
+        item = ngx_palloc(pool, cap * sizeof(ngx_chat_inflight_t));
+        if (item == NULL) {
             ngx_destroy_pool(pool);
             return NGX_ERROR;
         }
 
         if (s->inflight_pool) {
-            ngx_memcpy(flight, s->inflight,
+            ngx_memcpy(item, s->inflight,
                        s->ninflight * sizeof(ngx_chat_inflight_t));
             ngx_destroy_pool(s->inflight_pool);
         }
 
         s->inflight_pool = pool;
-        s->inflight = flight;
+        s->inflight = item;
         s->inflight_cap = cap;
     }
 
-    flight = &s->inflight[s->ninflight++];
-    flight->hash = hash;
-    flight->since = (uint32_t) ngx_current_msec;
-    flight->pending = 1;
-    flight->acked = 0;
+    item = &s->inflight[s->ninflight++];
+    item->hash = hash;
+    item->since = (uint32_t) ngx_current_msec;
+    item->pending = 1;
+    item->acked = 0;
 
     return NGX_OK;
 }
 
 
-/* 1 when a send waits for its answer. */
+/* Returns 1 when a send waits for its answer. */
 
 ngx_uint_t
 ngx_chat_inflight_pending(ngx_chat_session_t *s, uint64_t hash)
 {
-    ngx_chat_inflight_t  *flight;
+    ngx_chat_inflight_t  *item;
 
-    flight = ngx_chat_inflight_find(s, hash);
+    item = ngx_chat_inflight_find(s, hash);
 
-    return flight != NULL && flight->pending;
+    return item != NULL && item->pending;
 }
 
 
-/* 1 when a send waited for the answer that the caller now writes. */
+/* Returns 1 when a send waited for the answer, which the caller then writes. */
 
 ngx_uint_t
 ngx_chat_inflight_answer(ngx_chat_session_t *s, uint64_t hash)
 {
-    ngx_chat_inflight_t  *flight;
+    ngx_chat_inflight_t  *item;
 
-    flight = ngx_chat_inflight_find(s, hash);
+    item = ngx_chat_inflight_find(s, hash);
 
-    if (flight == NULL || flight->pending == 0) {
+    if (item == NULL || item->pending == 0) {
         return 0;
     }
 
-    flight->pending--;
-    ngx_chat_inflight_remove(s, flight);
+    item->pending--;
+    ngx_chat_inflight_remove(s, item);
 
     return 1;
 }
 
 
-/* As above, for an answer that comes out of its place: should a page bring the
- * entry itself, the ack has stood for it. */
+/* As above, for an ack that is written before its entry's place in the order
+ * is reached. Should a page bring the entry later, the entry is not written:
+ * the ack has represented it. */
 
 ngx_uint_t
 ngx_chat_inflight_answer_early(ngx_chat_session_t *s, uint64_t hash)
 {
-    ngx_chat_inflight_t  *flight;
+    ngx_chat_inflight_t  *item;
 
-    flight = ngx_chat_inflight_find(s, hash);
+    item = ngx_chat_inflight_find(s, hash);
 
-    if (flight == NULL || flight->pending == 0) {
+    if (item == NULL || item->pending == 0) {
         return 0;
     }
 
-    flight->pending--;
-    flight->acked = 1;
+    item->pending--;
+    item->acked = 1;
 
     return 1;
 }
 
 
-/* 1 when the entry that has its place now was acknowledged before. */
+/* Returns 1 when the entry whose place is reached now was acknowledged early
+ * and so must not be written. */
 
 ngx_uint_t
 ngx_chat_inflight_acked(ngx_chat_session_t *s, uint64_t hash)
 {
-    ngx_chat_inflight_t  *flight;
+    ngx_chat_inflight_t  *item;
 
-    flight = ngx_chat_inflight_find(s, hash);
+    item = ngx_chat_inflight_find(s, hash);
 
-    if (flight == NULL || !flight->acked) {
+    if (item == NULL || !item->acked) {
         return 0;
     }
 
-    flight->acked = 0;
-    ngx_chat_inflight_remove(s, flight);
+    item->acked = 0;
+    ngx_chat_inflight_remove(s, item);
 
     return 1;
 }
 
 
-/* How many wait for their answer. */
+/* The number of messageIds that wait for an answer. */
 
 ngx_uint_t
 ngx_chat_inflight_count(ngx_chat_session_t *s)

@@ -1,22 +1,26 @@
 /*
- * ngx_chat_leave.c: a device that leaves with everything leaves a note of it.
+ * ngx_chat_leave.c: the clean-disconnect marker.
  *
- * Called when a session ends and when a device comes back; hands to route and
- * to the subscription. The note is the field "-<device>" of route:{user}. Who
- * finds it, with the run of Redis it was written in, has missed nothing: no
- * database is asked. A message worker takes it away, for good, right after it
- * has told the edges of the first entry that is missed; docs/internals.md says
- * why that is safe.
+ * Called from: route (a session ends, a device comes back), deliver (an entry
+ * for a user who is leaving), redis (barrier passed, connection lost). Hands
+ * to: route, the subscription. A device that has received and acknowledged
+ * every entry leaves a marker, the field "-<device>" of route:{user}. When it
+ * comes back and finds its marker, it has missed nothing, and no database
+ * query is needed. A message worker deletes the marker right after it has
+ * published the first entry that the device misses. docs/internals.md explains
+ * why this is safe.
  *
- * What was published to us before our route was gone may still be under way
- * when the session ends. So the note is "?" and the route at first, which
- * nobody believes, until the subscription has answered what was asked after.
+ * Entries published to this edge before the route was deleted may still be in
+ * transit when the session ends. Therefore the marker is provisional at first
+ * ("?<route>"), which no session accepts. A barrier on the subscription shows
+ * that the entries have arrived; if none of them was for the user, the marker
+ * is set to Redis' run_id and becomes valid.
  */
 
 #include "ngx_chat_route.h"
 
 
-#define NGX_CHAT_LEAVE_MAX  65536       /* notes under way                  */
+#define NGX_CHAT_LEAVE_MAX  65536       /* provisional markers, per edge    */
 
 
 #define BY_USER  offsetof(ngx_chat_route_t, user),                            \
@@ -27,20 +31,21 @@ static ngx_chat_route_t *ngx_chat_leave_first(void);
 static void ngx_chat_leave_send_barrier(void);
 
 
-/* only while it is still our question; who came back took it */
+/* Confirms a marker, unless it has changed: a device that came back has deleted
+ * it. ARGV[3]: the provisional marker, ARGV[4]: Redis' run_id. */
 static const char  ngx_chat_leave_script[] =
     "local n='-'..ARGV[1] if redis.call('HGET',KEYS[1],n)==ARGV[3] then "
     "redis.call('HSET',KEYS[1],n,ARGV[4]) end return 0";
 
 
-/* Whether the session, which is about to end, has sent its client everything,
- * and the client has marked it. */
+/* 1 when a session that is about to end has sent its client everything and the
+ * client has sent receipts for all of it. */
 
 ngx_uint_t
 ngx_chat_leave_clean(ngx_chat_session_t *s)
 {
-    ngx_uint_t         i;
-    ngx_chat_edge_t   *edge;
+    ngx_uint_t          i;
+    ngx_chat_edge_t    *edge;
     ngx_chat_cursor_t  *k;
 
     edge = ngx_chat_edge;
@@ -70,7 +75,8 @@ ngx_chat_leave_clean(ngx_chat_session_t *s)
 }
 
 
-/* From now on an entry for this user is one that the device misses. */
+/* Registers the route as leaving cleanly: from now on, an entry for this user
+ * is one that the device misses. Out of memory there is no marker. */
 
 void
 ngx_chat_leave_begin(ngx_chat_route_t *route)
@@ -81,6 +87,8 @@ ngx_chat_leave_begin(ngx_chat_route_t *route)
     }
 }
 
+
+/* An entry for this user has arrived: its leaving devices missed it. */
 
 void
 ngx_chat_leave_missed(uint64_t user)
@@ -97,17 +105,18 @@ ngx_chat_leave_missed(uint64_t user)
 }
 
 
-/* The note that nobody believes. Returns its end. */
+/* Writes the provisional marker, at most 64 bytes. Returns its end. */
 
 u_char *
-ngx_chat_leave_marker(ngx_chat_route_t *route, u_char *note)
+ngx_chat_leave_marker(ngx_chat_route_t *route, u_char *marker)
 {
-    return ngx_sprintf(note, "?%016xL:%uL", ngx_chat_edge->id,
+    return ngx_sprintf(marker, "?%016xL:%uL", ngx_chat_edge->id,
                        route->session);
 }
 
 
-/* Redis has it. All that leave meanwhile share the next question. */
+/* Redis has the provisional marker: waits for a barrier. All routes that start
+ * to wait while one barrier is under way share the next one. */
 
 void
 ngx_chat_leave_barrier(ngx_chat_route_t *route)
@@ -125,7 +134,7 @@ ngx_chat_leave_barrier(ngx_chat_route_t *route)
 }
 
 
-/* The one that waits longest, or NULL. */
+/* The route that has waited longest, or NULL. */
 
 static ngx_chat_route_t *
 ngx_chat_leave_first(void)
@@ -164,13 +173,13 @@ ngx_chat_leave_send_barrier(void)
 }
 
 
-/* The subscription has answered: nothing is under way any more for those who
- * asked before. */
+/* The barrier with this number has passed: everything published before it has
+ * arrived. Confirms the markers of routes that waited for it. */
 
 void
 ngx_chat_leave_passed(ngx_uint_t ticket)
 {
-    u_char             note[64];
+    u_char             text[64];
     ngx_str_t          args[2];
     ngx_chat_edge_t   *edge;
     ngx_chat_route_t  *route;
@@ -189,8 +198,8 @@ ngx_chat_leave_passed(ngx_uint_t ticket)
         }
 
         if (!route->missed && edge->run_id.len) {
-            args[0].data = note;
-            args[0].len = ngx_chat_leave_marker(route, note) - note;
+            args[0].data = text;
+            args[0].len = ngx_chat_leave_marker(route, text) - text;
             args[1] = edge->run_id;
 
             (void) ngx_chat_route_eval(route, ngx_chat_leave_script,
@@ -204,7 +213,8 @@ ngx_chat_leave_passed(ngx_uint_t ticket)
 }
 
 
-/* No note, or no longer; the route stays the caller's. */
+/* Ends the wait, with or without a confirmed marker. The caller still owns
+ * route. */
 
 void
 ngx_chat_leave_end(ngx_chat_route_t *route)
@@ -219,8 +229,9 @@ ngx_chat_leave_end(ngx_chat_route_t *route)
 }
 
 
-/* A connection to Redis was lost: what was published may have been, too. Those
- * whose note is on its way to Redis are told so by their answer. */
+/* A connection to Redis was lost, and publishes with it: no marker that is not
+ * confirmed may become valid. Routes whose provisional marker is still on its
+ * way to Redis are freed by their reply. */
 
 void
 ngx_chat_leave_lost(void)
@@ -246,6 +257,8 @@ ngx_chat_leave_lost(void)
     }
 }
 
+
+/* 1 when the marker is Redis' current run_id. */
 
 ngx_uint_t
 ngx_chat_leave_marker_valid(ngx_chat_reply_t *marker)

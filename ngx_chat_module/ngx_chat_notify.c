@@ -1,40 +1,42 @@
 /*
- * ngx_chat_notify.c: what the presence workers must know of this edge.
+ * ngx_chat_notify.c: notifies the presence workers of changes on this edge.
  *
- * Called from route (a session has come, or gone), follow (nobody follows a
- * user any more) and presence (a session follows users); hands to the command
- * connection. The first three are gathered: one event carries many users, at
- * most 200 ms late. An event says only "look at these users": what is true the
- * worker reads from the routes, which were written before, on the same
- * connection.
+ * Called from: route (ONLINE, OFFLINE: a route was written or deleted), follow
+ * (UNWATCH: the last follower of a user is gone), presence (WATCH: a session
+ * follows users). Hands to: the command connection. ONLINE, OFFLINE and UNWATCH
+ * are batched: one event carries many users and is at most 200 ms late.
  *
- * An event that Redis has not confirmed is sent again: who has gone would else
- * seem to be here. A WATCH is not: its session asks again.
+ * An event says only which users to check. The worker reads their state from
+ * the routes, which were written before it on the same connection.
+ *
+ * An event that Redis has not confirmed is sent again; otherwise a user who has
+ * left would stay online. A WATCH is not: its session retries by itself.
  */
 
 #include "ngx_chat_redis.h"
 
 
-#define NGX_CHAT_NOTIFY_USERS   256       /* in one event                     */
-#define NGX_CHAT_NOTIFY_UNSENT  256       /* events kept while Redis is away  */
+#define NGX_CHAT_NOTIFY_USERS   256     /* in one event                     */
+#define NGX_CHAT_NOTIFY_UNSENT  256     /* events kept without Redis        */
 
 
 typedef struct ngx_chat_notify_s  ngx_chat_notify_t;
 
 struct ngx_chat_notify_s {
-    ngx_chat_notify_t    *next;           /* unsent                           */
+    ngx_chat_notify_t  *next;           /* in the list of unsent events     */
     ngx_uint_t          n;
     uint8_t             type;           /* chat_event_e                     */
     u_char              users[NGX_CHAT_NOTIFY_USERS * CHAT_USER_SIZE];
 };
 
 
-/* being gathered, one a type, NULL while empty */
-static ngx_chat_notify_t   *ngx_chat_notified[3];
+/* the batch being filled, one per event type; NULL while empty */
+static ngx_chat_notify_t   *ngx_chat_notify_batch[3];
 
+/* events to be sent again, oldest first */
 static ngx_chat_notify_t   *ngx_chat_unsent;
 static ngx_chat_notify_t  **ngx_chat_unsent_last = &ngx_chat_unsent;
-static ngx_uint_t         ngx_chat_nunsent;
+static ngx_uint_t           ngx_chat_nunsent;
 
 
 static void ngx_chat_notify_send(ngx_chat_notify_t *t);
@@ -45,16 +47,16 @@ static ngx_int_t ngx_chat_notify_add(chat_event_t *ev,
     ngx_chat_redis_reply_pt fn, void *data);
 
 
-/* Takes one more: CHAT_EV_ONLINE, _OFFLINE or _UNWATCH. Out of memory it is
- * lost, and the edge looks again at what its sessions follow. */
+/* Adds a user to the batch of CHAT_EV_ONLINE, _OFFLINE or _UNWATCH. Out of
+ * memory it is lost; the periodic refresh corrects what followers see. */
 
 void
 ngx_chat_notify(ngx_uint_t type, uint64_t user)
 {
     ngx_chat_notify_t  *t, **slot;
 
-    slot = &ngx_chat_notified[type == CHAT_EV_ONLINE ? 0
-                          : type == CHAT_EV_OFFLINE ? 1 : 2];
+    slot = &ngx_chat_notify_batch[type == CHAT_EV_ONLINE ? 0
+                                  : type == CHAT_EV_OFFLINE ? 1 : 2];
     t = *slot;
 
     if (t == NULL) {
@@ -76,12 +78,12 @@ ngx_chat_notify(ngx_uint_t type, uint64_t user)
 }
 
 
-/* Every 200 ms. */
+/* Sends unsent events and the open batches. Called every 200 ms. */
 
 void
 ngx_chat_notify_flush(void)
 {
-    ngx_uint_t        i;
+    ngx_uint_t          i;
     ngx_chat_notify_t  *t, *next;
 
     if (!ngx_chat_edge->command.up) {
@@ -100,21 +102,22 @@ ngx_chat_notify_flush(void)
     }
 
     for (i = 0; i < 3; i++) {
-        t = ngx_chat_notified[i];
+        t = ngx_chat_notify_batch[i];
 
         if (t != NULL) {
-            ngx_chat_notified[i] = NULL;
+            ngx_chat_notify_batch[i] = NULL;
             ngx_chat_notify_send(t);
         }
     }
 }
 
 
-/* At most CHAT_PRESENCE_MAX users; asked: the client waits for the answer. */
+/* Sends a WATCH for at most CHAT_PRESENCE_MAX users. requested: the client
+ * waits for the answer. NGX_ERROR while the command connection is down. */
 
 ngx_int_t
 ngx_chat_notify_watch(ngx_chat_session_t *s, const uint64_t *users,
-    ngx_uint_t n, ngx_uint_t asked)
+    ngx_uint_t n, ngx_uint_t requested)
 {
     u_char        body[CHAT_PRESENCE_MAX * CHAT_USER_SIZE], *p;
     ngx_uint_t    i;
@@ -129,7 +132,7 @@ ngx_chat_notify_watch(ngx_chat_session_t *s, const uint64_t *users,
     ngx_memzero(&ev, sizeof(chat_event_t));
 
     ev.type = CHAT_EV_WATCH;
-    ev.flags = asked ? CHAT_EV_F_REQUESTED : 0;
+    ev.flags = requested ? CHAT_EV_F_REQUESTED : 0;
     ev.session = s->id;
     ev.user = s->user;
     ev.device = s->device;
@@ -140,7 +143,7 @@ ngx_chat_notify_watch(ngx_chat_session_t *s, const uint64_t *users,
 }
 
 
-/* t is taken. */
+/* Sends an event; takes ownership of t. */
 
 static void
 ngx_chat_notify_send(ngx_chat_notify_t *t)
@@ -168,6 +171,8 @@ ngx_chat_notify_send(ngx_chat_notify_t *t)
 }
 
 
+/* Appends to the unsent events; above the limit the oldest is dropped. */
+
 static void
 ngx_chat_notify_keep(ngx_chat_notify_t *t)
 {
@@ -187,7 +192,8 @@ ngx_chat_notify_keep(ngx_chat_notify_t *t)
 }
 
 
-/* Whom somebody follows again meanwhile: its WATCH has gone before. */
+/* Removes users that have a follower again: their WATCH was sent before this
+ * UNWATCH, which would cancel it. */
 
 static void
 ngx_chat_notify_filter(ngx_chat_notify_t *t)
@@ -225,7 +231,7 @@ static ngx_int_t
 ngx_chat_notify_add(chat_event_t *ev, ngx_chat_redis_reply_pt fn, void *data)
 {
     size_t        lens[8];
-    u_char        kept[NGX_INT_T_LEN];
+    u_char        maxlen[NGX_INT_T_LEN];
     ngx_str_t     key = ngx_string(CHAT_KEY_PRESENCE);
     ngx_time_t   *tp;
     const char   *args[8];
@@ -235,7 +241,7 @@ ngx_chat_notify_add(chat_event_t *ev, ngx_chat_redis_reply_pt fn, void *data)
     ev->edge = ngx_chat_edge->id;
     ev->received = (int64_t) tp->sec * 1000 + tp->msec;
 
-    /* a body is at most 256 users */
+    /* It fits: the body is at most 256 users. */
     chat_event_encode(ev, ngx_chat_edge->scratch);
 
     args[0] = "XADD";
@@ -246,8 +252,8 @@ ngx_chat_notify_add(chat_event_t *ev, ngx_chat_redis_reply_pt fn, void *data)
     lens[2] = 6;
     args[3] = "~";
     lens[3] = 1;
-    args[4] = (char *) kept;
-    lens[4] = ngx_sprintf(kept, "%d", CHAT_PRESENCE_MAXLEN) - kept;
+    args[4] = (char *) maxlen;
+    lens[4] = ngx_sprintf(maxlen, "%d", CHAT_PRESENCE_MAXLEN) - maxlen;
     args[5] = "*";
     lens[5] = 1;
     args[6] = CHAT_EVENT_FIELD;

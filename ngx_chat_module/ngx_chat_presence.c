@@ -1,22 +1,23 @@
 /*
- * ngx_chat_presence.c: a client follows users: its questions, the answers.
+ * ngx_chat_presence.c: presence subscriptions, and the answers to them.
  *
- * Called from dispatch (presence_subscribe, presence_unsubscribe), deliver (a
- * worker's record) and the tick; hands to follow, tell and news. Every
- * question goes to the presence worker, also when others here follow the same
- * user: who may see whom is for each session to be decided.
+ * Called from: dispatch (presence_subscribe, presence_unsubscribe), deliver (a
+ * PRESENCE record), the tick. Hands to: follow, notify, update. Every
+ * subscription is sent to the presence workers as a WATCH, even when another
+ * session on this edge follows the same user: the right to see a user's
+ * presence is decided for each session.
  *
- * A question of the client is put again after three seconds, and unavailable
- * after ten. Every five minutes, and when news may have been lost, the edge
- * asks again by itself; then the client hears of the differences alone.
+ * A client's request is retried after 3 s and answered `unavailable` after
+ * 10 s. Every 5 minutes, and when updates may have been lost, the edge
+ * refreshes by itself; the client then receives the differences only.
  */
 
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_PRESENCE_WAIT   3000   /* ms until a question is put again */
-#define NGX_CHAT_PRESENCE_LIMIT  10000  /* ms until it is unavailable       */
-#define NGX_CHAT_PRESENCE_REQUESTS   16     /* questions without an answer      */
+#define NGX_CHAT_PRESENCE_WAIT      3000    /* ms until a request is retried */
+#define NGX_CHAT_PRESENCE_LIMIT     10000   /* ms until it is unavailable   */
+#define NGX_CHAT_PRESENCE_REQUESTS  16      /* unanswered, per session      */
 
 
 static ngx_uint_t ngx_chat_presence_ids(chat_frame_t *frame, uint64_t *ids);
@@ -27,14 +28,16 @@ static void ngx_chat_presence_update(chat_rec_t *rec);
 static void ngx_chat_presence_unanswered(ngx_chat_follows_t *fs);
 static void ngx_chat_presence_unavailable(ngx_chat_follows_t *fs);
 static ngx_uint_t ngx_chat_presence_request(ngx_chat_follows_t *fs,
-    ngx_uint_t asked);
+    ngx_uint_t requested);
 
+
+/* Handles presence_subscribe. The answer of a presence worker is the reply. */
 
 void
 ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
 {
     uint64_t             ids[CHAT_PRESENCE_MAX];
-    ngx_uint_t           i, n, fresh;
+    ngx_uint_t           i, n, nnew;
     ngx_chat_follow_t   *f;
     ngx_chat_follows_t  *fs;
 
@@ -58,11 +61,11 @@ ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
 
     n = ngx_chat_presence_ids(frame, ids);
 
-    for (i = 0, fresh = 0; i < n; i++) {
-        fresh += ngx_chat_follow_find(s, ids[i]) == NULL;
+    for (i = 0, nnew = 0; i < n; i++) {
+        nnew += ngx_chat_follow_find(s, ids[i]) == NULL;
     }
 
-    if ((fs ? fs->n : 0) + fresh > CHAT_PRESENCE_FOLLOWED) {
+    if ((fs ? fs->n : 0) + nnew > CHAT_PRESENCE_FOLLOWED) {
         ngx_chat_error_write(s, CHAT_E_BAD_FIELD,
                              "userIds: a connection follows at most 1000 "
                              "users; unsubscribe from some.",
@@ -98,12 +101,13 @@ ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
 
     fs->requested_at = ngx_current_msec;
 
-    /* should it fail, the tick asks again */
+    /* On failure the tick retries. */
     (void) ngx_chat_notify_watch(s, ids, n, 1);
 }
 
 
-/* The answer is a frame without users: nothing more is told about these. */
+/* Handles presence_unsubscribe. The reply is a presence frame without users;
+ * no updates about these users follow it. */
 
 void
 ngx_chat_presence_unsubscribe(ngx_chat_session_t *s, chat_frame_t *frame)
@@ -126,7 +130,8 @@ ngx_chat_presence_unsubscribe(ngx_chat_session_t *s, chat_frame_t *frame)
 }
 
 
-/* A record of a presence worker. */
+/* Handles a PRESENCE record: with a session, the answer to its WATCH; without
+ * one, an update for all followers on this edge. */
 
 void
 ngx_chat_presence_deliver(chat_rec_t *rec)
@@ -139,7 +144,8 @@ ngx_chat_presence_deliver(chat_rec_t *rec)
 }
 
 
-/* The session's user is in a chat more, or less: it may know others now. */
+/* The session's user joined or left a chat. That may change whose presence it
+ * may see: refresh with the next tick. */
 
 void
 ngx_chat_presence_chats(ngx_chat_session_t *s)
@@ -150,7 +156,8 @@ ngx_chat_presence_chats(ngx_chat_session_t *s)
 }
 
 
-/* News may have been lost: every session asks again, spread over time. */
+/* Updates may have been lost: every session refreshes, at most 3 s from now,
+ * spread so that the presence workers are not flooded. */
 
 void
 ngx_chat_presence_all(void)
@@ -173,6 +180,9 @@ ngx_chat_presence_all(void)
     }
 }
 
+
+/* Periodic work: updates and notifications every 200 ms, refreshes and retries
+ * every second. Called every 100 ms. */
 
 void
 ngx_chat_presence_tick(void)
@@ -207,13 +217,13 @@ ngx_chat_presence_tick(void)
         }
 
         if (fs->requests) {
-            ngx_chat_presence_unanswered(fs);   /* may be the end of fs */
+            ngx_chat_presence_unanswered(fs);   /* may free fs */
         }
     }
 }
 
 
-/* The ids of a frame, ascending, each once. */
+/* The user ids of a frame, ascending, without duplicates. */
 
 static ngx_uint_t
 ngx_chat_presence_ids(chat_frame_t *frame, uint64_t *ids)
@@ -254,7 +264,7 @@ static void
 ngx_chat_presence_answer(chat_rec_t *rec)
 {
     size_t               i;
-    ngx_uint_t           n, asked;
+    ngx_uint_t           n, requested;
     const uint8_t       *p;
     chat_presence_t      presence;
     ngx_chat_follow_t   *f, **list;
@@ -266,7 +276,7 @@ ngx_chat_presence_answer(chat_rec_t *rec)
         return;
     }
 
-    asked = rec->flags & CHAT_REC_F_REQUESTED;
+    requested = rec->flags & CHAT_REC_F_REQUESTED;
 
     list = ngx_alloc((rec->nitems + 1) * sizeof(ngx_chat_follow_t *),
                      s->connection->log);
@@ -288,14 +298,14 @@ ngx_chat_presence_answer(chat_rec_t *rec)
         f->shown = (presence.flags & CHAT_PRESENCE_VISIBLE) != 0;
         list[n++] = f;
 
-        if (asked) {
+        if (requested) {
             f->asked = 0;
         }
 
         ngx_chat_update_set(f, &presence, rec->timestamp);
     }
 
-    if (asked) {
+    if (requested) {
 
         if (s->follows != NULL && s->follows->requests) {
             s->follows->requests--;
@@ -335,7 +345,8 @@ ngx_chat_presence_update(chat_rec_t *rec)
         {
             f = ngx_queue_data(q, ngx_chat_follow_t, link);
 
-            /* oneself: always online, also when others see it otherwise */
+            /* A user is always online to itself, even while it is invisible
+             * to all others. */
             if (f->session->user != presence.user) {
                 ngx_chat_update_set(f, &presence, rec->timestamp);
             }
@@ -344,7 +355,7 @@ ngx_chat_presence_update(chat_rec_t *rec)
 }
 
 
-/* Questions of the client that have no answer yet. */
+/* Retries or gives up the client's requests that are not answered yet. */
 
 static void
 ngx_chat_presence_unanswered(ngx_chat_follows_t *fs)
@@ -360,6 +371,8 @@ ngx_chat_presence_unanswered(ngx_chat_follows_t *fs)
     }
 }
 
+
+/* Gives up: removes the follows that never had an answer. May free fs. */
 
 static void
 ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
@@ -395,29 +408,30 @@ ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
 }
 
 
-/* Puts a question about all that the session follows, or about what the client
- * still waits for; returns how many questions that makes. */
+/* Sends WATCH events for all users that the session follows or, with
+ * `requested`, for those that the client still waits for. Returns the number
+ * of events. */
 
 static ngx_uint_t
-ngx_chat_presence_request(ngx_chat_follows_t *fs, ngx_uint_t asked)
+ngx_chat_presence_request(ngx_chat_follows_t *fs, ngx_uint_t requested)
 {
     uint64_t    ids[CHAT_PRESENCE_MAX];
-    ngx_uint_t  i, n, asks;
+    ngx_uint_t  i, n, nevents;
 
-    asks = 0;
+    nevents = 0;
 
     for (i = 0, n = 0; i < fs->n; i++) {
 
-        if (!asked || fs->list[i]->asked) {
+        if (!requested || fs->list[i]->asked) {
             ids[n++] = fs->list[i]->followed->user;
         }
 
         if (n == CHAT_PRESENCE_MAX || (n && i == fs->n - 1)) {
-            (void) ngx_chat_notify_watch(fs->session, ids, n, asked);
-            asks++;
+            (void) ngx_chat_notify_watch(fs->session, ids, n, requested);
+            nevents++;
             n = 0;
         }
     }
 
-    return asks;
+    return nevents;
 }

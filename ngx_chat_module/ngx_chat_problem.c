@@ -1,9 +1,9 @@
 /*
- * ngx_chat_problem.c: answers with a body of our own, refusals first.
+ * ngx_chat_problem.c: HTTP responses with a body of our own.
  *
- * Called from every handler of the edge; hands to nginx's output filters.
- * Refusals are problem+json (RFC 9457) with `code`, and `Retry-After` where
- * waiting helps (RFC 9110, section 10.2.3).
+ * Called from: every HTTP handler of the edge. Hands to: nginx's output
+ * filters. Errors are problem+json (RFC 9457) with the member `code`, and with
+ * `Retry-After` where a retry may succeed (RFC 9110, section 10.2.3).
  */
 
 #include "ngx_chat.h"
@@ -31,8 +31,8 @@ ngx_chat_header(ngx_http_request_t *r, const char *name, const char *value,
 }
 
 
-/* Sends a whole answer. The body must live as long as the request. Returns
- * what ngx_http_finalize_request() takes. */
+/* Sends a complete response. The body must live as long as the request. Returns
+ * a value for ngx_http_finalize_request(). */
 
 ngx_int_t
 ngx_chat_answer(ngx_http_request_t *r, ngx_uint_t status, const char *type,
@@ -83,8 +83,8 @@ ngx_chat_answer(ngx_http_request_t *r, ngx_uint_t status, const char *type,
 }
 
 
-/* detail is a literal or lives as long as the request, and needs no JSON
- * escaping. */
+/* Sends an error. detail must not need JSON escaping. retry_after: seconds, 0
+ * for none. Returns a value for ngx_http_finalize_request(). */
 
 ngx_int_t
 ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
@@ -142,7 +142,8 @@ ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* section 15.5.6: all our own pages are read with GET */
+    /* RFC 9110, section 15.5.6: a 405 lists the allowed methods. Every page
+     * that answers 405 here allows GET. */
     if (code == CHAT_E_METHOD_NOT_ALLOWED
         && ngx_chat_header(r, "Allow", "GET", sizeof("GET") - 1) != NGX_OK)
     {

@@ -1,17 +1,19 @@
 /*
- * ngx_chat_read.c: bytes in, WebSocket messages out.
+ * ngx_chat_read.c: reads bytes and assembles WebSocket messages.
  *
- * The read handler of a session's connection; hands whole text messages to
- * ngx_chat_dispatch.c and answers control frames itself. Reads into one buffer
- * that all sessions share: an idle session has none. A message that arrives in
- * pieces is joined in a small pool of its own.
+ * Called from: nginx, as the read handler of a session's connection; session,
+ * for bytes that came with the handshake. Hands to: dispatch, with whole text
+ * messages. Control frames are answered here. All sessions share one read
+ * buffer, so an idle session has none. A message that arrives in several
+ * pieces is assembled in a small pool of its own.
  */
 
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_READ  65536
-#define NGX_CHAT_READ_TURN  4           /* buffers a session may take a turn */
+#define NGX_CHAT_READ       65536       /* bytes of the read buffer         */
+#define NGX_CHAT_READ_MAX   4           /* buffers per session and loop
+                                           iteration                        */
 
 
 static u_char  ngx_chat_read_buffer[NGX_CHAT_READ];
@@ -27,7 +29,7 @@ void
 ngx_chat_read_handler(ngx_event_t *rev)
 {
     ssize_t              n;
-    ngx_uint_t           turn;
+    ngx_uint_t           i;
     ngx_connection_t    *c;
     ngx_chat_session_t  *s;
 
@@ -39,8 +41,8 @@ ngx_chat_read_handler(ngx_event_t *rev)
     }
 
     if (c->close) {
-        /* nginx reloads: it calls idle connections' read handlers; and again,
-         * with c->error, when worker_shutdown_timeout is over */
+        /* On reload nginx calls the read handlers of idle connections, and
+         * again, with c->error, when worker_shutdown_timeout has expired. */
         c->close = 0;
 
         if (c->error) {
@@ -52,7 +54,7 @@ ngx_chat_read_handler(ngx_event_t *rev)
         return;
     }
 
-    for (turn = 0; turn < NGX_CHAT_READ_TURN; turn++) {
+    for (i = 0; i < NGX_CHAT_READ_MAX; i++) {
 
         if (s->reads_paused && s->state == NGX_CHAT_OPEN) {
             break;
@@ -66,7 +68,7 @@ ngx_chat_read_handler(ngx_event_t *rev)
 
         if (n == NGX_ERROR || n == 0) {
             ngx_chat_session_destroy(s, n ? "connection error"
-                                          : "the client is gone");
+                                          : "client disconnected");
             return;
         }
 
@@ -83,8 +85,8 @@ ngx_chat_read_handler(ngx_event_t *rev)
         }
     }
 
-    if (turn == NGX_CHAT_READ_TURN && rev->ready) {
-        /* others are waiting: go on in the next turn */
+    if (i == NGX_CHAT_READ_MAX && rev->ready) {
+        /* Let other sessions read first. */
         ngx_post_event(rev, &ngx_posted_next_events);
     }
 
@@ -94,6 +96,9 @@ ngx_chat_read_handler(ngx_event_t *rev)
     }
 }
 
+
+/* Parses bytes of the client and handles the frames in them. They are unmasked
+ * in place. The session may be closed when this returns. */
 
 void
 ngx_chat_read_bytes(ngx_chat_session_t *s, u_char *pos, u_char *end)
@@ -123,8 +128,8 @@ ngx_chat_read_bytes(ngx_chat_session_t *s, u_char *pos, u_char *end)
                 return;
             }
 
-            /* what it sends after this is not a frame: do not wait for a
-             * close frame, but let ours arrive */
+            /* Bytes after a protocol error are not frames: discard them and
+             * expect no close frame. Keep the connection until ours is out. */
             ngx_chat_session_close(s, ev.code, ev.why);
             s->broken = 1;
             return;
@@ -165,7 +170,7 @@ ngx_chat_read_control(ngx_chat_session_t *s, ws_event_t *ev)
         s->peer_closed = 1;
 
         if (s->state == NGX_CHAT_CLOSING) {
-            /* the answer to ours */
+            /* the peer's answer to our close frame */
             if (s->out == NULL) {
                 ngx_chat_session_destroy(s, NULL);
             }
@@ -173,16 +178,19 @@ ngx_chat_read_control(ngx_chat_session_t *s, ws_event_t *ev)
             return;
         }
 
-        /* section 5.5.1: echo the code; 1005 is never sent */
+        /* RFC 6455, section 5.5.1: echo the code. 1005 means that there was
+         * none and is never sent (section 7.4.1). */
         ngx_chat_session_close(s, ev->code == 1005 ? 1000 : ev->code,
                                "");
         return;
 
-    default: /* PONG: heard, no more */
+    default: /* PONG: it has counted as activity; nothing else to do */
         return;
     }
 }
 
+
+/* A piece of a message: a fragment, or as much of one as has arrived. */
 
 static void
 ngx_chat_read_piece(ngx_chat_session_t *s, ws_event_t *ev)

@@ -1,21 +1,23 @@
 /*
- * ngx_chat_receipts.c: delivered and read, coalesced.
+ * ngx_chat_receipt.c: coalesces the receipts `delivered` and `read`.
  *
- * Called from dispatch; hands to publish every 200 ms, and when a session
- * ends. A client may mark every entry: per chat only the highest goes on, and
- * the marks of all sessions that touch one shard go as one event. Whether a
- * mark is allowed (a foreign chat, above the last seq) the worker decides.
+ * Called from: dispatch, the tick, session (at its end). Hands to: enqueue,
+ * every 200 ms and when a session ends. A client may send a receipt for every
+ * entry; per chat only the highest receipt cursor is passed on, and the
+ * receipts of all sessions for one shard are one event. The message worker
+ * decides whether a receipt is valid (member of the chat, not above the last
+ * seq).
  */
 
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_RECEIPTS_EVENT  512       /* marks in one event */
+#define NGX_CHAT_RECEIPTS_EVENT  512    /* receipts in one event */
 
 
-typedef struct {
-    u_char      *data;
-    ngx_uint_t   n;
+typedef struct {                        /* the event of one shard */
+    u_char      *data;                  /* NULL until first used  */
+    ngx_uint_t   n;                     /* receipts               */
 } ngx_chat_receipts_t;
 
 
@@ -25,6 +27,8 @@ static ngx_chat_receipts_t  ngx_chat_receipts[CHAT_SHARDS];
 static void ngx_chat_receipt_collect(ngx_chat_session_t *s);
 static void ngx_chat_receipt_enqueue(ngx_uint_t shard);
 
+
+/* Records a receipt of the client; it is enqueued by the next tick. */
 
 void
 ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat, uint64_t seq,
@@ -61,7 +65,7 @@ ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat, uint64_t seq,
 }
 
 
-/* Every 200 ms. */
+/* Enqueues the receipts of all sessions every 200 ms. */
 
 void
 ngx_chat_receipt_tick(void)
@@ -73,7 +77,7 @@ ngx_chat_receipt_tick(void)
 
     edge = ngx_chat_edge;
 
-    /* without Redis they stay where they are */
+    /* Without Redis the receipts stay in the tables of their sessions. */
     if (edge->ticks % 2 || !ngx_chat_redis_ready()) {
         return;
     }
@@ -101,7 +105,8 @@ ngx_chat_receipt_tick(void)
 }
 
 
-/* The session ends: its next one will be told by its marks what it missed. */
+/* Enqueues the receipts of a session that ends: the device's next session
+ * resumes from them. */
 
 void
 ngx_chat_receipt_flush(ngx_chat_session_t *s)
@@ -123,10 +128,10 @@ ngx_chat_receipt_flush(ngx_chat_session_t *s)
 static void
 ngx_chat_receipt_collect(ngx_chat_session_t *s)
 {
-    ngx_uint_t         i, shard;
-    chat_receipt_t        mark;
-    ngx_chat_cursor_t  *k;
-    ngx_chat_receipts_t  *m;
+    ngx_uint_t            i, shard;
+    chat_receipt_t        receipt;
+    ngx_chat_cursor_t    *k;
+    ngx_chat_receipts_t  *rs;
 
     if (!s->has_receipts) {
         return;
@@ -142,31 +147,31 @@ ngx_chat_receipt_collect(ngx_chat_session_t *s)
         }
 
         shard = chat_id_shard(k->chat);
-        m = &ngx_chat_receipts[shard];
+        rs = &ngx_chat_receipts[shard];
 
-        if (m->data == NULL) {
-            m->data = ngx_alloc(NGX_CHAT_RECEIPTS_EVENT * CHAT_RECEIPT_SIZE,
+        if (rs->data == NULL) {
+            rs->data = ngx_alloc(NGX_CHAT_RECEIPTS_EVENT * CHAT_RECEIPT_SIZE,
                                 ngx_cycle->log);
-            if (m->data == NULL) {
+            if (rs->data == NULL) {
                 s->has_receipts = 1;
                 return;
             }
         }
 
-        mark.session = s->id;
-        mark.user = s->user;
-        mark.device = s->device;
-        mark.delivered = k->delivered;
-        mark.read = k->read;
-        ngx_memcpy(mark.chat, k->chat, 16);
+        receipt.session = s->id;
+        receipt.user = s->user;
+        receipt.device = s->device;
+        receipt.delivered = k->delivered;
+        receipt.read = k->read;
+        ngx_memcpy(receipt.chat, k->chat, 16);
 
-        chat_receipt_encode(&mark, m->data + m->n * CHAT_RECEIPT_SIZE);
+        chat_receipt_encode(&receipt, rs->data + rs->n * CHAT_RECEIPT_SIZE);
 
         k->flags &= ~NGX_CHAT_RECEIPT;
         k->delivered = 0;
         k->read = 0;
 
-        if (++m->n == NGX_CHAT_RECEIPTS_EVENT) {
+        if (++rs->n == NGX_CHAT_RECEIPTS_EVENT) {
             ngx_chat_receipt_enqueue(shard);
         }
     }
@@ -176,23 +181,24 @@ ngx_chat_receipt_collect(ngx_chat_session_t *s)
 static void
 ngx_chat_receipt_enqueue(ngx_uint_t shard)
 {
-    chat_event_t       ev;
-    ngx_chat_receipts_t  *m;
+    chat_event_t          ev;
+    ngx_chat_receipts_t  *rs;
 
-    m = &ngx_chat_receipts[shard];
+    rs = &ngx_chat_receipts[shard];
 
-    if (m->n == 0) {
+    if (rs->n == 0) {
         return;
     }
 
     ngx_memzero(&ev, sizeof(chat_event_t));
 
     ev.type = CHAT_EV_RECEIPTS;
-    ev.body.data = (char *) m->data;
-    ev.body.len = m->n * CHAT_RECEIPT_SIZE;
+    ev.body.data = (char *) rs->data;
+    ev.body.len = rs->n * CHAT_RECEIPT_SIZE;
 
-    /* lost with Redis: the entries are sent again, the client marks again */
+    /* When Redis loses the receipts, the device's next session receives these
+     * entries again and the client sends the receipts again. */
     (void) ngx_chat_enqueue_event(&ev, shard, NULL);
 
-    m->n = 0;
+    rs->n = 0;
 }

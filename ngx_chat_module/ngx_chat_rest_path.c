@@ -1,7 +1,7 @@
 /*
- * ngx_chat_rest_path.c: which chat, and what of it, a REST path names.
+ * ngx_chat_rest_path.c: parses the path of a REST write.
  *
- * Called from ngx_chat_rest.c. Pure.
+ * Called from: rest. Hands to: nothing. A pure function: no I/O, no state.
  */
 
 #include "ngx_chat_rest.h"
@@ -10,7 +10,8 @@
 #define NGX_CHAT_REST_BASE  "/api/v1/chats"
 
 
-/* 1 when the URI is one of our shapes, whatever its ids. */
+/* 1 when the URI has one of the shapes in ngx_chat_rest.h; path->malformed is
+ * set when an id is invalid. */
 
 ngx_uint_t
 ngx_chat_rest_path(ngx_str_t *uri, ngx_chat_rest_path_t *path)

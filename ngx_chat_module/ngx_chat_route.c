@@ -1,22 +1,25 @@
 /*
- * ngx_chat_route.c: tells Redis which session a device has, and where.
+ * ngx_chat_route.c: writes and deletes routes, which say where a device is.
  *
- * Called when a session opens, closes, and when Redis was away or emptied;
- * hands to the command connection. A device has one session in all the world:
- * the script that writes its route returns the one before, which is then
- * closed with 4409, here or by a KICK on its edge's channel. Of two sessions
- * that both find Redis emptied, the one that connected later stays. Beside the
- * device's field may stand its note, ngx_chat_leave.c: it is taken with it.
+ * Called from: session (open, close), sync (retry), redis (after a lost
+ * connection, or when Redis was emptied). Hands to: the command connection,
+ * leave, notify, sync. A device has one session on all edges: the script that
+ * writes its route returns the previous one, whose session is then closed with
+ * 4409, here or by a KICK record on its edge's channel. When two sessions of a
+ * device both find Redis emptied, the one that connected later stays. The same
+ * script reads and deletes the device's clean-disconnect marker, see
+ * ngx_chat_leave.c.
  */
 
 #include "ngx_chat_route.h"
 
 
-#define NGX_CHAT_ROUTE_STALE  65536     /* routes remembered for deletion */
-#define NGX_CHAT_ROUTE_AGAIN  1000      /* ms after Redis refused one      */
+#define NGX_CHAT_ROUTE_STALE  65536     /* routes kept for deletion         */
+#define NGX_CHAT_ROUTE_RETRY  1000      /* ms after Redis refused a route   */
 
 
-/* one atomic step each: two edges may race for one device */
+/* Scripts, because each must be atomic: two edges may race for one device.
+ * Arguments: device, its route and, for some, a marker. */
 static const char  ngx_chat_route_set_script[] =
     "local n='-'..ARGV[1] "
     "local o=redis.call('HMGET',KEYS[1],ARGV[1],n) "
@@ -29,7 +32,7 @@ static const char  ngx_chat_route_renew_script[] =
     "redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) "
     "redis.call('PERSIST',KEYS[1]) end return {o}";
 
-/* ARGV[3]: the note that is left, or nothing */
+/* ARGV[3]: the marker to leave, or an empty string */
 static const char  ngx_chat_route_del_script[] =
     "if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end "
     "redis.call('HDEL',KEYS[1],ARGV[1]) "
@@ -61,6 +64,8 @@ ngx_chat_route_new(ngx_chat_session_t *s)
     return route;
 }
 
+
+/* Evaluates a script; n at most 2. See ngx_chat_route.h. */
 
 ngx_int_t
 ngx_chat_route_eval(ngx_chat_route_t *route, const char *script, size_t len,
@@ -99,9 +104,10 @@ ngx_chat_route_eval(ngx_chat_route_t *route, const char *script, size_t len,
 }
 
 
-/* Writes a session's route. The first time it takes the device over from
- * whoever has it; later, because Redis may have lost it, it only fills the
- * place if that is empty: whoever is there then has connected since. */
+/* Writes a session's route. The first time the session replaces any other
+ * session of its device. Later, after Redis may have lost the route, it is
+ * written only where there is none: another session found there has connected
+ * since. NGX_ERROR out of memory or while the command connection is down. */
 
 ngx_int_t
 ngx_chat_route_set(ngx_chat_session_t *s)
@@ -135,8 +141,8 @@ ngx_chat_route_set(ngx_chat_session_t *s)
 }
 
 
-/* A route that could not be deleted would make workers believe for ever that
- * the device is connected, and send it no push. */
+/* Keeps a stale route until Redis is back. A route that was never deleted would
+ * make the workers treat the device as connected forever. */
 
 static void
 ngx_chat_route_keep(ngx_chat_route_t *route)
@@ -156,18 +162,21 @@ ngx_chat_route_keep(ngx_chat_route_t *route)
 }
 
 
+/* Deletes a route if it is still the device's, and leaves the provisional
+ * marker when the disconnect was clean. Takes ownership of route. */
+
 static void
 ngx_chat_route_delete(ngx_chat_route_t *route)
 {
     u_char     text[64];
-    ngx_str_t  note;
+    ngx_str_t  marker;
 
-    note.data = text;
-    note.len = route->clean ? ngx_chat_leave_marker(route, text) - text : 0;
+    marker.data = text;
+    marker.len = route->clean ? ngx_chat_leave_marker(route, text) - text : 0;
 
     if (ngx_chat_route_eval(route, ngx_chat_route_del_script,
                             sizeof(ngx_chat_route_del_script) - 1,
-                            ngx_chat_route_cleared, 1, &note)
+                            ngx_chat_route_cleared, 1, &marker)
         != NGX_OK)
     {
         ngx_chat_leave_end(route);
@@ -175,6 +184,8 @@ ngx_chat_route_delete(ngx_chat_route_t *route)
     }
 }
 
+
+/* The session ends: deletes its route. */
 
 void
 ngx_chat_route_clear(ngx_chat_session_t *s)
@@ -198,7 +209,8 @@ ngx_chat_route_clear(ngx_chat_session_t *s)
 }
 
 
-/* The command connection is back, or Redis was emptied. */
+/* The command connection is back, or Redis was emptied: deletes stale routes,
+ * then writes the routes of all open sessions anew. */
 
 void
 ngx_chat_route_all(void)
@@ -229,7 +241,7 @@ ngx_chat_route_all(void)
         if (s->state == NGX_CHAT_OPEN && s->detached && !s->echo
             && !s->superseded)
         {
-            s->routed = 0;      /* the tick tries again */
+            s->routed = 0;      /* on failure the tick retries */
             (void) ngx_chat_route_set(s);
         }
     }
@@ -261,7 +273,8 @@ ngx_chat_route_cleared(ngx_chat_reply_t *reply, void *data)
 }
 
 
-/* The reply is what the route was before, and the device's note. */
+/* The reply: the route that was there before (after a renewal: the one that is
+ * there), and the device's marker. */
 
 static void
 ngx_chat_route_written(ngx_chat_reply_t *reply, void *data)
@@ -273,18 +286,18 @@ ngx_chat_route_written(ngx_chat_reply_t *reply, void *data)
     s = ngx_chat_session_find(route->session);
 
     if (reply->kind == NGX_CHAT_REPLY_LOST) {
-        /* lost with the connection: all are written again on the next */
+        /* The connection was lost; all routes are written after the next. */
 
     } else if (reply->kind == NGX_CHAT_REPLY_ERROR) {
 
-        /* out of memory, for example: without its route the session would
-         * hear nothing more, and miss what comes until it has one */
+        /* For example at maxmemory. Without a route the session receives
+         * nothing, so it syncs from the list again once it has one. */
         if (s != NULL && s->state == NGX_CHAT_OPEN) {
             ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
                           "chat session %uL user %uL: Redis refused its "
                           "route: %V", s->id, s->user, &reply->text);
             s->routed = 0;
-            ngx_chat_sync_restart(s, NGX_CHAT_ROUTE_AGAIN);
+            ngx_chat_sync_restart(s, NGX_CHAT_ROUTE_RETRY);
         }
 
     } else {
@@ -313,7 +326,7 @@ ngx_chat_route_written(ngx_chat_reply_t *reply, void *data)
             ngx_chat_sync_up_to_date(s);
         }
 
-        /* what it missed is asked for now that its route is there */
+        /* With the route in place the missed entries can be requested. */
         s = ngx_chat_session_find(route->session);
 
         if (s != NULL) {
@@ -325,12 +338,14 @@ ngx_chat_route_written(ngx_chat_reply_t *reply, void *data)
 }
 
 
-/* value: the route that was there, and still is after a renewal. */
+/* Another session of the device may have a route; value is that route. After a
+ * renewal it belongs to a newer session, and ours is closed; otherwise ours
+ * replaces it, and the other session is closed. */
 
 static void
 ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value, size_t len)
 {
-    size_t       lens[3], mark;
+    size_t       lens[3], pos;
     ngx_str_t    name;
     uint64_t     edge, session;
     u_char       channel[64];
@@ -371,8 +386,8 @@ ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value, size_t len)
     rec.status = CHAT_CLOSE_REPLACED;
 
     if (chat_batch_begin(&buf) == 0
-        && chat_batch_rec(&buf, &rec, &mark) == 0
-        && chat_batch_end(&buf, mark) == 0)
+        && chat_batch_rec(&buf, &rec, &pos) == 0
+        && chat_batch_end(&buf, pos) == 0)
     {
         args[0] = "PUBLISH";
         lens[0] = 7;

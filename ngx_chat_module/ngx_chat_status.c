@@ -1,10 +1,11 @@
 /*
- * ngx_chat_status.c: healthz, readyz, metrics.
+ * ngx_chat_status.c: health, readiness and metrics.
  *
- * Called as content handler; hands to ngx_chat_problem.c. Ready means that a
- * send would be taken: Redis answers, revocations are known, workers of chats
- * are alive (seen by the stream lengths), and the process is not draining.
- * Metrics are this worker process's own, in Prometheus' text format 0.0.4.
+ * Called from: nginx, as the content handler of chat_status. Hands to: problem.
+ * Ready means that a send would be accepted: both connections to Redis are up,
+ * the revocations are loaded, a message worker with a database has a recent
+ * heartbeat, and the process is not exiting. Metrics describe this nginx
+ * worker process alone, in the Prometheus text format 0.0.4.
  */
 
 #include "ngx_chat.h"
@@ -87,45 +88,46 @@ ngx_chat_status_metrics(ngx_http_request_t *r)
         { "chat_edge_sessions", "gauge", "Open WebSocket sessions.",
           edge->by_id.n },
         { "chat_edge_requests_waiting", "gauge",
-          "REST writes that wait for a worker.", edge->rest.n },
-        { "chat_edge_ready", "gauge", "1 when sends are taken.",
+          "REST writes waiting for a message worker.", edge->rest.n },
+        { "chat_edge_ready", "gauge", "1 when sends are accepted, else 0.",
           ngx_chat_redis_ready() },
         { "chat_edge_connects_total", "counter", "Sessions opened.",
           c->connects },
         { "chat_edge_resumed_total", "counter",
-          "Sessions that had missed nothing, without asking.", c->resumed },
-        { "chat_edge_closes_total", "counter", "Sessions ended.",
+          "Sessions that resumed by a clean-disconnect marker.", c->resumed },
+        { "chat_edge_closes_total", "counter", "Sessions closed.",
           c->closes },
-        { "chat_edge_refused_total", "counter", "Handshakes refused.",
-          c->refused },
-        { "chat_edge_frames_in_total", "counter", "Client messages.",
-          c->frames_in },
-        { "chat_edge_frames_out_total", "counter", "Server messages.",
-          c->frames_out },
-        { "chat_edge_bytes_out_total", "counter", "Bytes to sockets.",
-          c->bytes_out },
-        { "chat_edge_events_total", "counter", "Events put into streams.",
-          c->events },
+        { "chat_edge_refused_total", "counter",
+          "WebSocket handshakes refused.", c->refused },
+        { "chat_edge_frames_in_total", "counter",
+          "Messages received from clients.", c->frames_in },
+        { "chat_edge_frames_out_total", "counter",
+          "Frames queued to clients.", c->frames_out },
+        { "chat_edge_bytes_out_total", "counter",
+          "Bytes written to client sockets.", c->bytes_out },
+        { "chat_edge_events_total", "counter",
+          "Events appended to Redis streams.", c->events },
         { "chat_edge_event_writes_total", "counter",
-          "Writes to Redis that held events.", c->event_writes },
-        { "chat_edge_batches_total", "counter", "Batches from workers.",
-          c->batches },
-        { "chat_edge_entries_total", "counter", "Entries written.",
-          c->entries },
-        { "chat_edge_pages_total", "counter", "Catch-up pages.",
+          "Socket writes to Redis that contained events.", c->event_writes },
+        { "chat_edge_batches_total", "counter",
+          "Batches received from workers.", c->batches },
+        { "chat_edge_entries_total", "counter",
+          "Entries delivered to sessions as new_message.", c->entries },
+        { "chat_edge_pages_total", "counter", "Catch-up pages received.",
           c->pages },
         { "chat_edge_too_slow_total", "counter",
-          "Sessions closed because they did not read.", c->too_slow },
+          "Sessions closed with 4008 because the client was too slow.",
+          c->too_slow },
         { "chat_edge_unavailable_total", "counter",
-          "Sends and requests refused as unavailable.", c->unavailable },
+          "Sends and requests answered with unavailable.", c->unavailable },
         { "chat_edge_fenced_total", "counter",
-          "Entries of a worker that had lost its shard.", c->stale },
+          "Entries dropped because of a lower epoch.", c->stale },
         { "chat_edge_redis_lost_total", "counter",
           "Connections to Redis lost.", c->redis_lost },
-        { "chat_edge_presence_total", "counter", "Presence frames written.",
+        { "chat_edge_presence_total", "counter", "Presence frames sent.",
           c->presence },
         { "chat_edge_follows", "gauge",
-          "Presences followed, over all sessions.", edge->nfollows },
+          "Followed users, summed over all sessions.", edge->nfollows },
     };
 
     const ngx_uint_t  n = sizeof(rows) / sizeof(rows[0]);

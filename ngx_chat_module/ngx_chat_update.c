@@ -1,26 +1,27 @@
 /*
- * ngx_chat_update.c: what a session is told of those whom it follows.
+ * ngx_chat_update.c: sends presence updates to the sessions that follow.
  *
- * Called from presence; hands to write. What a session was told is kept beside
- * what is true. Changes wait up to 200 ms for each other, longer while its
- * socket is behind, and go as one frame; what has changed back by then is not
- * told.
+ * Called from: presence. Hands to: write. Each follow keeps the current state
+ * and the state last sent to the client. Changes are collected for up to
+ * 200 ms, longer while the socket is behind, and sent as one frame. A change
+ * that has been reverted by then is not sent.
  */
 
 #include "ngx_chat.h"
 
 
-#define NGX_CHAT_UPDATE_STEP  60000000    /* us, see ngx_chat_update_set()      */
-#define NGX_CHAT_UPDATE_TEXT  96          /* bytes of one user in a frame     */
+#define NGX_CHAT_UPDATE_STEP  60000000  /* us, see ngx_chat_update_set()    */
+#define NGX_CHAT_UPDATE_TEXT  96        /* max bytes of one user in a frame */
 
 
 static ngx_uint_t ngx_chat_update_unsent(ngx_chat_follow_t *f);
 static u_char *ngx_chat_update_text(u_char *p, ngx_chat_follow_t *f);
 
 
-/* Two workers may tell about one user in the wrong order: what is older than
- * what is known is dropped. A clock that was set back by more than a minute
- * is believed. */
+/* Stores a state. as_of: Redis' time in us, read before the routes the state is
+ * derived from. Two workers may publish about one user in the wrong order, so
+ * an older state is dropped, unless it is older by more than a minute: then
+ * Redis' clock was set back. */
 
 void
 ngx_chat_update_set(ngx_chat_follow_t *f, chat_presence_t *presence,
@@ -43,7 +44,8 @@ ngx_chat_update_set(ngx_chat_follow_t *f, chat_presence_t *presence,
 }
 
 
-/* Before the answer nothing is told: that brings it. */
+/* 1 when the client has to be sent the current state. Before the answer to its
+ * subscription nothing is due: the answer carries the state. */
 
 static ngx_uint_t
 ngx_chat_update_unsent(ngx_chat_follow_t *f)
@@ -62,7 +64,7 @@ ngx_chat_update_unsent(ngx_chat_follow_t *f)
 }
 
 
-/* Every 200 ms. */
+/* Writes the updates that are due. Called every 200 ms. */
 
 void
 ngx_chat_update_flush(void)
@@ -84,7 +86,7 @@ ngx_chat_update_flush(void)
         fs = ngx_queue_data(q, ngx_chat_follows_t, updates);
         s = fs->session;
 
-        /* its socket is behind: the last state will do */
+        /* The socket is behind: send the latest state once it is not. */
         if (s->out_bytes > s->conf->send_buffer / 2) {
             continue;
         }
@@ -105,7 +107,7 @@ ngx_chat_update_flush(void)
 }
 
 
-/* One frame, of these or of nobody. */
+/* Writes one presence frame with these n users; n may be 0. */
 
 void
 ngx_chat_update_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
@@ -143,7 +145,8 @@ ngx_chat_update_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
 }
 
 
-/* At most NGX_CHAT_UPDATE_TEXT bytes; what is written is told. */
+/* Writes one user, at most NGX_CHAT_UPDATE_TEXT bytes, and records the state as
+ * sent. Returns the end. */
 
 static u_char *
 ngx_chat_update_text(u_char *p, ngx_chat_follow_t *f)

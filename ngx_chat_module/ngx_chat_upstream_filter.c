@@ -1,11 +1,12 @@
 /*
- * ngx_chat_upstream_filter.c: a kept connection to the API worker wakes nobody in vain.
+ * ngx_chat_upstream_filter.c: the upstream write filter.
  *
- * Called for every response's header. nginx asks epoll for both directions of
- * a connection upstream. A unix socket reports that it may be written to each
- * time its other end has read something, so every request would wake the
- * process once more, for nothing. Writing is asked for no more once the first
- * response comes; nginx itself asks again when a write finds the socket full.
+ * Called from: nginx, for the header of every response. Hands to: the next
+ * header filter. nginx registers an upstream connection with epoll for both
+ * directions. A unix socket becomes writable each time its peer has read, so
+ * every request to the API worker would cause one needless wakeup. The filter
+ * removes the write event when the first response arrives; nginx adds it again
+ * when a write finds the socket full.
  */
 
 #include "ngx_chat.h"
@@ -16,6 +17,8 @@ static ngx_int_t ngx_chat_upstream_write_filter(ngx_http_request_t *r);
 
 static ngx_http_output_header_filter_pt  ngx_chat_upstream_filter_next;
 
+
+/* Inserts the filter. Called once, while the configuration is read. */
 
 void
 ngx_chat_upstream_filter_init(void)
@@ -42,7 +45,7 @@ ngx_chat_upstream_write_filter(ngx_http_request_t *r)
     c = r->upstream->peer.connection;
     wev = c->write;
 
-    /* not ready: the rest of a request waits to be written */
+    /* Not ready: the remainder of a request still has to be written. */
     if (wev->active && wev->ready && c->read->active
         && ngx_del_event(wev, NGX_WRITE_EVENT, NGX_CLEAR_EVENT) != NGX_OK)
     {

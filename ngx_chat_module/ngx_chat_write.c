@@ -1,19 +1,23 @@
 /*
- * ngx_chat_write.c: frames out.
+ * ngx_chat_write.c: the send queue of a session.
  *
- * Called from everything that answers or delivers; hands to the socket. A
- * frame is built once and shared; a session's queue holds references. Nothing
- * is written at once: sessions with something to write are gathered, and at
- * the end of the turn each gets one send() for all of it. The queue is bounded
- * by chat_send_buffer: a client that does not read is closed with 4008.
+ * Called from: every file that answers or delivers. Hands to: the socket. A
+ * frame is built once and shared; the queue of a session holds references.
+ * Frames are not written immediately: the session is put into the dirty queue
+ * and written at the end of the loop iteration, with one send() for all its
+ * frames. The queue is bounded by chat_send_buffer: a client that does not
+ * read is closed with 4008.
  */
 
 #include "ngx_chat.h"
 
 
 #define NGX_CHAT_FREE_OUT    1024       /* queue cells kept for reuse */
-#define NGX_CHAT_TLS_RECORD  16384      /* most bytes of one record   */
+#define NGX_CHAT_TLS_RECORD  16384      /* max bytes of a TLS record  */
 
+
+/* A new frame with one reference, owned by the caller, who fills the len bytes
+ * at *payload_r. NULL out of memory. */
 
 ngx_chat_frame_t *
 ngx_chat_frame_new(ngx_uint_t op, size_t len, u_char **payload_r)
@@ -39,6 +43,8 @@ ngx_chat_frame_new(ngx_uint_t op, size_t len, u_char **payload_r)
 }
 
 
+/* As above, a text frame with a copy of data. */
+
 ngx_chat_frame_t *
 ngx_chat_frame_text(const u_char *data, size_t len)
 {
@@ -54,6 +60,8 @@ ngx_chat_frame_text(const u_char *data, size_t len)
 }
 
 
+/* Drops a reference; the last one frees the frame. */
+
 void
 ngx_chat_frame_free(ngx_chat_frame_t *f)
 {
@@ -62,6 +70,8 @@ ngx_chat_frame_free(ngx_chat_frame_t *f)
     }
 }
 
+
+/* A queue cell with a reference to f. NULL out of memory. */
 
 ngx_chat_out_t *
 ngx_chat_out_new(ngx_chat_frame_t *f)
@@ -110,8 +120,9 @@ ngx_chat_out_free(ngx_chat_out_t *out)
 }
 
 
-/* Queues a reference to f. NGX_ERROR out of memory; a session that is closing
- * takes nothing more, which is NGX_OK: nobody is left to be told. */
+/* Queues a reference to f. NGX_ERROR out of memory. A session that is closing
+ * accepts no frames; that is NGX_OK, since the client expects none. The session
+ * may be closed when this returns: too slow, or found disconnected. */
 
 ngx_int_t
 ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
@@ -132,7 +143,7 @@ ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
         ngx_chat_write_flush(s);
 
         if (s->state != NGX_CHAT_OPEN) {
-            return NGX_OK;      /* the client was gone */
+            return NGX_OK;      /* the client has disconnected */
         }
 
         if (s->out_bytes + f->len > limit && s->out_bytes
@@ -205,7 +216,7 @@ ngx_chat_write_text(ngx_chat_session_t *s, const u_char *data, size_t len)
 }
 
 
-/* Takes n written bytes off the queue. */
+/* Removes n written bytes from the queue. */
 
 static void
 ngx_chat_write_advance(ngx_chat_session_t *s, size_t n)
@@ -237,10 +248,11 @@ ngx_chat_write_advance(ngx_chat_session_t *s, size_t n)
 }
 
 
-/* Several small frames go out in one send(), one TLS record at a time. */
+/* Joins small frames for one send(); with TLS at most one record. Returns the
+ * length of *data, which is valid until the scratch buffer is used again. */
 
 static size_t
-ngx_chat_write_gather(ngx_chat_session_t *s, u_char **data)
+ngx_chat_write_join(ngx_chat_session_t *s, u_char **data)
 {
     u_char          *p, *end;
     size_t           pos, n;
@@ -273,6 +285,8 @@ ngx_chat_write_gather(ngx_chat_session_t *s, u_char **data)
 }
 
 
+/* Writes as much of the queue as the socket takes. May destroy the session. */
+
 void
 ngx_chat_write_flush(ngx_chat_session_t *s)
 {
@@ -289,12 +303,12 @@ ngx_chat_write_flush(ngx_chat_session_t *s)
 
     while (s->out != NULL && c->write->ready) {
 
-        len = ngx_chat_write_gather(s, &data);
+        len = ngx_chat_write_join(s, &data);
         n = c->send(c, data, len);
 
         if (n == NGX_AGAIN) {
 #if (NGX_HTTP_SSL)
-            /* OpenSSL has made a record of these bytes already */
+            /* OpenSSL has put these bytes into a record already. */
             s->out_pinned = c->ssl ? ngx_min(len, NGX_CHAT_TLS_RECORD) : 0;
 #endif
             break;
@@ -303,7 +317,7 @@ ngx_chat_write_flush(ngx_chat_session_t *s)
         s->out_pinned = 0;
 
         if (n == NGX_ERROR) {
-            ngx_chat_session_destroy(s, "the client is gone");
+            ngx_chat_session_destroy(s, "client disconnected");
             return;
         }
 
@@ -324,10 +338,10 @@ ngx_chat_write_flush(ngx_chat_session_t *s)
 }
 
 
-/* Drops what is queued, except what the peer has a part of: the rest of a
- * frame that is partly written, without which the close frame behind it would
- * be read as its payload, and the frames of a TLS record that OpenSSL has made
- * but not yet written, which it must be given again. */
+/* Drops the queued frames, with two exceptions: the remainder of a partly
+ * written frame, without which the client would read the close frame as its
+ * payload; and the frames of a TLS record that OpenSSL has built but not
+ * written, since SSL_write() must be retried with the same bytes. */
 
 void
 ngx_chat_write_drop(ngx_chat_session_t *s)
@@ -361,6 +375,9 @@ ngx_chat_write_drop(ngx_chat_session_t *s)
 }
 
 
+/* nginx's write handler: the socket is writable, or the close handshake timed
+ * out. */
+
 void
 ngx_chat_write_handler(ngx_event_t *wev)
 {
@@ -375,7 +392,7 @@ ngx_chat_write_handler(ngx_event_t *wev)
     }
 
     if (wev->timedout) {
-        c->timedout = 1;        /* TLS does not say goodbye once more */
+        c->timedout = 1;        /* skip the TLS shutdown, too */
         ngx_chat_session_destroy(s, NULL);
         return;
     }
@@ -388,7 +405,8 @@ ngx_chat_write_handler(ngx_event_t *wev)
 }
 
 
-/* The end of the turn: write what has gathered, free what has died. */
+/* Runs at the end of a loop iteration: writes the dirty sessions, then frees
+ * the sessions that were destroyed. */
 
 void
 ngx_chat_write_all(ngx_event_t *ev)
