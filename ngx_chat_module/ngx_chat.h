@@ -25,7 +25,8 @@
  *   ngx_chat_link.c      what a change of the connection to Redis means
  *   ngx_chat_route.c     which devices are connected here, written to Redis
  *   ngx_chat_leave.c     who left with nothing missed, likewise
- *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
+ *   ngx_chat_batch.c     a worker's batch -> its records
+ *   ngx_chat_deliver.c   an entry -> sessions, in order
  *   ngx_chat_duplicate.c    answers to repeats, in their place
  *   ngx_chat_sync.c      catch-up: lists, pages (_sync_page.c), gaps
  *   ngx_chat_table.c     a session's chats: what it has been sent
@@ -607,8 +608,11 @@ void ngx_chat_leave_missed(uint64_t user);
 void ngx_chat_leave_passed(ngx_uint_t ticket);
 void ngx_chat_leave_lost(void);
 
+/* batch */
+void ngx_chat_batch(u_char *data, size_t len);
+
 /* deliver */
-void ngx_chat_deliver_batch(u_char *data, size_t len);
+void ngx_chat_deliver_entry(chat_rec_t *rec);
 ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
     ngx_chat_frame_t **frame, ngx_uint_t hidden);
 
@@ -693,7 +697,6 @@ void ngx_chat_write_all(ngx_event_t *ev);
 
 /* drain */
 ngx_msec_t ngx_chat_drain_spread(void);
-ngx_msec_t ngx_chat_drain_linger(void);
 void ngx_chat_drain_session(ngx_chat_session_t *s);
 void ngx_chat_drain_handler(ngx_event_t *ev);
 

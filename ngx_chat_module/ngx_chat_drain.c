@@ -40,26 +40,6 @@ ngx_chat_drain_spread(void)
 }
 
 
-/* The close-handshake timeout in ms; it never exceeds the end of the drain. */
-
-ngx_msec_t
-ngx_chat_drain_linger(void)
-{
-    ngx_msec_int_t    left;
-    ngx_chat_edge_t  *edge;
-
-    edge = ngx_chat_edge;
-
-    if (edge->drain_until == 0) {
-        return NGX_CHAT_LINGER;
-    }
-
-    left = edge->drain_until - ngx_current_msec;
-
-    return ngx_max(ngx_min(left, NGX_CHAT_LINGER), 1);
-}
-
-
 /* Starts to drain a session: sends `reconnect` with its delay. */
 
 void

@@ -2,7 +2,7 @@
  * ngx_chat_link.c: what the state of Redis means for the edge.
  *
  * Called from ngx_chat_redis.c when a connection comes up or goes down and for
- * each message, and from the tick; hands to deliver, route, leave, sync and
+ * each message, and from the tick; hands to batch, route, leave, sync and
  * auth. Once a second the edge renews its key, and reads which devices are
  * revoked, how many workers are alive and how long the streams are.
  */
@@ -15,6 +15,7 @@
 
 static void ngx_chat_link_up(ngx_chat_redis_t *rd);
 static void ngx_chat_link_down(ngx_chat_redis_t *rd);
+static void ngx_chat_link_refresh(void);
 static void ngx_chat_link_announce(void);
 static void ngx_chat_link_announced(ngx_chat_reply_t *reply, void *data);
 static void ngx_chat_link_revoked(ngx_chat_reply_t *reply, void *data);
@@ -25,7 +26,7 @@ static void ngx_chat_link_length(ngx_chat_reply_t *reply, void *data);
 static const ngx_chat_redis_events_t  ngx_chat_link_events = {
     ngx_chat_link_up,
     ngx_chat_link_down,
-    ngx_chat_deliver_batch,
+    ngx_chat_batch,
     ngx_chat_leave_passed
 };
 
@@ -67,7 +68,7 @@ ngx_chat_link_up(ngx_chat_redis_t *rd)
     ngx_chat_route_all();
 
     if (edge->subscription.up) {
-        ngx_chat_sync_all();
+        ngx_chat_link_refresh();
     }
 }
 
@@ -81,8 +82,19 @@ ngx_chat_link_down(ngx_chat_redis_t *rd)
         /* Entries published from now on do not arrive here: every session
          * must refresh its list before it trusts a live entry. */
         ngx_chat_edge->generation++;
-        ngx_chat_sync_all();
+        ngx_chat_link_refresh();
     }
+}
+
+
+/* Entries and presence updates may have been lost: every session refreshes
+ * both, spread over time. */
+
+static void
+ngx_chat_link_refresh(void)
+{
+    ngx_chat_sync_all();
+    ngx_chat_presence_all();
 }
 
 
@@ -209,7 +221,7 @@ ngx_chat_link_announced(ngx_chat_reply_t *reply, void *data)
                       edge->by_id.n);
         edge->revoked_loaded = 0;
         ngx_chat_route_all();
-        ngx_chat_sync_all();
+        ngx_chat_link_refresh();
     }
 
     edge->announced = 1;

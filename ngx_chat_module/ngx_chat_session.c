@@ -11,6 +11,7 @@
 #include "ngx_chat.h"
 
 
+static ngx_msec_t ngx_chat_session_linger(void);
 static void ngx_chat_session_expire(ngx_chat_session_t *s);
 static void ngx_chat_session_expired(time_t now);
 
@@ -200,9 +201,29 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
 
     s->state = NGX_CHAT_CLOSING;
 
-    /* the limit of the goodbye */
-    ngx_add_timer(s->connection->write, ngx_chat_drain_linger());
+    /* close-handshake timeout */
+    ngx_add_timer(s->connection->write, ngx_chat_session_linger());
     ngx_chat_write_flush(s);
+}
+
+
+/* The close-handshake timeout in ms; it never exceeds the end of the drain. */
+
+static ngx_msec_t
+ngx_chat_session_linger(void)
+{
+    ngx_msec_int_t    left;
+    ngx_chat_edge_t  *edge;
+
+    edge = ngx_chat_edge;
+
+    if (edge->drain_until == 0) {
+        return NGX_CHAT_LINGER;
+    }
+
+    left = edge->drain_until - ngx_current_msec;
+
+    return ngx_max(ngx_min(left, NGX_CHAT_LINGER), 1);
 }
 
 

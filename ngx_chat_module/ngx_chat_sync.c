@@ -89,8 +89,6 @@ ngx_chat_sync_all(void)
 
         ngx_chat_sync_restart(s, spread ? randombytes_uniform(spread) : 0);
     }
-
-    ngx_chat_presence_all();
 }
 
 
