@@ -96,7 +96,7 @@ typedef struct {
 
 typedef struct {
     ngx_flag_t          auth;           /* chat_auth                        */
-    ngx_flag_t          publish;        /* chat_publish                     */
+    ngx_flag_t          enqueue;        /* chat_enqueue                     */
     ngx_uint_t          websocket;      /* chat_websocket                   */
     size_t              max_frame;      /* chat_max_frame_size              */
     ngx_msec_t          heartbeat;      /* chat_heartbeat                   */
@@ -189,7 +189,7 @@ typedef struct {                        /* one session follows one user     */
                                            user is offline to it            */
     unsigned             sent:1;        /* the client has had an answer     */
     unsigned             sent_online:1;
-    unsigned             asked:1;       /* and waits for one                */
+    unsigned             requested:1;   /* the client waits for an answer   */
 } ngx_chat_follow_t;
 
 typedef struct {                        /* all that a session follows       */
@@ -272,7 +272,7 @@ struct ngx_chat_session_s {
     u_char             *msg;
     size_t              msg_len;
     size_t              msg_cap;
-    ngx_str_t           early;          /* bytes read with the handshake    */
+    ngx_str_t           preread;        /* bytes read with the handshake    */
 
     ngx_chat_out_t     *out;            /* write queue                      */
     ngx_chat_out_t    **out_last;
@@ -349,7 +349,8 @@ typedef struct {                        /* shown by chat_status metrics     */
     uint64_t            pages;
     uint64_t            too_slow;
     uint64_t            unavailable;
-    uint64_t            stale;          /* entries of a fenced worker       */
+    uint64_t            fenced;         /* entries of a worker that had lost
+                                           its shard                        */
     uint64_t            redis_lost;
     uint64_t            presence;       /* frames                           */
     uint64_t            resumed;        /* connects that had to ask nothing */

@@ -39,7 +39,7 @@ ngx_chat_deliver_entry(chat_rec_t *rec)
     shard = chat_id_shard(rec->chat);
 
     if (rec->epoch < ngx_chat_edge->epochs[shard]) {
-        ngx_chat_edge->counters.stale++;
+        ngx_chat_edge->counters.fenced++;
         return;
     }
 

@@ -110,14 +110,14 @@ static ngx_command_t  ngx_chat_commands[] = {
       offsetof(ngx_chat_loc_conf_t, auth),
       NULL },
 
-    /* chat_publish on|off;  http, server, location; default off. Requests
+    /* chat_enqueue on|off;  http, server, location; default off. Requests
      * that write to a chat become events, as a socket's frames do; others
      * go on to the location's proxy_pass. Needs chat_auth on. */
-    { ngx_string("chat_publish"),
+    { ngx_string("chat_enqueue"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_chat_conf_need,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_chat_loc_conf_t, publish),
+      offsetof(ngx_chat_loc_conf_t, enqueue),
       NULL },
 
     /* chat_max_frame_size size;  http, server, location; default 64k, which
@@ -318,7 +318,7 @@ ngx_chat_create_loc_conf(ngx_conf_t *cf)
     }
 
     lcf->auth = NGX_CONF_UNSET;
-    lcf->publish = NGX_CONF_UNSET;
+    lcf->enqueue = NGX_CONF_UNSET;
     lcf->max_frame = NGX_CONF_UNSET_SIZE;
     lcf->heartbeat = NGX_CONF_UNSET_MSEC;
     lcf->send_buffer = NGX_CONF_UNSET_SIZE;
@@ -335,7 +335,7 @@ ngx_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_chat_loc_conf_t  *conf = child;
 
     ngx_conf_merge_value(conf->auth, prev->auth, 0);
-    ngx_conf_merge_value(conf->publish, prev->publish, 0);
+    ngx_conf_merge_value(conf->enqueue, prev->enqueue, 0);
     ngx_conf_merge_size_value(conf->max_frame, prev->max_frame,
                               CHAT_FRAME_MAX);
     ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 30000);
@@ -343,9 +343,9 @@ ngx_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               1024 * 1024);
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
 
-    if (conf->publish && !conf->auth) {
+    if (conf->enqueue && !conf->auth) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"chat_publish on\" needs \"chat_auth on\" in the "
+                           "\"chat_enqueue on\" needs \"chat_auth on\" in the "
                            "same location: a write must have an author");
         return NGX_CONF_ERROR;
     }

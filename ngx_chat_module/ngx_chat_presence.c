@@ -85,7 +85,7 @@ ngx_chat_presence_subscribe(ngx_chat_session_t *s, chat_frame_t *frame)
             return;
         }
 
-        f->asked = 1;
+        f->requested = 1;
     }
 
     fs = s->follows;
@@ -299,7 +299,7 @@ ngx_chat_presence_answer(chat_rec_t *rec)
         list[n++] = f;
 
         if (requested) {
-            f->asked = 0;
+            f->requested = 0;
         }
 
         ngx_chat_update_set(f, &presence, rec->timestamp);
@@ -385,12 +385,12 @@ ngx_chat_presence_unavailable(ngx_chat_follows_t *fs)
 
     for (i = fs->n; i > 0; i--) {
 
-        if (!fs->list[i - 1]->asked) {
+        if (!fs->list[i - 1]->requested) {
             continue;
         }
 
         if (fs->list[i - 1]->sent) {
-            fs->list[i - 1]->asked = 0;
+            fs->list[i - 1]->requested = 0;
             continue;
         }
 
@@ -422,7 +422,7 @@ ngx_chat_presence_request(ngx_chat_follows_t *fs, ngx_uint_t requested)
 
     for (i = 0, n = 0; i < fs->n; i++) {
 
-        if (!requested || fs->list[i]->asked) {
+        if (!requested || fs->list[i]->requested) {
             ids[n++] = fs->list[i]->followed->user;
         }
 

@@ -1,7 +1,7 @@
 /*
  * ngx_chat_rest.c: REST calls that write to a chat.
  *
- * Called in the precontent phase where chat_publish is on; hands to publish.
+ * Called in the precontent phase where chat_enqueue is on; hands to publish.
  * A chat has one writer, so these calls become events like a socket's frames
  * and are answered when the worker's HTTP record comes. Everything else is
  * declined and goes on to the location's proxy_pass. Bodies are not looked at
@@ -67,7 +67,7 @@ ngx_chat_rest_handler(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
 
-    if (!lcf->publish || r != r->main
+    if (!lcf->enqueue || r != r->main
         || !(r->method & (NGX_HTTP_POST|NGX_HTTP_PATCH|NGX_HTTP_DELETE))
         || !ngx_chat_rest_path(&r->uri, &path))
     {

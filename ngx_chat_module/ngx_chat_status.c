@@ -121,7 +121,7 @@ ngx_chat_status_metrics(ngx_http_request_t *r)
         { "chat_edge_unavailable_total", "counter",
           "Sends and requests answered with unavailable.", c->unavailable },
         { "chat_edge_fenced_total", "counter",
-          "Entries dropped because of a lower epoch.", c->stale },
+          "Entries dropped because of a lower epoch.", c->fenced },
         { "chat_edge_redis_lost_total", "counter",
           "Connections to Redis lost.", c->redis_lost },
         { "chat_edge_presence_total", "counter", "Presence frames sent.",

@@ -266,15 +266,15 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
 
     /* a client may have sent frames behind its handshake */
     if (s != NULL && b->pos < b->last) {
-        s->early.len = b->last - b->pos;
-        s->early.data = ngx_pnalloc(c->pool, s->early.len);
+        s->preread.len = b->last - b->pos;
+        s->preread.data = ngx_pnalloc(c->pool, s->preread.len);
 
-        if (s->early.data == NULL) {
+        if (s->preread.data == NULL) {
             ngx_chat_session_destroy(s, "out of memory");
             s = NULL;
 
         } else {
-            ngx_memcpy(s->early.data, b->pos, s->early.len);
+            ngx_memcpy(s->preread.data, b->pos, s->preread.len);
         }
     }
 
@@ -360,8 +360,8 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
 
     ngx_chat_write_flush(s);
 
-    if (s->early.len) {
-        ngx_chat_read_bytes(s, s->early.data, s->early.data + s->early.len);
+    if (s->preread.len) {
+        ngx_chat_read_bytes(s, s->preread.data, s->preread.data + s->preread.len);
     }
 
     if (s->state != NGX_CHAT_CLOSED) {
