@@ -62,10 +62,11 @@
 #include "ws_frame.h"
 
 
-typedef struct ngx_chat_session_s  ngx_chat_session_t;
-typedef struct ngx_chat_rest_s     ngx_chat_rest_t;
-typedef struct ngx_chat_pending_ack_s     ngx_chat_pending_ack_t;
-typedef struct ngx_chat_route_s    ngx_chat_route_t;
+typedef struct ngx_chat_session_s      ngx_chat_session_t;
+typedef struct ngx_chat_rest_s         ngx_chat_rest_t;
+typedef struct ngx_chat_route_s        ngx_chat_route_t;
+typedef struct ngx_chat_follows_s      ngx_chat_follows_t;
+typedef struct ngx_chat_pending_ack_s  ngx_chat_pending_ack_t;
 
 extern ngx_module_t  ngx_http_chat_module;
 
@@ -165,46 +166,6 @@ typedef struct {
     ngx_uint_t          cap;
     ngx_uint_t          mask;           /* size of index - 1                */
 } ngx_chat_table_t;
-
-
-/* --------------------------------------------------------------- presence */
-
-typedef struct ngx_chat_followed_s  ngx_chat_followed_t;
-
-struct ngx_chat_followed_s {            /* a user whom anybody here follows */
-    ngx_chat_followed_t *next;          /* in the hash by user              */
-    uint64_t             user;
-    ngx_queue_t          follows;
-};
-
-typedef struct {                        /* one session follows one user     */
-    ngx_queue_t          link;          /* in followed->follows             */
-    ngx_chat_followed_t *followed;
-    ngx_chat_session_t  *session;
-    int64_t              as_of;         /* when this was true, us, by Redis */
-    int64_t              last_seen;     /* ms, 0: not to be known           */
-    int64_t              sent_last_seen;
-    unsigned             online:1;
-    unsigned             shown:1;       /* this session may know; else the
-                                           user is offline to it            */
-    unsigned             sent:1;        /* the client has had an answer     */
-    unsigned             sent_online:1;
-    unsigned             requested:1;   /* the client waits for an answer   */
-} ngx_chat_follow_t;
-
-typedef struct {                        /* all that a session follows       */
-    ngx_queue_t          link;          /* in edge->following               */
-    ngx_queue_t          updates;          /* in edge->updates                    */
-    ngx_chat_session_t  *session;
-    ngx_chat_follow_t  **list;          /* by user                          */
-    ngx_uint_t           n;
-    ngx_uint_t           cap;
-    ngx_uint_t           requests;          /* the client's, without an answer  */
-    ngx_msec_t           requested_at;      /* the last of them                 */
-    ngx_msec_t           progress_at;   /* first of them, or last answer    */
-    ngx_msec_t           refresh_at;      /* the edge asks by itself          */
-    unsigned             in_updates:1;     /* something is untold              */
-} ngx_chat_follows_t;
 
 
 /* ---------------------------------------------------------------- session */
@@ -309,19 +270,6 @@ struct ngx_chat_session_s {
     unsigned            peer_closed:1;  /* its close frame has been read    */
     unsigned            detached:1;        /* HTTP has let go of the connection */
     unsigned            evicted:1;       /* chats have left its table        */
-};
-
-
-/* A REST write that waits for its worker. */
-struct ngx_chat_rest_s {
-    ngx_chat_rest_t    *next;           /* in the hash by id                */
-    uint64_t            id;
-    ngx_http_request_t *request;
-    ngx_event_t         timeout;
-    uint64_t            user;           /* of .../members/{user}            */
-    u_char              chat[16];
-    uint8_t             event;          /* chat_event_e                     */
-    unsigned            waiting:1;
 };
 
 
@@ -482,230 +430,13 @@ ngx_chat_alloc(size_t size)
 }
 
 
-/* process */
+/* ngx_chat_process.c */
 ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 void ngx_chat_exit_process(ngx_cycle_t *cycle);
 
-/* auth */
-ngx_int_t ngx_chat_auth_access(ngx_http_request_t *r);
-ngx_int_t ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
-    chat_token_t *token_r, const char **why_r);
-ngx_int_t ngx_chat_auth_bearer(ngx_http_request_t *r, ngx_str_t *token_r);
-ngx_int_t ngx_chat_auth_variables(ngx_conf_t *cf);
-ngx_uint_t ngx_chat_auth_revoked(uint64_t user, uint64_t device);
-void ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires);
-void ngx_chat_auth_expire(void);            /* revocations that have expired */
-
-/* problem */
-ngx_int_t ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
-    const char *detail, ngx_uint_t retry_after);
-ngx_int_t ngx_chat_answer(ngx_http_request_t *r, ngx_uint_t status,
-    const char *type, ngx_str_t *body);
-
-/* upgrade */
-ngx_int_t ngx_chat_upgrade_handler(ngx_http_request_t *r);
-#ifdef CHAT_TEST_BUILD
-ngx_int_t ngx_chat_upgrade_echo_handler(ngx_http_request_t *r);
-#endif
-
-/* session */
-ngx_chat_session_t *ngx_chat_session_open(ngx_http_request_t *r,
-    ngx_chat_loc_conf_t *conf, chat_token_t *token);
-ngx_chat_session_t *ngx_chat_session_find(uint64_t id);
-ngx_chat_session_t *ngx_chat_session_first(uint64_t user);
-ngx_chat_session_t *ngx_chat_session_next(ngx_chat_session_t *s);
-void ngx_chat_session_touch(ngx_chat_session_t *s);
-ngx_int_t ngx_chat_session_welcome(ngx_chat_session_t *s);
-void ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
-    const char *reason);
-void ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason);
-void ngx_chat_session_free(ngx_chat_session_t *s);
-void ngx_chat_session_tick(void);
-void ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
-    ngx_uint_t code);
-
-ngx_int_t ngx_chat_inflight_add(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_pending(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_answer(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_answer_early(ngx_chat_session_t *s,
-    uint64_t hash);
-ngx_uint_t ngx_chat_inflight_acked(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_count(ngx_chat_session_t *s);
-uint64_t ngx_chat_inflight_hash(const u_char *chat, chat_str_t *message_id);
-
-void *ngx_chat_hash_find(ngx_chat_hash_t *h, uint64_t key, size_t id,
-    size_t next);
-ngx_int_t ngx_chat_hash_add(ngx_chat_hash_t *h, void *item, size_t id,
-    size_t next);
-void ngx_chat_hash_remove(ngx_chat_hash_t *h, void *item, size_t id,
-    size_t next);
-
-/* read */
-void ngx_chat_read_handler(ngx_event_t *rev);
-void ngx_chat_read_bytes(ngx_chat_session_t *s, u_char *pos, u_char *end);
-
-/* dispatch */
-void ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len);
-
-/* error */
-void ngx_chat_error_write(ngx_chat_session_t *s, chat_error_e code,
-    const char *why, chat_str_t *message_id, chat_str_t *chat,
-    ngx_uint_t retry_after);
-
-/* enqueue */
-
-typedef struct ngx_chat_enqueue_s  ngx_chat_enqueue_t;
-
-/* An event without a reply of Redis: the first member of the caller's own
- * record of it, so that each event costs one allocation. done is called once,
- * with NGX_OK when the event is in its stream, and may free the record. */
-struct ngx_chat_enqueue_s {
-    void              (*done)(ngx_chat_enqueue_t *enqueue, ngx_int_t rc);
-};
-
-/* 1 when an event for this chat can be accepted now. */
-ngx_uint_t ngx_chat_enqueue_ready(const u_char *chat);
-
-/* Appends ev to its shard's stream. NGX_OK: enqueue->done will be called,
- * enqueue is taken; NULL: nobody waits. NGX_ERROR: nothing was sent, enqueue
- * is still the caller's. */
-ngx_int_t ngx_chat_enqueue_event(chat_event_t *ev, ngx_uint_t shard,
-    ngx_chat_enqueue_t *enqueue);
-
-/* Appends a request to the sync worker. Its loss is not reported: the session
- * repeats it. The stream is capped, requests older than seconds are
- * worthless. */
-ngx_int_t ngx_chat_enqueue_sync(chat_event_t *ev);
-
-/* rest */
-ngx_int_t ngx_chat_rest_handler(ngx_http_request_t *r);
-void ngx_chat_rest_answer(chat_rec_t *rec);
-
-/* upstream_filter */
-void ngx_chat_upstream_filter_init(void);
-
-/* marks */
-void ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat,
-    uint64_t seq, ngx_uint_t read);
-void ngx_chat_receipt_flush(ngx_chat_session_t *s);
-void ngx_chat_receipt_tick(void);
-
-/* redis: the rest is in ngx_chat_redis.h */
-ngx_uint_t ngx_chat_redis_ready(void);
-
-/* link */
+/* ngx_chat_link.c */
 ngx_int_t ngx_chat_link_start(void);
 void ngx_chat_link_stop(void);
 void ngx_chat_link_tick(void);              /* once a second                */
-
-/* route */
-ngx_int_t ngx_chat_route_set(ngx_chat_session_t *s);
-void ngx_chat_route_clear(ngx_chat_session_t *s);
-void ngx_chat_route_all(void);
-
-/* leave */
-ngx_uint_t ngx_chat_leave_clean(ngx_chat_session_t *s);
-void ngx_chat_leave_missed(uint64_t user);
-void ngx_chat_leave_passed(ngx_uint_t ticket);
-void ngx_chat_leave_lost(void);
-
-/* batch */
-void ngx_chat_batch(u_char *data, size_t len);
-
-/* deliver */
-void ngx_chat_deliver_entry(chat_rec_t *rec);
-ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
-    ngx_chat_frame_t **frame, ngx_uint_t hidden);
-
-ngx_int_t ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec);
-
-/* repeat */
-void ngx_chat_duplicate(chat_rec_t *rec);
-void ngx_chat_duplicate_retry(ngx_chat_session_t *s, ngx_uint_t all);
-void ngx_chat_duplicate_free(ngx_chat_session_t *s);
-
-/* sync */
-void ngx_chat_sync_start(ngx_chat_session_t *s);
-void ngx_chat_sync_up_to_date(ngx_chat_session_t *s);
-void ngx_chat_sync_all(void);
-void ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait);
-void ngx_chat_sync_more(ngx_chat_session_t *s);
-void ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec);
-void ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec);
-void ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,
-    uint64_t seq);
-ngx_chat_cursor_t *ngx_chat_sync_cursor(ngx_chat_session_t *s,
-    const u_char *chat);
-void ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k);
-void ngx_chat_sync_tick(void);
-void ngx_chat_sync_end(ngx_chat_session_t *s);
-
-/* table */
-ngx_chat_cursor_t *ngx_chat_table_find(ngx_chat_table_t *t,
-    const u_char *chat);
-ngx_chat_cursor_t *ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log,
-    const u_char *chat);
-void ngx_chat_table_compact(ngx_chat_table_t *t);
-void ngx_chat_table_free(ngx_chat_table_t *t);
-
-/* presence */
-void ngx_chat_presence_subscribe(ngx_chat_session_t *s,
-    chat_frame_t *frame);
-void ngx_chat_presence_unsubscribe(ngx_chat_session_t *s,
-    chat_frame_t *frame);
-void ngx_chat_presence_deliver(chat_rec_t *rec);
-void ngx_chat_presence_chats(ngx_chat_session_t *s);
-void ngx_chat_presence_all(void);
-void ngx_chat_presence_tick(void);
-
-/* follow */
-ngx_chat_followed_t *ngx_chat_followed_find(uint64_t user);
-ngx_chat_follow_t *ngx_chat_follow_find(ngx_chat_session_t *s,
-    uint64_t user);
-ngx_chat_follow_t *ngx_chat_follow_add(ngx_chat_session_t *s, uint64_t user);
-void ngx_chat_follow_remove(ngx_chat_follow_t *f);
-void ngx_chat_follow_drop(ngx_chat_session_t *s);
-
-/* news */
-void ngx_chat_update_set(ngx_chat_follow_t *f, chat_presence_t *presence,
-    int64_t as_of);
-void ngx_chat_update_flush(void);
-void ngx_chat_update_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
-    ngx_uint_t n);
-
-/* tell */
-void ngx_chat_notify(ngx_uint_t type, uint64_t user);
-void ngx_chat_notify_flush(void);
-ngx_int_t ngx_chat_notify_watch(ngx_chat_session_t *s, const uint64_t *users,
-    ngx_uint_t n, ngx_uint_t asked);
-
-/* write */
-ngx_chat_frame_t *ngx_chat_frame_new(ngx_uint_t op, size_t len,
-    u_char **payload_r);
-ngx_chat_frame_t *ngx_chat_frame_text(const u_char *data, size_t len);
-void ngx_chat_frame_free(ngx_chat_frame_t *f);
-ngx_chat_out_t *ngx_chat_out_new(ngx_chat_frame_t *f);
-void ngx_chat_out_free(ngx_chat_out_t *out);
-ngx_int_t ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f);
-ngx_int_t ngx_chat_write_shared(ngx_chat_session_t *s, ngx_chat_frame_t *f);
-ngx_int_t ngx_chat_write_owned(ngx_chat_session_t *s, ngx_chat_frame_t *f);
-ngx_int_t ngx_chat_write_text(ngx_chat_session_t *s, const u_char *data,
-    size_t len);
-void ngx_chat_write_flush(ngx_chat_session_t *s);
-void ngx_chat_write_drop(ngx_chat_session_t *s);
-void ngx_chat_write_handler(ngx_event_t *wev);
-void ngx_chat_write_all(ngx_event_t *ev);
-
-/* drain */
-ngx_msec_t ngx_chat_drain_spread(void);
-void ngx_chat_drain_session(ngx_chat_session_t *s);
-void ngx_chat_drain_handler(ngx_event_t *ev);
-
-/* status */
-ngx_int_t ngx_chat_status_handler(ngx_http_request_t *r);
-
-#define NGX_CHAT_STATUS_HEALTH   1
-#define NGX_CHAT_STATUS_READY    2
-#define NGX_CHAT_STATUS_METRICS  3
 
 #endif

@@ -7,6 +7,7 @@
  */
 
 #include "ngx_chat_conf.h"
+#include "ngx_chat_http.h"
 
 
 static char *

@@ -8,6 +8,10 @@
  */
 
 #include "ngx_chat_redis.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_presence.h"
+#include "ngx_chat_http.h"
 
 
 #define NGX_CHAT_LINK_ALIVE  3000       /* ms a worker's heartbeat is valid */

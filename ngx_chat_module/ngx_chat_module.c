@@ -8,6 +8,7 @@
  */
 
 #include "ngx_chat_conf.h"
+#include "ngx_chat_http.h"
 
 
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);

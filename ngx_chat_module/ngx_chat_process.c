@@ -5,7 +5,10 @@
  * second, to whoever has something that waits.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_presence.h"
+#include "ngx_chat_http.h"
 
 
 static void ngx_chat_tick(ngx_event_t *ev);

@@ -6,7 +6,10 @@
  * notices, which have no place in the order of a chat.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_presence.h"
+#include "ngx_chat_http.h"
 
 
 static void ngx_chat_batch_frame(chat_rec_t *rec);

@@ -10,7 +10,8 @@
  * shared by all others.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
 
 
 static void ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,

@@ -10,7 +10,8 @@
  * and kept here.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
 
 
 typedef enum {

@@ -9,6 +9,7 @@
  */
 
 #include "ngx_chat_redis.h"
+#include "ngx_chat_delivery.h"
 
 
 typedef ngx_int_t (*ngx_chat_redis_send_pt)(const ngx_str_t *key,

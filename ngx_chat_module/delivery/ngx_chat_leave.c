@@ -18,6 +18,8 @@
  */
 
 #include "ngx_chat_route.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
 
 
 #define NGX_CHAT_LEAVE_MAX  65536       /* provisional markers, per edge    */

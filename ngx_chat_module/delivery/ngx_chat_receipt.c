@@ -9,7 +9,8 @@
  * seq).
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_redis.h"
+#include "ngx_chat_delivery.h"
 
 
 #define NGX_CHAT_RECEIPTS_EVENT  512    /* receipts in one event */

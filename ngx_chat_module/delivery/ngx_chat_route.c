@@ -12,6 +12,9 @@
  */
 
 #include "ngx_chat_route.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_presence.h"
 
 
 #define NGX_CHAT_ROUTE_STALE  65536     /* routes kept for deletion         */

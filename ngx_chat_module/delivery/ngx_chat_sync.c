@@ -10,6 +10,9 @@
  */
 
 #include "ngx_chat_sync.h"
+#include "ngx_chat_redis.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
 
 
 #define NGX_CHAT_SYNC_WAIT    3000      /* ms until a request is asked again */

@@ -6,6 +6,8 @@
  */
 
 #include "ngx_chat_sync.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
 
 
 #define NGX_CHAT_SYNC_STUCK   8         /* pages without any progress        */

@@ -6,7 +6,7 @@
  * of its own that is replaced when it grows, so it costs nothing while empty.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_delivery.h"
 
 
 #define NGX_CHAT_TABLE_LINEAR  8

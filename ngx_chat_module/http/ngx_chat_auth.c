@@ -8,7 +8,8 @@
  * that a token stops working at once and no request waits for Redis.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_redis.h"
+#include "ngx_chat_http.h"
 
 
 #define NGX_CHAT_AUTH_WAIT  10          /* ms, between two looks */

@@ -6,7 +6,7 @@
  * `Retry-After` where a retry may succeed (RFC 9110, section 10.2.3).
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_http.h"
 
 
 static ngx_int_t

@@ -9,6 +9,9 @@
  */
 
 #include "ngx_chat_rest.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_http.h"
 
 
 #define BY_ID  offsetof(ngx_chat_rest_t, id), offsetof(ngx_chat_rest_t, next)

@@ -8,7 +8,8 @@
  * worker process alone, in the Prometheus text format 0.0.4.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_redis.h"
+#include "ngx_chat_http.h"
 
 
 static ngx_int_t ngx_chat_status_metrics(ngx_http_request_t *r);

@@ -9,6 +9,10 @@
  */
 
 #include "ngx_chat_upgrade.h"
+#include "ngx_chat_redis.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_http.h"
 
 #include <ngx_sha1.h>
 

@@ -9,7 +9,7 @@
  * when a write finds the socket full.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_http.h"
 
 
 static ngx_int_t ngx_chat_upstream_write_filter(ngx_http_request_t *r);

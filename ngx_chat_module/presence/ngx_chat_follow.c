@@ -8,7 +8,8 @@
  * UNWATCH. A session that follows nobody uses no memory here.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_presence.h"
 
 
 #define BY_USER  offsetof(ngx_chat_followed_t, user),                         \

@@ -14,6 +14,7 @@
  */
 
 #include "ngx_chat_redis.h"
+#include "ngx_chat_presence.h"
 
 
 #define NGX_CHAT_NOTIFY_USERS   256     /* in one event                     */

@@ -12,7 +12,9 @@
  * refreshes by itself; the client then receives the differences only.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_redis.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_presence.h"
 
 
 #define NGX_CHAT_PRESENCE_WAIT      3000    /* ms until a request is retried */

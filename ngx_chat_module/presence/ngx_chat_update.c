@@ -7,7 +7,8 @@
  * that has been reverted by then is not sent.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_presence.h"
 
 
 #define NGX_CHAT_UPDATE_STEP  60000000  /* us, see ngx_chat_update_set()    */

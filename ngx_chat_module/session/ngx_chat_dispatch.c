@@ -6,7 +6,9 @@
  * connection lives. Membership is not known here: the worker decides it.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_presence.h"
 
 
 #define NGX_CHAT_PING  "{\"type\":\"ping\"}"

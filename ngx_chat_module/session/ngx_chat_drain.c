@@ -9,7 +9,7 @@
  * here is the only one that keeps the old process alive.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
 
 
 #define NGX_CHAT_DRAIN_TICK  100        /* ms */

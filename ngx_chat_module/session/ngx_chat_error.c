@@ -5,7 +5,7 @@
  * open: an error answers one message.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
 
 
 /* Writes an `error` frame. why is a sentence of the server, at most 127 bytes

@@ -7,7 +7,7 @@
  * items may have the same key.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
 
 
 #define key_of(item, id)     (*(uint64_t *) ((u_char *) (item) + (id)))

@@ -12,7 +12,7 @@
  * their own, which exists only while there are any.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
 
 
 #define NGX_CHAT_INFLIGHT_EXPIRE      60000  /* ms; by then the client has sent

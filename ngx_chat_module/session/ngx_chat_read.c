@@ -8,7 +8,7 @@
  * pieces is assembled in a small pool of its own.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
 
 
 #define NGX_CHAT_READ       65536       /* bytes of the read buffer         */

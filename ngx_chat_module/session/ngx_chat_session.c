@@ -8,7 +8,9 @@
  * the end of the turn, so a caller up the stack may still look at the state.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_presence.h"
 
 
 static ngx_msec_t ngx_chat_session_linger(void);

@@ -9,7 +9,8 @@
  * read is closed with 4008.
  */
 
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
 
 
 #define NGX_CHAT_FREE_OUT    1024       /* queue cells kept for reuse */
