@@ -1,44 +1,57 @@
 /*
  * ngx_chat.h: the map of the edge.
  *
- * One nginx worker process is one edge. Files, in the order a message meets
- * them:
+ * One nginx worker process is one edge. Each folder has one header; calls go
+ * downwards, except inside delivery/ and between it and session/, which
+ * implement one protocol together.
  *
  *   ngx_chat_module.c    directives; their values: ngx_chat_conf.c
- *   ngx_chat_process.c   start, clock and end of the process
- *   ngx_chat_auth.c      the access phase: token, revocation, variables
- *   ngx_chat_problem.c   refusals as problem+json
- *   ngx_chat_handshake.c is it one of ours?
- *   ngx_chat_upgrade.c   the 101; takes the connection over from HTTP
- *   ngx_chat_session.c   a session's life: open, find, close, time out
- *   ngx_chat_hash.c      the table it is found in
- *   ngx_chat_inflight.c    its sends that have no answer yet
- *   ngx_chat_read.c      bytes -> WebSocket messages
- *   ngx_chat_dispatch.c  message -> what it asks for
- *   ngx_chat_error.c     the `error` frame that refuses a message
- *   ngx_chat_enqueue.c   event -> Redis stream
- *   ngx_chat_rest.c      REST writes, by the same way as the socket
- *   ngx_chat_receipts.c     delivered and read, coalesced
- *   ngx_chat_redis.c     two connections to Redis: commands, subscription
- *                        (event loop: _redis_adapter.c, batch window:
- *                        _redis_linger.c, replies: _redis_reply.c)
+ *   ngx_chat_process.c   start, timer and end of the process
  *   ngx_chat_link.c      what a change of the connection to Redis means
- *   ngx_chat_route.c     which devices are connected here, written to Redis
- *   ngx_chat_leave.c     who left with nothing missed, likewise
- *   ngx_chat_batch.c     a worker's batch -> its records
- *   ngx_chat_deliver.c   an entry -> sessions, in order
- *   ngx_chat_duplicate.c    answers to repeats, in their place
- *   ngx_chat_sync.c      catch-up: lists, pages (_sync_page.c), gaps
- *   ngx_chat_table.c     a session's chats: what it has been sent
- *   ngx_chat_presence.c  a client follows users: questions, answers
- *   ngx_chat_follow.c    which session follows whom
- *   ngx_chat_update.c      what it is told of them
- *   ngx_chat_notify.c      what the presence workers must know
- *   ngx_chat_write.c     frames out, bounded
- *   ngx_chat_drain.c     reload: reconnect, 1012, within chat_drain
- *   ngx_chat_status.c    healthz, readyz, metrics
  *
- * docs/internals.md says what edge and workers promise each other.
+ *   http/                ngx_chat_http.h
+ *     auth               the access phase: token, revocation, variables
+ *     problem            refusals as problem+json
+ *     handshake          checks of the opening handshake
+ *     upgrade            the 101; takes the connection over from HTTP
+ *     rest, rest_path    REST writes, by the same way as the socket's
+ *     status             healthz, readyz, metrics
+ *     upstream_filter    no write events for idle upstream connections
+ *
+ *   session/             ngx_chat_session.h
+ *     session            a session's life: open, find, close, time out
+ *     hash               the table that finds it
+ *     inflight           its sends without an answer
+ *     read               bytes -> WebSocket messages
+ *     dispatch           message -> what it requests
+ *     error              the `error` frame that refuses a message
+ *     write              frames out, bounded
+ *     drain              reload: reconnect, 1012, within chat_drain
+ *
+ *   delivery/            ngx_chat_delivery.h
+ *     enqueue            event -> Redis stream
+ *     receipt            delivered and read receipts, coalesced
+ *     batch              a worker's batch -> its records
+ *     deliver            an entry -> sessions, in order
+ *     duplicate          acks of sends that are duplicates
+ *     sync, sync_page    catch-up: lists, pages, gaps
+ *     table              a session's chat cursors
+ *     route              which devices are connected here, written to Redis
+ *     leave              the clean-disconnect marker
+ *
+ *   presence/            ngx_chat_presence.h
+ *     presence           a client's subscriptions: requests, answers
+ *     follow             which session follows which users
+ *     update             the updates that a session is sent
+ *     notify             the events that the presence workers are sent
+ *
+ *   redis/               ngx_chat_redis.h
+ *     redis              two connections: commands, subscription
+ *     redis_reply        replies -> callbacks
+ *     redis_adapter      hiredis in nginx's event loop
+ *     redis_linger       the batch window of events
+ *
+ * docs/internals.md says what edge and workers guarantee each other.
  */
 
 #ifndef NGX_CHAT_H
@@ -108,12 +121,12 @@ typedef struct {
 } ngx_chat_loc_conf_t;
 
 
-/* a request's context: who it is */
+/* a request's context: its verified user and device */
 typedef struct {
     chat_token_t        token;
     uint64_t            session;        /* of an upgraded request           */
     ngx_chat_rest_t    *rest;           /* of a REST write                  */
-    ngx_event_t        *wait;           /* until the process has Redis      */
+    ngx_event_t        *wait;           /* until revocations are known      */
     unsigned            verified:1;
 } ngx_chat_ctx_t;
 
@@ -139,28 +152,28 @@ struct ngx_chat_out_s {                 /* one frame in one session's queue */
 /* --------------------------------------------------- a session's chats */
 
 #define NGX_CHAT_PROVISIONAL  0x01      /* last is a guess from a live entry:
-                                           the list's mark wins             */
-#define NGX_CHAT_CHECK        0x02      /* ask for this chat's marks        */
-#define NGX_CHAT_REQUESTED        0x04      /* asked for, answer under way      */
-#define NGX_CHAT_RECEIPT       0x08      /* has marks to flush               */
-#define NGX_CHAT_UNWRITTEN       0x10      /* known by a mark of the client
-                                           alone: nothing was written yet   */
+                                           the list's cursor replaces it    */
+#define NGX_CHAT_CHECK        0x02      /* request this chat's stored cursor */
+#define NGX_CHAT_REQUESTED    0x04      /* requested, no answer yet         */
+#define NGX_CHAT_RECEIPT      0x08      /* has receipts to flush            */
+#define NGX_CHAT_UNWRITTEN    0x10      /* has only a receipt of the client:
+                                           no entry was written yet         */
 #define NGX_CHAT_WAITS        (NGX_CHAT_PROVISIONAL | NGX_CHAT_CHECK)
 
 typedef struct {
     u_char              chat[16];
     uint64_t            last;           /* highest seq written here         */
-    uint64_t            target;         /* to be fetched up to here         */
-    uint64_t            acked;          /* the client's delivered mark, for
-                                           the window                       */
-    uint64_t            delivered;      /* marks not yet published, 0: none */
+    uint64_t            target;         /* highest seq that exists          */
+    uint64_t            acked;          /* highest delivered receipt on this
+                                           connection, or the stored cursor */
+    uint64_t            delivered;      /* receipts not yet enqueued, 0: none */
     uint64_t            read;
     uint32_t            flags;
 } ngx_chat_cursor_t;
 
 typedef struct {
     ngx_pool_t         *pool;           /* NULL while empty                 */
-    ngx_chat_cursor_t  *cursors;         /* dense, in order of arrival       */
+    ngx_chat_cursor_t  *cursors;        /* dense, in order of arrival       */
     uint32_t           *index;          /* open addressing, position + 1    */
     ngx_uint_t          n;
     ngx_uint_t          cap;
@@ -207,8 +220,8 @@ typedef enum {
 typedef struct {
     uint64_t            hash;           /* of chat and messageId            */
     uint32_t            since;          /* ngx_current_msec, low bits       */
-    uint16_t            pending;           /* sends without an answer          */
-    uint16_t            acked;          /* answered out of its place: a page
+    uint16_t            pending;        /* sends without an answer          */
+    uint16_t            acked;          /* acked before its place: a page
                                            may still bring the entry        */
 } ngx_chat_inflight_t;
 
@@ -216,9 +229,9 @@ struct ngx_chat_session_s {
     ngx_chat_session_t *next_user;      /* in the hash by user              */
     ngx_chat_session_t *next_id;        /* in the hash by id                */
     ngx_queue_t         activity;       /* by time of the last frame        */
-    ngx_queue_t         expiry;         /* by the second its token ends     */
-    ngx_queue_t         dirty;          /* has frames to write this turn    */
-    ngx_queue_t         work;           /* has sync work or marks to flush  */
+    ngx_queue_t         expiry;         /* timer wheel: the token's end     */
+    ngx_queue_t         dirty;          /* has frames to write              */
+    ngx_queue_t         work;           /* has sync work or receipts        */
 
     ngx_connection_t   *connection;
     ngx_chat_loc_conf_t *conf;
@@ -229,7 +242,7 @@ struct ngx_chat_session_s {
     ngx_msec_t          last_activity;
 
     ws_parser_t         parser;
-    ngx_pool_t         *msg_pool;       /* message in several pieces        */
+    ngx_pool_t         *msg_pool;       /* of a fragmented message          */
     u_char             *msg;
     size_t              msg_len;
     size_t              msg_cap;
@@ -239,15 +252,15 @@ struct ngx_chat_session_s {
     ngx_chat_out_t    **out_last;
     size_t              out_pos;        /* of the first frame, written      */
     size_t              out_bytes;      /* queued, not yet written          */
-    size_t              out_pinned;       /* of them, in a TLS record that must
-                                           be tried again as it is          */
+    size_t              out_pinned;     /* of them, in a TLS record that must
+                                           be retried unchanged             */
 
     ngx_chat_follows_t *follows;        /* NULL: nobody's presence          */
 
     ngx_chat_table_t    table;
-    ngx_chat_inflight_t  *inflight;         /* sends without an answer          */
+    ngx_chat_inflight_t *inflight;      /* sends without an answer          */
     ngx_pool_t         *inflight_pool;
-    ngx_chat_pending_ack_t    *pending_acks;       /* answers that wait for their place */
+    ngx_chat_pending_ack_t *pending_acks; /* acks that wait for their place */
     uint32_t            ninflight;
     uint32_t            inflight_cap;
 
@@ -257,25 +270,25 @@ struct ngx_chat_session_s {
 
     unsigned            state:2;        /* ngx_chat_state_e                 */
     unsigned            routed:1;       /* route on its way to Redis        */
-    unsigned            announced:1;    /* and was there once               */
+    unsigned            announced:1;    /* and Redis has confirmed it once  */
     unsigned            draining:1;     /* reconnect has been sent          */
-    unsigned            superseded:1;   /* its device is connected anew     */
-    unsigned            reads_paused:1;        /* drain: takes no more frames      */
+    unsigned            superseded:1;   /* its device has reconnected       */
+    unsigned            reads_paused:1; /* drain: accepts no more frames    */
     unsigned            in_dirty:1;
     unsigned            in_work:1;
-    unsigned            has_receipts:1;        /* some known chat is MARKED        */
+    unsigned            has_receipts:1; /* some cursor has RECEIPT          */
     unsigned            echo:1;         /* test build: sends back           */
     unsigned            broken:1;       /* broke the protocol: bytes are
-                                           read and thrown away             */
+                                           read and discarded               */
     unsigned            peer_closed:1;  /* its close frame has been read    */
-    unsigned            detached:1;        /* HTTP has let go of the connection */
-    unsigned            evicted:1;       /* chats have left its table        */
+    unsigned            detached:1;     /* the connection is no longer HTTP's */
+    unsigned            evicted:1;      /* cursors were evicted from table  */
 };
 
 
 /* ------------------------------------------------------------------- edge */
 
-#define NGX_CHAT_RUN_ID  16                /* of a run_id's 40 characters      */
+#define NGX_CHAT_RUN_ID  16             /* of a run_id's 40 characters      */
 
 typedef struct {
     void              **buckets;
@@ -301,17 +314,17 @@ typedef struct {                        /* shown by chat_status metrics     */
                                            its shard                        */
     uint64_t            redis_lost;
     uint64_t            presence;       /* frames                           */
-    uint64_t            resumed;        /* connects that had to ask nothing */
+    uint64_t            resumed;        /* connects with a valid marker     */
 } ngx_chat_counters_t;
 
 typedef struct {
     uint64_t            user;
     uint64_t            device;
-    int64_t             expires;        /* s; forgotten then                */
+    int64_t             expires;        /* s; removed then                  */
 } ngx_chat_revoked_t;
 
 #define NGX_CHAT_TOKEN_CACHE  1024
-#define NGX_CHAT_TOKEN_WAYS   4       /* places a token may be at */
+#define NGX_CHAT_TOKEN_WAYS   4       /* associativity of the cache */
 
 typedef struct {
     u_char              digest[16];     /* BLAKE2b of the token             */
@@ -364,19 +377,21 @@ typedef struct {
     ngx_chat_hash_t     by_id;          /* sessions */
     ngx_chat_hash_t     rest;           /* ngx_chat_rest_t */
     uint64_t            last_id;
-    ngx_queue_t         activity;       /* sessions, longest silent first   */
-    ngx_queue_t        *expiry;         /* sessions: a wheel of seconds     */
-    time_t              expired;        /* of them, the last looked at      */
+    ngx_queue_t         activity;       /* sessions by last_activity        */
+    ngx_queue_t        *expiry;         /* sessions: a timer wheel, one slot
+                                           per second                       */
+    time_t              expired;        /* last slot that was checked       */
     ngx_queue_t         dirty;
     ngx_queue_t         work;
-    ngx_queue_t         dead;           /* closed this turn, freed at its end */
+    ngx_queue_t         dead;           /* freed at the end of the loop
+                                           iteration                        */
 
-    ngx_event_t         flush;          /* posted: end of this turn         */
+    ngx_event_t         flush;          /* posted: end of the iteration     */
     ngx_event_t         tick;           /* every 100 ms, cancelable         */
     ngx_uint_t          ticks;
     ngx_msec_t          min_heartbeat;  /* of all sessions so far           */
-    ngx_event_t         drain;          /* the one timer that holds an old
-                                           worker                           */
+    ngx_event_t         drain;          /* the only timer that keeps an old
+                                           worker alive                     */
     ngx_msec_t          drain_until;
 
     ngx_chat_out_t     *free_out;
@@ -386,13 +401,13 @@ typedef struct {
 
     ngx_chat_hash_t     followed;       /* ngx_chat_followed_t              */
     ngx_queue_t         following;      /* sessions that follow somebody    */
-    ngx_queue_t         updates;           /* of them, with something untold   */
+    ngx_queue_t         updates;        /* of them, with unsent updates     */
     ngx_uint_t          nfollows;
 
     uint64_t            epochs[CHAT_SHARDS];
-    u_char              full[CHAT_SHARDS];  /* stream above its limit       */
+    u_char              full[CHAT_SHARDS];  /* stream above its limit  */
 
-    ngx_chat_route_t   *stale_routes;   /* to be deleted when Redis is back */
+    ngx_chat_route_t   *stale_routes;   /* deleted when Redis is available  */
     ngx_uint_t          nstale_routes;
     ngx_chat_hash_t     leaving;        /* routes by user, ngx_chat_leave.c */
     ngx_queue_t         leave_waiters;
@@ -410,13 +425,13 @@ typedef struct {
 #define NGX_CHAT_SCRATCH  65536
 #define NGX_CHAT_TICK     100           /* ms */
 #define NGX_CHAT_EXPIRY   1024          /* s; a token lives 900             */
-#define NGX_CHAT_INFLIGHT_MAX  4096       /* sends without an answer, a session */
-#define NGX_CHAT_TABLE_MAX   16384      /* known chats, a session           */
+#define NGX_CHAT_INFLIGHT_MAX  4096     /* unanswered sends, per session    */
+#define NGX_CHAT_TABLE_MAX   16384      /* cursors, per session             */
 #define NGX_CHAT_REST_WAIT   10000      /* ms */
-#define NGX_CHAT_REST_MAX    10000      /* requests that wait               */
+#define NGX_CHAT_REST_MAX    10000      /* waiting requests                 */
 #define NGX_CHAT_LINGER      2000       /* ms after a close frame           */
-#define NGX_CHAT_START       2000       /* ms a new process may take until it
-                                           has Redis; requests wait for it  */
+#define NGX_CHAT_START       2000       /* ms that requests wait for a new
+                                           process to reach Redis           */
 
 extern ngx_chat_edge_t  *ngx_chat_edge;     /* NULL until the process starts */
 

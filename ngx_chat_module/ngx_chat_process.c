@@ -1,8 +1,8 @@
 /*
- * ngx_chat_process.c: the start, the clock and the end of an edge.
+ * ngx_chat_process.c: the start, the timer and the end of an edge.
  *
- * Called by nginx in every worker process; hands to redis and, ten times a
- * second, to whoever has something that waits.
+ * Called from: nginx, in every worker process. Hands to: link (Redis) and,
+ * every 100 ms, to each file with periodic work.
  */
 
 #include "ngx_chat_session.h"
@@ -103,8 +103,8 @@ ngx_chat_exit_process(ngx_cycle_t *cycle)
 }
 
 
-/* The clock of everything that waits: no session has a timer of its own, so
- * 20,000 idle ones cost nothing here. */
+/* The only periodic timer: sessions have none of their own, so 20,000 idle
+ * sessions cost nothing here. */
 
 static void
 ngx_chat_tick(ngx_event_t *ev)

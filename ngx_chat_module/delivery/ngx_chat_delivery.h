@@ -57,13 +57,27 @@ void ngx_chat_duplicate_retry(ngx_chat_session_t *s, ngx_uint_t all);
 void ngx_chat_duplicate_free(ngx_chat_session_t *s);
 
 /* ngx_chat_sync.c, ngx_chat_sync_page.c */
+
+/* A session has opened: writes its route, then requests its list. */
 void ngx_chat_sync_start(ngx_chat_session_t *s);
+
+/* The device has a valid marker: as a list without chats. */
 void ngx_chat_sync_up_to_date(ngx_chat_session_t *s);
+
+/* Entries may have been lost: all sessions, or one after wait ms, refresh the
+ * list. */
 void ngx_chat_sync_all(void);
 void ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait);
+
+/* Sends the next request, if one is due and allowed. */
 void ngx_chat_sync_more(ngx_chat_session_t *s);
+
+/* Records of the sync worker. */
 void ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec);
 void ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec);
+
+/* delivered: a receipt of the client opens the window. cursor: finds or adds,
+ * NULL when memory or the table is full. repair: the chat has a gap. */
 void ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,
     uint64_t seq);
 ngx_chat_cursor_t *ngx_chat_sync_cursor(ngx_chat_session_t *s,

@@ -1,9 +1,10 @@
 /*
- * ngx_chat_table.c: the chats a session has seen, and how far.
+ * ngx_chat_table.c: a session's chat cursors.
  *
- * Called from deliver, sync and marks. A dense array in order of arrival, with
- * an index above eight: most sessions know a handful of chats. Lives in a pool
- * of its own that is replaced when it grows, so it costs nothing while empty.
+ * Called from: deliver, sync, duplicate, receipt. A dense array in order of
+ * arrival, with an index above eight cursors: most sessions have a handful of
+ * chats. The array is in a pool of its own, which is replaced when it grows, so
+ * an empty table costs nothing.
  */
 
 #include "ngx_chat_delivery.h"
@@ -103,7 +104,8 @@ ngx_chat_table_grow(ngx_chat_table_t *t, ngx_log_t *log)
     bigger.n = t->n;
 
     if (t->n) {
-        ngx_memcpy(bigger.cursors, t->cursors, t->n * sizeof(ngx_chat_cursor_t));
+        ngx_memcpy(bigger.cursors, t->cursors,
+                   t->n * sizeof(ngx_chat_cursor_t));
     }
 
     if (bigger.index != NULL) {
@@ -119,8 +121,8 @@ ngx_chat_table_grow(ngx_chat_table_t *t, ngx_log_t *log)
 }
 
 
-/* A new, zeroed entry for a chat that is not there. Pointers got before are
- * not valid any more. NULL out of memory or when the table is full. */
+/* A new, zeroed cursor for a chat that has none. Pointers to other cursors are
+ * invalid afterwards. NULL out of memory or when the table is full. */
 
 ngx_chat_cursor_t *
 ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log, const u_char *chat)
@@ -148,8 +150,9 @@ ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log, const u_char *chat)
 }
 
 
-/* Forgets chats with nothing to fetch and nothing to tell: their next entry
- * is taken as it comes. For the rare session that has seen thousands. */
+/* Evicts cursors of chats with nothing to fetch and no receipt to flush: their
+ * next entry starts a new cursor. Needed only by a session with thousands of
+ * chats. */
 
 void
 ngx_chat_table_compact(ngx_chat_table_t *t)

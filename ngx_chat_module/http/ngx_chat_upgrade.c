@@ -1,11 +1,11 @@
 /*
  * ngx_chat_upgrade.c: the opening handshake (RFC 6455, section 4.2).
  *
- * Called as content handler of /ws. Every check comes before the 101 and is
- * refused with problem+json. Then the connection is taken over from HTTP: the
- * request, its pool and its buffers are freed, and what stays is the
- * connection and one session (ngx_chat_session.c), so an idle client costs
- * little. Hands to ngx_chat_read.c.
+ * Called from: nginx, as the content handler of /ws. Hands to: session, sync,
+ * read. Every check comes before the 101; a refusal is problem+json. Then the
+ * connection is taken over from HTTP: the request, its pool and its buffers are
+ * freed. Only the connection and one session remain, so an idle client costs
+ * little.
  */
 
 #include "ngx_chat_upgrade.h"
@@ -109,7 +109,7 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
         return ngx_chat_problem(r, rc, why, rc == CHAT_E_UNAVAILABLE ? 2 : 0);
     }
 
-    /* without Redis nobody could be told where this device is */
+    /* Without Redis the device's route cannot be written. */
     if (!ngx_chat_redis_ready()) {
         ngx_chat_edge->counters.unavailable++;
         return ngx_chat_problem(r, CHAT_E_UNAVAILABLE,
@@ -130,8 +130,8 @@ bad_request:
 
 #ifdef CHAT_TEST_BUILD
 
-/* The same handshake, reader and writer without token: for conformance
- * suites, which want a server that echoes. */
+/* The same handshake, reader and writer without a token: conformance suites
+ * need a server that echoes. */
 
 ngx_int_t
 ngx_chat_upgrade_echo_handler(ngx_http_request_t *r)
@@ -160,8 +160,8 @@ ngx_chat_upgrade_echo_handler(ngx_http_request_t *r)
 #endif
 
 
-/* Everything is allowed: make the session, queue the 101 as its first bytes,
- * and take the connection over once HTTP has let go of the request. */
+/* All checks have passed: creates the session, queues the 101 as its first
+ * bytes, and takes the connection over once HTTP has released the request. */
 
 static ngx_int_t
 ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
@@ -220,8 +220,8 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* HTTP finalizes the request after we return; the posted event runs when
-     * nobody holds it any more but us */
+    /* HTTP finalizes the request after this handler returns; the posted event
+     * runs when this reference is the last one. */
     ev = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
@@ -268,7 +268,7 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
     ctx = ngx_http_get_module_ctx(r, ngx_http_chat_module);
     s = ngx_chat_session_find(ctx->session);
 
-    /* a client may have sent frames behind its handshake */
+    /* The client may have sent frames right after its handshake. */
     if (s != NULL && b->pos < b->last) {
         s->preread.len = b->last - b->pos;
         s->preread.data = ngx_pnalloc(c->pool, s->preread.len);
@@ -283,7 +283,7 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
     }
 
     if (s != NULL && (r->count != 1 || r->blocked)) {
-        /* a mirror's subrequest, for example, still uses the request */
+        /* For example, the subrequest of a mirror still uses the request. */
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "chat: /ws cannot be taken over, %d hold its request: "
                       "no mirror or subrequest may be there", r->count);
@@ -295,7 +295,7 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
     }
 
     if (s == NULL) {
-        /* closed since: its device was revoked or connected elsewhere */
+        /* Closed meanwhile: the device was revoked or has reconnected. */
         ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
         ngx_http_run_posted_requests(c);
         return;
@@ -304,7 +304,7 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
     c->sent = s->out->frame->len;       /* for the access log */
     ngx_http_free_request(r, 0);
 
-    /* as after a keep-alive request: give the header buffers back */
+    /* Free the header buffers, as nginx does for a keep-alive connection. */
     ngx_pfree(c->pool, c->buffer->start);
 
     for (cl = hc->free; cl; cl = cl->next) {
@@ -323,9 +323,10 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
     if (c->ssl) {
         ngx_ssl_free_buffer(c);
 
-        /* a write that did not fit is tried again out of another buffer
-         * (ngx_chat_write_gather), which OpenSSL refuses by default; and one
-         * record at a time, so that what was written leaves the queue */
+        /* A write that did not fit is retried from another buffer
+         * (ngx_chat_write_gather), which OpenSSL refuses by default. Partial
+         * writes return after each record, so that written frames leave the
+         * queue. */
         SSL_set_mode(c->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
                                          |SSL_MODE_ENABLE_PARTIAL_WRITE);
     }
@@ -365,7 +366,8 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
     ngx_chat_write_flush(s);
 
     if (s->preread.len) {
-        ngx_chat_read_bytes(s, s->preread.data, s->preread.data + s->preread.len);
+        ngx_chat_read_bytes(s, s->preread.data,
+                            s->preread.data + s->preread.len);
     }
 
     if (s->state != NGX_CHAT_CLOSED) {
@@ -374,8 +376,8 @@ ngx_chat_upgrade_detach(ngx_event_t *ev)
 }
 
 
-/* The request ends before its connection is taken over (a worker that is shut
- * down in this very turn). */
+/* The request ends before its connection is taken over: the worker is shut
+ * down in the same iteration of the event loop. */
 
 static void
 ngx_chat_upgrade_cleanup(void *data)

@@ -240,7 +240,7 @@ ngx_chat_redis_connect(ngx_chat_redis_t *rd)
     redisAsyncSetDisconnectCallback(ac, ngx_chat_redis_disconnected);
     redisAsyncSetConnectCallback(ac, ngx_chat_redis_connected);
 
-    /* a connect that hangs is noticed by the tick */
+    /* ngx_chat_redis_check() gives up a connect that hangs */
     rd->ping_at = ngx_current_msec;
 }
 
@@ -281,7 +281,7 @@ ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why)
                           rd->subscriber ? "subscription" : "command", why);
         }
 
-        /* calls every waiting callback with NULL, and our cleanup */
+        /* calls every pending callback with NULL, then our cleanup */
         ac->data = NULL;
         redisAsyncFree(ac);
     }
@@ -348,7 +348,7 @@ ngx_chat_redis_disconnected(const redisAsyncContext *ac, int status)
     rd = ac->data;
 
     if (rd == NULL) {
-        return;     /* by ourselves */
+        return;     /* closed by ngx_chat_redis_lost() */
     }
 
     if (rd->failures == 0) {
@@ -430,7 +430,7 @@ ngx_chat_redis_run_id(redisAsyncContext *ac, void *reply, void *data)
 }
 
 
-/* Another database than the workers' would swallow every message. */
+/* In another database than the workers' every message would be lost. */
 
 static void
 ngx_chat_redis_selected(redisAsyncContext *ac, void *reply, void *data)
@@ -459,10 +459,10 @@ ngx_chat_redis_logged_in(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (r->type == REDIS_REPLY_ERROR) {
-        /* NOAUTH, LOADING: said once, tried again */
+        /* NOAUTH, LOADING: logged once, retried */
         if (rd->failures < 2) {
             ngx_log_error(NGX_LOG_ERR, ngx_chat_edge->log, 0,
-                          "chat: Redis \"%V\" refuses us: %s",
+                          "chat: Redis \"%V\" refuses the edge: %s",
                           &ngx_chat_edge->conf->redis, r->str);
         }
 
@@ -520,7 +520,7 @@ ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    /* up once both channels are there */
+    /* up once both channels are subscribed */
     if (r->element[2]->integer != 2) {
         return;
     }

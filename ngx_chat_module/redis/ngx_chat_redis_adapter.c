@@ -1,9 +1,9 @@
 /*
  * ngx_chat_redis_adapter.c: hiredis in nginx's event loop.
  *
- * Called from ngx_chat_redis.c for a new connection, and by hiredis when it
- * wants to read, write or close; hands back to hiredis when the descriptor is
- * ready. Knows nothing of what is said.
+ * Called from: redis (a new connection), hiredis (when it needs to read, write
+ * or close). Hands to: hiredis, when the descriptor is ready. Does not look at
+ * commands and replies.
  */
 
 #include "ngx_chat_redis_conn.h"
@@ -81,7 +81,7 @@ ngx_chat_redis_write_event(ngx_event_t *ev)
 
     ev->timedout = 0;
 
-    /* what does not fit waits for the descriptor */
+    /* During this call a write that does not fit waits for the descriptor. */
     rd->writing = 1;
     rd->written = ngx_current_msec;
     ngx_chat_redis_linger_written(rd);
@@ -90,8 +90,8 @@ ngx_chat_redis_write_event(ngx_event_t *ev)
 }
 
 
-/* Level-triggered: hiredis reads at most 16 KB a call and does not come back
- * for the rest by itself. */
+/* Level-triggered: hiredis reads at most 16 KB for each event and does not read
+ * the remainder by itself. */
 
 static void
 ngx_chat_redis_add_read(void *data)
@@ -117,10 +117,11 @@ ngx_chat_redis_del_read(void *data)
 
 
 /*
- * A write wakes Redis, and its answer us; each costs as much as several
- * commands. So what one turn of the event loop brings is one write, at its
- * end, and there is at most one a millisecond: under load commands gather,
- * and a single one never waits. Events may gather for longer.
+ * Each write wakes Redis, and its reply wakes this process; a wakeup costs as
+ * much as several commands. Therefore all commands of one event loop iteration
+ * are one write at its end, and there is at most one write per millisecond.
+ * Under load commands are batched, a single one never waits. Events may wait
+ * longer, for the batch window.
  */
 
 static void
@@ -162,7 +163,7 @@ ngx_chat_redis_del_write(void *data)
 }
 
 
-/* hiredis is about to close the descriptor: leave it to it. */
+/* hiredis closes the descriptor itself right after this. */
 
 static void
 ngx_chat_redis_cleanup(void *data)

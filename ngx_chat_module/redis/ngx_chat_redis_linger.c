@@ -1,12 +1,12 @@
 /*
- * ngx_chat_redis_linger.c: when the edge's events go to Redis.
+ * ngx_chat_redis_linger.c: the batch window of events to Redis.
  *
- * Called from ngx_chat_redis.c and ngx_chat_redis_adapter.c. While events come
- * without a pause they leave at the ends of windows of chat_linger, which are
- * the same for all edges and for the message workers, for they are cut from the
- * wall clock: Redis is woken for all edges at once, and a worker that reads
- * right after finds what all of them had. Who writes into silence waits for
- * nothing. nginx's timers know milliseconds only, hence the timerfd.
+ * Called from: redis, redis_adapter. Under load, events are written at the end
+ * of a batch window of chat_linger. The windows are aligned to the wall clock
+ * and so are the same for all edges and for the message workers: Redis wakes up
+ * once for all edges, and a worker that reads right after it finds the events
+ * of all. When idle, events are written immediately. A timerfd is needed
+ * because nginx's timers have a resolution of milliseconds.
  */
 
 #include <sys/timerfd.h>
@@ -14,14 +14,14 @@
 #include "ngx_chat_redis_conn.h"
 
 
-#define NGX_CHAT_LINGER_BUSY  8     /* writes without a pause: gather      */
+#define NGX_CHAT_LINGER_BUSY  8         /* successive writes: under load    */
 
 
 static void ngx_chat_redis_linger_expired(ngx_event_t *ev);
 static ngx_uint_t ngx_chat_redis_linger_idle(const ngx_chat_redis_t *rd);
 
 
-/* Without it (no descriptor, no connection slot) nothing waits. */
+/* Without a timer (no descriptor, no connection slot) events never wait. */
 
 void
 ngx_chat_redis_linger_start(ngx_chat_redis_t *rd)
@@ -38,7 +38,8 @@ ngx_chat_redis_linger_start(ngx_chat_redis_t *rd)
 
     if (c == NULL) {
         ngx_log_error(NGX_LOG_WARN, ngx_chat_edge->log, ngx_errno,
-                      "chat: no timer for chat_linger: events do not gather");
+                      "chat: no timer for chat_linger: events are not "
+                      "batched");
         if (fd != -1) {
             (void) close(fd);
         }
@@ -70,7 +71,7 @@ ngx_chat_redis_linger_stop(ngx_chat_redis_t *rd)
 }
 
 
-/* 1 when what was appended may wait, and will be written at the window's end. */
+/* 1 when the command may wait: it is written at the window's end. */
 
 ngx_uint_t
 ngx_chat_redis_linger_wait(ngx_chat_redis_t *rd)
@@ -79,9 +80,10 @@ ngx_chat_redis_linger_wait(ngx_chat_redis_t *rd)
     struct timespec    now;
     struct itimerspec  left;
 
-    /* a process that ends waits for nginx's own timers alone */
+    /* An exiting process waits for nginx's own timers only. */
     if (!rd->may_linger || rd->window == NULL || ngx_exiting
-        || rd->busy_writes < NGX_CHAT_LINGER_BUSY || ngx_chat_redis_linger_idle(rd))
+        || rd->busy_writes < NGX_CHAT_LINGER_BUSY
+        || ngx_chat_redis_linger_idle(rd))
     {
         return 0;
     }
@@ -106,7 +108,7 @@ ngx_chat_redis_linger_wait(ngx_chat_redis_t *rd)
 }
 
 
-/* Everything that was appended is being written. */
+/* All appended commands are being written. */
 
 void
 ngx_chat_redis_linger_written(ngx_chat_redis_t *rd)
@@ -148,11 +150,11 @@ ngx_chat_redis_linger_expired(ngx_event_t *ev)
     rd = c->data;
 
     if (read(c->fd, &times, sizeof(times)) == -1) {
-        return;     /* it was set again meanwhile */
+        return;     /* the timer was set again meanwhile */
     }
 
     if (!rd->lingering || rd->connection == NULL) {
-        return;     /* it was written with something that did not wait */
+        return;     /* written with a command that did not wait */
     }
 
     rd->lingering = 0;
