@@ -1,9 +1,9 @@
 /*
- * ngx_chat_conf.c: what a directive may say.
+ * ngx_chat_conf.c: the setters of the directives.
  *
- * Called by nginx for the directives of ngx_chat_module.c while it reads its
- * configuration; fills in the module's configuration, or refuses with a
- * sentence. Key files are read here, as root, at start and at reload.
+ * Called from: nginx, for the directives of ngx_chat_module.c. Fills in the
+ * module's configuration, or reports what is wrong. Key files are read here, as
+ * root, at start and at reload.
  */
 
 #include "ngx_chat_conf.h"
@@ -160,7 +160,7 @@ wrong:
 }
 
 
-/* Reads a small file whole; the cycle is reloaded when it is named anew. */
+/* Reads a whole file of less than 64 KiB into the configuration's pool. */
 
 static ngx_int_t
 ngx_chat_conf_read(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)

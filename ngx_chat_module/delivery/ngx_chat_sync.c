@@ -1,12 +1,12 @@
 /*
- * ngx_chat_sync.c: catch-up, and the repair of gaps: what is asked when.
+ * ngx_chat_sync.c: catch-up and the repair of gaps.
  *
- * Called when a session opens, when the subscription was away, when deliver
- * sees a hole, when the client marks, and from the tick; hands requests to the
- * sync worker through publish and its pages to deliver. The session's table
- * says per chat what was written (last) and what there is (target); pages are
- * asked until no chat has target above last (ngx_chat_sync_page.c). One request
- * at a time, asked again after 3 s.
+ * Called from: upgrade (a session opens), link (the subscription was lost),
+ * deliver (a gap), receipt, write and the tick. Hands to: enqueue (requests to
+ * the sync worker), deliver (entries of its pages). For each chat the session's
+ * table has the highest seq that was written (last) and that exists (target);
+ * pages are requested until no chat has target above last
+ * (ngx_chat_sync_page.c). One request at a time, repeated after 3 s.
  */
 
 #include "ngx_chat_sync.h"
@@ -15,14 +15,15 @@
 #include "ngx_chat_delivery.h"
 
 
-#define NGX_CHAT_SYNC_WAIT    3000      /* ms until a request is asked again */
-#define NGX_CHAT_SYNC_TRIES   3         /* that often the wait doubles       */
-#define NGX_CHAT_SYNC_IDLE  60000     /* ms a client may leave unmarked    */
+#define NGX_CHAT_SYNC_WAIT    3000      /* ms until a request is repeated    */
+#define NGX_CHAT_SYNC_TRIES   3         /* times that the wait doubles       */
+#define NGX_CHAT_SYNC_IDLE   60000      /* ms without a receipt while the
+                                           window is full                    */
 
 
 static void ngx_chat_sync_request_list(ngx_chat_session_t *s);
 static ngx_uint_t ngx_chat_sync_request_cursors(ngx_chat_session_t *s);
-static void ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked);
+static void ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t partial);
 static void ngx_chat_sync_done(ngx_chat_session_t *s);
 
 
@@ -36,8 +37,8 @@ ngx_chat_sync_queue(ngx_chat_session_t *s)
 }
 
 
-/* A new session: first its route, and once that is written the question what
- * it missed. So no entry can fall between the two. */
+/* The route is written first and the list is requested once it is there, so
+ * that no entry can be lost between the two. */
 
 void
 ngx_chat_sync_start(ngx_chat_session_t *s)
@@ -50,8 +51,8 @@ ngx_chat_sync_start(ngx_chat_session_t *s)
 }
 
 
-/* Its route is written, and its device had left a note that it missed nothing:
- * as a list without chats. Not when it has to look again since. */
+/* The device's marker was valid. Ignored when a refresh has been scheduled
+ * meanwhile: entries may have been lost since. */
 
 void
 ngx_chat_sync_up_to_date(ngx_chat_session_t *s)
@@ -67,7 +68,7 @@ ngx_chat_sync_up_to_date(ngx_chat_session_t *s)
 }
 
 
-/* Publishes may have been lost: every session looks again, spread over time. */
+/* The refreshes are spread over at most 3 s, to spare the sync worker. */
 
 void
 ngx_chat_sync_all(void)
@@ -95,20 +96,16 @@ ngx_chat_sync_all(void)
 }
 
 
-/* One session looks again, from the list on. */
-
 void
 ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait)
 {
     s->sync.state = NGX_CHAT_SYNC_LIST;
     s->sync.requested = 0;
-    s->sync.request++;             /* what is under way is old */
+    s->sync.request++;             /* ignore the answer under way */
     s->sync.at = ngx_current_msec + wait;
     ngx_chat_sync_queue(s);
 }
 
-
-/* The session ends. */
 
 void
 ngx_chat_sync_end(ngx_chat_session_t *s)
@@ -120,8 +117,8 @@ ngx_chat_sync_end(ngx_chat_session_t *s)
 }
 
 
-/* Finds or adds a chat; makes room in a table that is full of chats with
- * nothing left to do. */
+/* Finds or adds a cursor; a full table first evicts cursors without pending
+ * work. */
 
 ngx_chat_cursor_t *
 ngx_chat_sync_cursor(ngx_chat_session_t *s, const u_char *chat)
@@ -143,16 +140,16 @@ ngx_chat_sync_cursor(ngx_chat_session_t *s, const u_char *chat)
 }
 
 
-/* A chat of the table has a gap, or waits for its marks. */
+/* The chat has a gap, or its cursor must be validated. */
 
 void
 ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k)
 {
-    /* catch-up may have passed it already */
+    /* Catch-up may have passed this chat already. */
     s->sync.pos = ngx_min(s->sync.pos, (uint32_t) (k - s->table.cursors));
 
     if (s->sync.state != NGX_CHAT_LIVE) {
-        return;             /* catch-up comes to it */
+        return;             /* catch-up will reach it */
     }
 
     s->sync.repair = 1;
@@ -160,8 +157,6 @@ ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k)
     ngx_chat_sync_more(s);
 }
 
-
-/* Asks whatever comes next, if anything can be asked now. */
 
 void
 ngx_chat_sync_more(ngx_chat_session_t *s)
@@ -183,7 +178,7 @@ ngx_chat_sync_more(ngx_chat_session_t *s)
         return;
     }
 
-    /* its socket is behind: go on when it has been written */
+    /* The socket is behind: continue when its queue is written. */
     if (ngx_chat_sync_behind(s, 0) || (s->sync.full && s->out != NULL)) {
         return;
     }
@@ -208,7 +203,8 @@ ngx_chat_sync_request_list(ngx_chat_session_t *s)
 }
 
 
-/* Chats whose marks decide: were they seen before this connection? */
+/* Requests the stored cursors of chats with CHECK: were their entries delivered
+ * before this connection? */
 
 static ngx_uint_t
 ngx_chat_sync_request_cursors(ngx_chat_session_t *s)
@@ -222,7 +218,7 @@ ngx_chat_sync_request_cursors(ngx_chat_session_t *s)
 
     for (i = 0, n = 0; i < s->table.n; i++) {
         k = &s->table.cursors[i];
-        k->flags &= ~NGX_CHAT_REQUESTED;    /* an earlier question is void */
+        k->flags &= ~NGX_CHAT_REQUESTED;    /* drop an earlier request */
 
         if (!(k->flags & NGX_CHAT_CHECK) || n == CHAT_SYNC_CHATS) {
             continue;
@@ -265,7 +261,7 @@ ngx_chat_sync_request(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
     }
 
     if (ngx_chat_enqueue_sync(&ev) != NGX_OK) {
-        return;                 /* the tick asks again */
+        return;                 /* the tick retries */
     }
 
     s->sync.requested = 1;
@@ -274,21 +270,21 @@ ngx_chat_sync_request(ngx_chat_session_t *s, ngx_uint_t type, u_char *body,
 }
 
 
-/* The answer to a question for all chats that are behind, or for some. */
+/* The answer to a request for all chats that are behind, or for some chats. */
 
 void
 ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
 {
     size_t             i;
-    ngx_uint_t         asked;
+    ngx_uint_t         partial;
     const uint8_t     *p;
     chat_list_item_t   item;
     ngx_chat_cursor_t  *k;
 
-    asked = rec->flags & CHAT_REC_F_REQUESTED;
+    partial = rec->flags & CHAT_REC_F_REQUESTED;
 
-    /* asked again since: what an older answer does not know was perhaps
-     * published while nobody listened */
+    /* Ignore the answer to an earlier request: entries that it does not contain
+     * may have been published while the subscription was down. */
     if (!s->sync.requested || rec->seq != s->sync.request) {
         return;
     }
@@ -312,7 +308,7 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
             k = ngx_chat_sync_cursor(s, item.chat);
 
             if (k == NULL) {
-                /* the rest comes with another list */
+                /* the remainder comes with another list */
                 s->sync.more_chats = 1;
                 break;
             }
@@ -320,8 +316,8 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
             k->flags |= NGX_CHAT_UNWRITTEN;
         }
 
-        /* else the client's marks on this connection count: the stored one
-         * may be ahead of what was written here */
+        /* Otherwise the receipts on this connection count: the stored cursor
+         * may be ahead of the entries written here. */
         if (k->flags & (NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS)) {
             k->last = item.delivered;
             k->acked = item.delivered;
@@ -335,14 +331,14 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
         s->sync.more_chats = 1;
     }
 
-    ngx_chat_sync_listed(s, asked);
+    ngx_chat_sync_listed(s, partial);
 }
 
 
-/* What the list had is in the table. asked: it was for some chats only. */
+/* The list is in the table. partial: it was requested for some chats only. */
 
 static void
-ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
+ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t partial)
 {
     ngx_uint_t         i;
     ngx_chat_cursor_t  *k;
@@ -350,8 +346,8 @@ ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
     for (i = 0; i < s->table.n; i++) {
         k = &s->table.cursors[i];
 
-        if (asked) {
-            /* not answered for: not, or no longer, a chat of this user */
+        if (partial) {
+            /* Not in the answer: not, or no longer, a chat of this user. */
             if (k->flags & NGX_CHAT_REQUESTED) {
                 k->flags &= ~(NGX_CHAT_WAITS | NGX_CHAT_REQUESTED);
                 k->target = k->last;
@@ -362,7 +358,7 @@ ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
         }
     }
 
-    if (!asked) {
+    if (!partial) {
         s->sync.state = NGX_CHAT_SYNC_PAGES;
         s->sync.receipt_at = ngx_current_msec;
     }
@@ -374,8 +370,6 @@ ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t asked)
     ngx_chat_sync_more(s);
 }
 
-
-/* Repeats whose answer waits: now their place may be known, or passed. */
 
 void
 ngx_chat_sync_pending_acks(ngx_chat_session_t *s)
@@ -392,8 +386,8 @@ static void
 ngx_chat_sync_done(ngx_chat_session_t *s)
 {
     if (s->sync.more_chats) {
-        /* the list was cut: the rest of it, once the worker has had the
-         * marks that take its chats off the list */
+        /* The list was cut. Request the remainder after a moment: receipts
+         * remove the chats of this list from the next one. */
         s->sync.state = NGX_CHAT_SYNC_LIST;
         s->sync.at = ngx_current_msec + NGX_CHAT_SYNC_FAILED;
         return;
@@ -419,8 +413,8 @@ ngx_chat_sync_done(ngx_chat_session_t *s)
 }
 
 
-/* Every 100 ms, over the sessions that have work: ask again what was not
- * answered, let go of who does not mark. */
+/* Periodic work, for the sessions that have some: repeats requests without an
+ * answer, closes sessions that send no receipts. */
 
 void
 ngx_chat_sync_tick(void)
@@ -440,14 +434,14 @@ ngx_chat_sync_tick(void)
         s = ngx_queue_data(q, ngx_chat_session_t, work);
 
         if (s->sync.state == NGX_CHAT_LIVE && !s->sync.repair) {
-            continue;       /* here for its marks */
+            continue;       /* queued for its receipts */
         }
 
         if (s->sync.requested
             && ngx_current_msec - s->sync.at
                > ((ngx_msec_t) NGX_CHAT_SYNC_WAIT << s->sync.tries))
         {
-            /* workers that are behind are not asked ever faster */
+            /* back off, so that slow workers are not overloaded */
             s->sync.requested = 0;
             s->sync.tries = ngx_min(s->sync.tries + 1, NGX_CHAT_SYNC_TRIES);
 

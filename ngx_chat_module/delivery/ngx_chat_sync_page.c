@@ -1,8 +1,8 @@
 /*
  * ngx_chat_sync_page.c: the entries that a session has missed, page by page.
  *
- * Called from ngx_chat_sync.c, deliver and marks; hands its entries to deliver.
- * At most CHAT_SYNC_WINDOW of them are ahead of the client's marks.
+ * Called from: sync, batch (a page), receipt. Hands to: deliver (its entries).
+ * At most CHAT_SYNC_WINDOW entries are ahead of the client's receipts.
  */
 
 #include "ngx_chat_sync.h"
@@ -34,7 +34,7 @@ ngx_chat_sync_request_page(ngx_chat_session_t *s)
     p = body;
     n = 0;
 
-    /* sync_pos stays at the first chat with something to fetch */
+    /* sync.pos stays at the first chat with something to fetch */
     while (s->sync.pos < s->table.n) {
         k = &s->table.cursors[s->sync.pos];
 
@@ -84,7 +84,7 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
     chat_rec_t  entry;
 
     if (!s->sync.requested || rec->seq != s->sync.request) {
-        return;             /* asked again since */
+        return;             /* an earlier request's */
     }
 
     s->sync.requested = 0;
@@ -103,8 +103,8 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
 
     while (chat_batch_next(rec->items, rec->nitems, &pos, &entry) == 1) {
 
-        /* a page may be larger than what the client's network takes at once:
-         * that is no reason to call it slow. The rest is asked for again. */
+        /* A page may be larger than the socket accepts at once; that does not
+         * make the client slow. The remainder is requested again. */
         if (ngx_chat_sync_behind(s, entry.frame.len)) {
             ngx_chat_write_flush(s);
             cut = ngx_chat_sync_behind(s, entry.frame.len);
@@ -130,7 +130,7 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
         s->sync.stuck = 0;
 
     } else if (++s->sync.stuck > NGX_CHAT_SYNC_STUCK) {
-        /* entries that were promised are not there: we are wrong */
+        /* Entries that must exist do not: an internal error. */
         ngx_log_error(NGX_LOG_ALERT, s->connection->log, 0,
                       "chat session %uL user %uL: %ui pages brought nothing",
                       s->id, s->user, (ngx_uint_t) s->sync.stuck);
@@ -152,7 +152,7 @@ ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
     k = ngx_chat_table_find(&s->table, rec->chat);
 
     if (k == NULL || rec->seq != k->last + 1) {
-        return;             /* came live meanwhile, or was asked twice */
+        return;             /* arrived live meanwhile, or requested twice */
     }
 
     frame = NULL;
@@ -174,7 +174,7 @@ ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
 }
 
 
-/* The client marks: the window opens. */
+/* A delivered receipt of the client opens the window. */
 
 void
 ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,

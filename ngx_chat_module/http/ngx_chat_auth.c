@@ -1,23 +1,23 @@
 /*
- * ngx_chat_auth.c: who a request is.
+ * ngx_chat_auth.c: verifies access tokens and keeps the revoked devices.
  *
- * Called in the access phase (REST) and from the upgrade handler; hands the
- * verified token to the request's context, from where $chat_user_id and
- * $chat_device_id read it. Revoked devices are known in memory: the set is
- * loaded from Redis when the edge subscribes and grows by REVOKE records, so
- * that a token stops working at once and no request waits for Redis.
+ * Called from: nginx's access phase (REST), upgrade, link and batch
+ * (revocations). Hands to: the request's context, from which $chat_user_id and
+ * $chat_device_id are read. Revoked devices are kept in memory: the set is
+ * loaded from Redis when the edge subscribes and grows by REVOKE records, so a
+ * token stops working at once and no request waits for Redis.
  */
 
 #include "ngx_chat_redis.h"
 #include "ngx_chat_http.h"
 
 
-#define NGX_CHAT_AUTH_WAIT  10          /* ms, between two looks */
+#define NGX_CHAT_AUTH_WAIT  10          /* ms between two checks */
 
 
 static ngx_int_t ngx_chat_auth_wait(ngx_http_request_t *r);
 static void ngx_chat_auth_resume(ngx_event_t *ev);
-static void ngx_chat_auth_gone(void *data);
+static void ngx_chat_auth_cleanup(void *data);
 static ngx_chat_cached_t *ngx_chat_auth_cached(const u_char digest[16]);
 static ngx_int_t ngx_chat_auth_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -91,9 +91,9 @@ ngx_chat_auth_access(ngx_http_request_t *r)
 }
 
 
-/* A process that has just started, after a reload for example, knows in
- * milliseconds which devices are revoked: requests wait for it rather than be
- * refused. NGX_AGAIN when r will be run again. */
+/* A process that has just started, for example after a reload, has loaded the
+ * revoked devices within milliseconds: requests wait for that instead of being
+ * refused. NGX_AGAIN when r waits. */
 
 static ngx_int_t
 ngx_chat_auth_wait(ngx_http_request_t *r)
@@ -123,7 +123,7 @@ ngx_chat_auth_wait(ngx_http_request_t *r)
         ev->data = r;
         ev->log = r->connection->log;
 
-        cln->handler = ngx_chat_auth_gone;
+        cln->handler = ngx_chat_auth_cleanup;
         cln->data = ev;
 
         ctx->wait = ev;
@@ -161,7 +161,7 @@ ngx_chat_auth_resume(ngx_event_t *ev)
 
 
 static void
-ngx_chat_auth_gone(void *data)
+ngx_chat_auth_cleanup(void *data)
 {
     ngx_event_t  *ev = data;
 
@@ -170,9 +170,6 @@ ngx_chat_auth_gone(void *data)
     }
 }
 
-
-/* The token of the Authorization header, RFC 6750 section 2.1. NGX_DECLINED
- * without one, NGX_ERROR when it is something else. */
 
 ngx_int_t
 ngx_chat_auth_bearer(ngx_http_request_t *r, ngx_str_t *token_r)
@@ -205,8 +202,7 @@ ngx_chat_auth_bearer(ngx_http_request_t *r, ngx_str_t *token_r)
 }
 
 
-/* CHAT_OK with *token_r filled in, or the chat_error_e it is refused with.
- * A signature costs 45 us, so what was verified is remembered by digest. */
+/* Verified tokens are cached by digest: to verify a signature takes 45 us. */
 
 ngx_int_t
 ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
@@ -269,8 +265,9 @@ ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
 }
 
 
-/* Where the token with this digest is, or is to be: with one place only, two
- * clients that meet there would each pay for a signature every time. */
+/* The cache entry of this digest, or the one to replace. The cache is
+ * set-associative: with one entry for each set, two clients with colliding
+ * digests would pay for a signature with every request. */
 
 static ngx_chat_cached_t *
 ngx_chat_auth_cached(const u_char digest[16])
@@ -305,7 +302,7 @@ ngx_chat_auth_revoked(uint64_t user, uint64_t device)
 
     rv = ngx_chat_edge->revoked;
 
-    /* those of the last 15 minutes: few */
+    /* a linear search: only devices revoked in the last 15 minutes */
     for (i = 0; i < ngx_chat_edge->nrevoked; i++) {
         if (rv[i].device == device && rv[i].user == user) {
             return 1;
@@ -315,8 +312,6 @@ ngx_chat_auth_revoked(uint64_t user, uint64_t device)
     return 0;
 }
 
-
-/* Records a revocation; the caller closes the device's sessions. */
 
 void
 ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires)
@@ -366,7 +361,7 @@ ngx_chat_auth_expire(void)
 
     for (i = 0; i < edge->nrevoked; /* void */) {
 
-        /* a minute more, for clocks that differ */
+        /* one minute of tolerance for clock differences */
         if (edge->revoked[i].expires + 60 < ngx_time()) {
             edge->revoked[i] = edge->revoked[--edge->nrevoked];
             continue;
@@ -396,8 +391,8 @@ ngx_chat_auth_variables(ngx_conf_t *cf)
 }
 
 
-/* Empty where there is no verified token, so that a header made of it is not
- * sent and one that the client made up is overwritten. */
+/* Empty without a verified token, so that nginx does not send a header with
+ * this value, and a header forged by the client is overwritten. */
 
 static ngx_int_t
 ngx_chat_auth_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,

@@ -1,11 +1,12 @@
 /*
  * ngx_chat_rest.c: REST calls that write to a chat.
  *
- * Called in the precontent phase where chat_enqueue is on; hands to publish.
- * A chat has one writer, so these calls become events like a socket's frames
- * and are answered when the worker's HTTP record comes. Everything else is
- * declined and goes on to the location's proxy_pass. Bodies are not looked at
- * here beyond what the chat's id needs: the worker checks membership first.
+ * Called from: nginx's precontent phase where chat_enqueue is on, batch (the
+ * answer). Hands to: enqueue. A chat has one writer, so these calls become
+ * events like the frames of a socket, and are answered when the worker's HTTP
+ * record arrives. All other requests are declined and go to the location's
+ * proxy_pass. Only the chat's id is read from a body: the worker checks
+ * membership before it validates the rest.
  */
 
 #include "ngx_chat_rest.h"
@@ -98,7 +99,7 @@ ngx_chat_rest_handler(ngx_http_request_t *r)
     }
 
     if (i == n) {
-        return NGX_DECLINED;        /* 405, by the API worker */
+        return NGX_DECLINED;        /* the API worker answers 405 */
     }
 
     if (path.malformed) {
@@ -227,12 +228,12 @@ ngx_chat_rest_body(ngx_http_request_t *r)
         return;
     }
 
-    /* 499 when the client goes away meanwhile */
+    /* nginx logs 499 when the client disconnects meanwhile */
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    /* what is there already, an end or a pipelined request, comes with no
-     * event of its own */
+    /* Bytes that have arrived already, or the end of the connection, cause no
+     * further event. */
     if (r->connection->read->ready) {
         ngx_post_event(r->connection->read, &ngx_posted_events);
 
@@ -295,8 +296,8 @@ ngx_chat_rest_collect(ngx_http_request_t *r, ngx_str_t *body)
 }
 
 
-/* The request's Idempotency-Key, if it has one. A wrong one is refused: who
- * sends it relies on being done once. */
+/* The request's Idempotency-Key, if any. A malformed key is an error: the
+ * client relies on the request being executed once. */
 
 static ngx_int_t
 ngx_chat_rest_key(ngx_http_request_t *r, chat_str_t *key)
@@ -449,8 +450,8 @@ ngx_chat_rest_enqueued(ngx_chat_enqueue_t *enqueue, ngx_int_t rc)
 }
 
 
-/* The id of a chat that does not exist yet decides its shard. When the body
- * is wrong any id will do: the worker refuses it. */
+/* The id of a new chat determines its shard. When the body is malformed any id
+ * is good enough: the worker refuses the request. */
 
 static ngx_int_t
 ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body, u_char *chat)
@@ -502,7 +503,7 @@ ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body, u_char *chat)
 }
 
 
-/* The worker has answered. */
+/* The HTTP record of a worker: answers the request that waits for it. */
 
 void
 ngx_chat_rest_answer(chat_rec_t *rec)
@@ -533,7 +534,7 @@ ngx_chat_rest_answer(chat_rec_t *rec)
 
     ngx_memcpy(body.data, rec->frame.data, body.len);
 
-    /* "retryAfter" of a refusal is its Retry-After header as well */
+    /* "retryAfter" of a refusal is repeated as the Retry-After header */
     if (status == 429 || status == 503) {
         end = body.data + body.len;
         p = ngx_strnstr(body.data, "\"retryAfter\":", body.len);
@@ -602,7 +603,7 @@ ngx_chat_rest_finish(ngx_chat_rest_t *rest, ngx_int_t rc)
 }
 
 
-/* Also when the request ends by itself. */
+/* Also the request's pool cleanup: the client may disconnect first. */
 
 static void
 ngx_chat_rest_cleanup(void *data)

@@ -20,7 +20,7 @@ typedef struct {
     uint64_t     user;
 } ngx_chat_rest_path_t;
 
-/* 1 when the URI is one of our shapes, whatever its ids. */
+/* 1 when the URI has one of these shapes, even with malformed ids. */
 ngx_uint_t ngx_chat_rest_path(ngx_str_t *uri, ngx_chat_rest_path_t *path);
 
 #endif

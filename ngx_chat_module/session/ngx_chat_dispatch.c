@@ -1,9 +1,10 @@
 /*
- * ngx_chat_dispatch.c: one client message and what it asks for.
+ * ngx_chat_dispatch.c: executes one message of the client.
  *
- * Called from read with a whole text message; hands to publish (events),
- * marks, and write. A frame that is not accepted gets an `error` frame and the
- * connection lives. Membership is not known here: the worker decides it.
+ * Called from: read (a whole text message). Hands to: enqueue (events),
+ * receipt, presence, error, write. A message that is refused gets an `error`
+ * frame and the connection stays open. Membership of a chat is checked by the
+ * message worker, not here.
  */
 
 #include "ngx_chat_session.h"
@@ -41,7 +42,7 @@ ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
     chat_error_e  rc;
     chat_frame_t  frame;
 
-    /* all that idle clients send, and in these words: not worth a parse */
+    /* Idle clients send only this, in exactly this form: no need to parse. */
     if (len == sizeof(NGX_CHAT_PING) - 1
         && ngx_memcmp(text, NGX_CHAT_PING, len) == 0)
     {
@@ -110,8 +111,8 @@ ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len)
 }
 
 
-/* Whatever makes an entry: to the shard's stream, and remembered as in flight
- * until its ack or error. */
+/* A message that creates an entry goes to the stream of its shard and is in
+ * flight until its ack or error. */
 
 static void
 ngx_chat_dispatch_event(ngx_chat_session_t *s, chat_frame_t *frame,
@@ -218,7 +219,7 @@ ngx_chat_dispatch_typing(ngx_chat_session_t *s, chat_frame_t *frame)
 {
     chat_event_t  ev;
 
-    /* not worth an error: the next one comes in seconds */
+    /* No error: the client repeats typing within seconds. */
     if (!ngx_chat_enqueue_ready(frame->chat)) {
         return;
     }
@@ -243,7 +244,7 @@ ngx_chat_dispatch_pong(ngx_chat_session_t *s)
 
     edge = ngx_chat_edge;
 
-    /* one for all, and for good */
+    /* One shared frame for all sessions, never freed. */
     if (edge->pong == NULL) {
         edge->pong = ngx_chat_frame_text((u_char *) NGX_CHAT_PONG,
                                          sizeof(NGX_CHAT_PONG) - 1);

@@ -1,11 +1,11 @@
 /*
- * ngx_chat_session.c: the life of a session.
+ * ngx_chat_session.c: the life cycle of a session.
  *
- * Called from upgrade (open), read, write, deliver and the tick (close); hands
- * to route and marks. Finds sessions by user and by id. One function opens
- * (ngx_chat_session_open), one says goodbye (_close: a close frame, then up to
- * two seconds for it to arrive), one ends (_destroy). Memory is given back at
- * the end of the turn, so a caller up the stack may still look at the state.
+ * Called from: upgrade (open), everything that closes a session, the tick.
+ * Hands to: route, receipt, sync, follow. Finds sessions by user and by id. One
+ * function opens (_open), one starts the closing handshake (_close), one ends
+ * the session (_destroy). Memory is freed at the end of the event loop
+ * iteration, so a caller up the stack may still read the state.
  */
 
 #include "ngx_chat_session.h"
@@ -111,9 +111,6 @@ ngx_chat_session_find(uint64_t id)
 }
 
 
-/* The sessions of a user, one after the other. The next one must be asked for
- * before this one is destroyed. */
-
 ngx_chat_session_t *
 ngx_chat_session_first(uint64_t user)
 {
@@ -136,8 +133,8 @@ ngx_chat_session_next(ngx_chat_session_t *s)
 }
 
 
-/* Any frame counts as heard. The queue stays in order of time because the
- * one heard last goes to its end. */
+/* Any frame counts as activity. The queue stays ordered by last_activity
+ * because the session goes to its end. */
 
 void
 ngx_chat_session_touch(ngx_chat_session_t *s)
@@ -171,8 +168,8 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
 
     s->close_code = code;
 
-    /* what does not fit any more is not what the client will miss: it resumes
-     * from its mark */
+    /* The client loses nothing: its next session resumes from the delivered
+     * receipt. */
     if (code == CHAT_CLOSE_TOO_SLOW) {
         ngx_chat_edge->counters.too_slow++;
         ngx_chat_write_drop(s);
@@ -185,7 +182,7 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
 
     len = ws_close_frame(frame, code, reason);
 
-    /* a whole frame already: raw */
+    /* ws_close_frame() has built the head too. */
     f = ngx_alloc(offsetof(ngx_chat_frame_t, data) + len,
                   s->connection->log);
     if (f == NULL) {
@@ -274,7 +271,7 @@ ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
     edge->counters.closes++;
 
     if (!s->detached) {
-        /* HTTP still has the connection and closes it */
+        /* The connection is still HTTP's, which closes it. */
         ngx_chat_session_free(s);
         return;
     }
@@ -286,7 +283,7 @@ ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason)
 }
 
 
-/* What the session owned besides its connection's pool. */
+/* Frees the memory that is not in the connection's pool. */
 
 void
 ngx_chat_session_free(ngx_chat_session_t *s)
@@ -304,8 +301,8 @@ ngx_chat_session_free(ngx_chat_session_t *s)
 }
 
 
-/* Closes the sessions of a device, or the one with this id. A session that
- * drains and whose device has come back elsewhere is let go with 1012. */
+/* When the device of a draining session has reconnected, that session is closed
+ * by the drain, with 1012. */
 
 void
 ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
@@ -338,7 +335,8 @@ ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
 }
 
 
-/* Every tick: who was not heard for two heartbeats, whose token has expired. */
+/* Closes sessions without activity for two heartbeats and sessions whose token
+ * has expired. */
 
 void
 ngx_chat_session_tick(void)
@@ -356,8 +354,8 @@ ngx_chat_session_tick(void)
         next = ngx_queue_next(q);
         s = ngx_queue_data(q, ngx_chat_session_t, activity);
 
-        /* locations may differ in their heartbeat: the shortest ends the
-         * walk */
+        /* Locations may have different heartbeats: all later sessions are
+         * within the shortest one. */
         if (ngx_current_msec - s->last_activity < 2 * edge->min_heartbeat) {
             break;
         }
@@ -375,10 +373,10 @@ ngx_chat_session_tick(void)
 
 
 /*
- * A wheel of seconds: an idle session is not looked at until its token ends. It
- * hangs in the second of its end, those of another turn of the wheel beside it.
- * A second that has been looked at does not come again before a whole turn, so
- * an end that is already past goes into the next one.
+ * Timer wheel, one slot per second: an idle session is not visited until its
+ * token expires. A slot also holds sessions of later rounds. A slot that has
+ * been checked is visited again only after a whole round, so an expiry that has
+ * already passed goes into the next slot.
  */
 
 static void
@@ -390,7 +388,7 @@ ngx_chat_session_expire(ngx_chat_session_t *s)
     edge = ngx_chat_edge;
 
     if (s->expires == 0) {
-        ngx_queue_init(&s->expiry);     /* a test's, without token */
+        ngx_queue_init(&s->expiry);     /* test build: no token */
         return;
     }
 
@@ -413,7 +411,8 @@ ngx_chat_session_expired(time_t now)
         return;
     }
 
-    /* once around is everything; a clock that was set back, too */
+    /* After a gap of a whole round, or when the clock was set back, check every
+     * slot once. */
     at = edge->expired + 1;
 
     if (now < at || now - at >= NGX_CHAT_EXPIRY) {
