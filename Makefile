@@ -20,8 +20,9 @@
 # places of run, up, down: see conf/stack.sh.
 #
 # Sources and include directories are found by pattern: common/*.c,
-# workers/*/*.c, ngx_chat_module/*.c, tests/unit/<word>_test.c. A new file or
-# a new folder of workers/ needs no line here.
+# workers/*/*.c, ngx_chat_module/*.c, ngx_chat_module/*/*.c,
+# tests/unit/<word>_test.c. A new file, or a new folder of workers/, needs no
+# line here.
 
 B       ?= build
 CC      ?= gcc
@@ -155,7 +156,8 @@ fuzz: $(FUZZ)
 # sanitizers preloaded (build-asan/preload, read by conf/stack.sh).
 
 NGX_B     := $(B)/nginx-src
-NGX_FILES := $(sort $(wildcard ngx_chat_module/*.[ch] common/*.h))
+NGX_FILES := $(sort $(wildcard ngx_chat_module/*.[ch] ngx_chat_module/*/*.[ch] \
+               common/*.h))
 # nonnull-attribute: nginx copies empty strings, {0, NULL}, as a habit.
 # Bsymbolic: after an upgrade and a reload the master holds two of our module,
 # and the new one must not call the old one.
@@ -275,11 +277,11 @@ lint:
 
 # Prints per directory the system and project headers that its files include.
 rooms:
-	@for dir in common ngx_chat_module workers workers/*/; do \
+	@for dir in common ngx_chat_module ngx_chat_module/*/ workers workers/*/; do \
 	    set -- $${dir%/}/*.[ch]; [ -e "$$1" ] || continue; \
-	    printf '%-20s' "$${dir%/}"; \
+	    printf '%-26s' "$${dir%/}"; \
 	    sed -n 's/^#include [<"]\(.*\)[>"].*/\1/p' "$$@" | sort -u | \
-	        tr '\n' ' ' | fold -s -w 58 | sed '2,$$s/^/                    /'; \
+	        tr '\n' ' ' | fold -s -w 52 | sed '2,$$s/^/                          /'; \
 	    echo; \
 	done
 

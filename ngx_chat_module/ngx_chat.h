@@ -1,41 +1,57 @@
 /*
  * ngx_chat.h: the map of the edge.
  *
- * One nginx worker process is one edge. Files, in the order a message meets
- * them:
+ * One nginx worker process is one edge. Each folder has one header; calls go
+ * downwards, except inside delivery/ and between it and session/, which
+ * implement one protocol together.
  *
  *   ngx_chat_module.c    directives; their values: ngx_chat_conf.c
- *   ngx_chat_process.c   start, clock and end of the process
- *   ngx_chat_auth.c      the access phase: token, revocation, variables
- *   ngx_chat_problem.c   refusals as problem+json
- *   ngx_chat_handshake.c is it one of ours?
- *   ngx_chat_upgrade.c   the 101; takes the connection over from HTTP
- *   ngx_chat_session.c   a session's life: open, find, close, time out
- *   ngx_chat_hash.c      the table it is found in
- *   ngx_chat_inflight.c    its sends that have no answer yet
- *   ngx_chat_read.c      bytes -> WebSocket messages
- *   ngx_chat_dispatch.c  message -> what it asks for
- *   ngx_chat_enqueue.c   event -> Redis stream
- *   ngx_chat_rest.c      REST writes, by the same way as the socket
- *   ngx_chat_receipts.c     delivered and read, coalesced
- *   ngx_chat_redis.c     two connections to Redis: commands, subscription
- *                        (its events: _redis_adapter.c; once a second:
- *                        _redis_watch.c)
- *   ngx_chat_route.c     who is connected here, told to Redis
- *   ngx_chat_leave.c     who left with nothing missed, likewise
- *   ngx_chat_deliver.c   a worker's batch -> sessions, requests
- *   ngx_chat_duplicate.c    answers to repeats, in their place
- *   ngx_chat_sync.c      catch-up: lists, pages (_sync_page.c), gaps
- *   ngx_chat_table.c     a session's chats: what it has been sent
- *   ngx_chat_presence.c  a client follows users: questions, answers
- *   ngx_chat_follow.c    which session follows whom
- *   ngx_chat_update.c      what it is told of them
- *   ngx_chat_notify.c      what the presence workers must know
- *   ngx_chat_write.c     frames out, bounded
- *   ngx_chat_drain.c     reload: reconnect, 1012, within chat_drain
- *   ngx_chat_status.c    healthz, readyz, metrics
+ *   ngx_chat_process.c   start, timer and end of the process
+ *   ngx_chat_link.c      what a change of the connection to Redis means
  *
- * docs/internals.md says what edge and workers promise each other.
+ *   http/                ngx_chat_http.h
+ *     auth               the access phase: token, revocation, variables
+ *     problem            refusals as problem+json
+ *     handshake          checks of the opening handshake
+ *     upgrade            the 101; takes the connection over from HTTP
+ *     rest, rest_path    REST writes, by the same way as the socket's
+ *     status             healthz, readyz, metrics
+ *     upstream_filter    no write events for idle upstream connections
+ *
+ *   session/             ngx_chat_session.h
+ *     session            a session's life: open, find, close, time out
+ *     hash               the table that finds it
+ *     inflight           its sends without an answer
+ *     read               bytes -> WebSocket messages
+ *     dispatch           message -> what it requests
+ *     error              the `error` frame that refuses a message
+ *     write              frames out, bounded
+ *     drain              reload: reconnect, 1012, within chat_drain
+ *
+ *   delivery/            ngx_chat_delivery.h
+ *     enqueue            event -> Redis stream
+ *     receipt            delivered and read receipts, coalesced
+ *     batch              a worker's batch -> its records
+ *     deliver            an entry -> sessions, in order
+ *     duplicate          acks of sends that are duplicates
+ *     sync, sync_page    catch-up: lists, pages, gaps
+ *     table              a session's chat cursors
+ *     route              which devices are connected here, written to Redis
+ *     leave              the clean-disconnect marker
+ *
+ *   presence/            ngx_chat_presence.h
+ *     presence           a client's subscriptions: requests, answers
+ *     follow             which session follows which users
+ *     update             the updates that a session is sent
+ *     notify             the events that the presence workers are sent
+ *
+ *   redis/               ngx_chat_redis.h
+ *     redis              two connections: commands, subscription
+ *     redis_reply        replies -> callbacks
+ *     redis_adapter      hiredis in nginx's event loop
+ *     redis_linger       the batch window of events
+ *
+ * docs/internals.md says what edge and workers guarantee each other.
  */
 
 #ifndef NGX_CHAT_H
@@ -59,10 +75,11 @@
 #include "ws_frame.h"
 
 
-typedef struct ngx_chat_session_s  ngx_chat_session_t;
-typedef struct ngx_chat_rest_s     ngx_chat_rest_t;
-typedef struct ngx_chat_pending_ack_s     ngx_chat_pending_ack_t;
-typedef struct ngx_chat_route_s    ngx_chat_route_t;
+typedef struct ngx_chat_session_s      ngx_chat_session_t;
+typedef struct ngx_chat_rest_s         ngx_chat_rest_t;
+typedef struct ngx_chat_route_s        ngx_chat_route_t;
+typedef struct ngx_chat_follows_s      ngx_chat_follows_t;
+typedef struct ngx_chat_pending_ack_s  ngx_chat_pending_ack_t;
 
 extern ngx_module_t  ngx_http_chat_module;
 
@@ -93,7 +110,8 @@ typedef struct {
 
 typedef struct {
     ngx_flag_t          auth;           /* chat_auth                        */
-    ngx_flag_t          publish;        /* chat_publish                     */
+    ngx_flag_t          enqueue;        /* chat_enqueue                     */
+    ngx_uint_t          websocket;      /* chat_websocket                   */
     size_t              max_frame;      /* chat_max_frame_size              */
     ngx_msec_t          heartbeat;      /* chat_heartbeat                   */
     size_t              send_buffer;    /* chat_send_buffer                 */
@@ -103,12 +121,12 @@ typedef struct {
 } ngx_chat_loc_conf_t;
 
 
-/* a request's context: who it is */
+/* a request's context: its verified user and device */
 typedef struct {
     chat_token_t        token;
     uint64_t            session;        /* of an upgraded request           */
     ngx_chat_rest_t    *rest;           /* of a REST write                  */
-    ngx_event_t        *wait;           /* until the process has Redis      */
+    ngx_event_t        *wait;           /* until revocations are known      */
     unsigned            verified:1;
 } ngx_chat_ctx_t;
 
@@ -134,28 +152,28 @@ struct ngx_chat_out_s {                 /* one frame in one session's queue */
 /* --------------------------------------------------- a session's chats */
 
 #define NGX_CHAT_PROVISIONAL  0x01      /* last is a guess from a live entry:
-                                           the list's mark wins             */
-#define NGX_CHAT_CHECK        0x02      /* ask for this chat's marks        */
-#define NGX_CHAT_REQUESTED        0x04      /* asked for, answer under way      */
-#define NGX_CHAT_RECEIPT       0x08      /* has marks to flush               */
-#define NGX_CHAT_UNWRITTEN       0x10      /* known by a mark of the client
-                                           alone: nothing was written yet   */
+                                           the list's cursor replaces it    */
+#define NGX_CHAT_CHECK        0x02      /* request this chat's stored cursor */
+#define NGX_CHAT_REQUESTED    0x04      /* requested, no answer yet         */
+#define NGX_CHAT_RECEIPT      0x08      /* has receipts to flush            */
+#define NGX_CHAT_UNWRITTEN    0x10      /* has only a receipt of the client:
+                                           no entry was written yet         */
 #define NGX_CHAT_WAITS        (NGX_CHAT_PROVISIONAL | NGX_CHAT_CHECK)
 
 typedef struct {
     u_char              chat[16];
     uint64_t            last;           /* highest seq written here         */
-    uint64_t            target;         /* to be fetched up to here         */
-    uint64_t            acked;          /* the client's delivered mark, for
-                                           the window                       */
-    uint64_t            delivered;      /* marks not yet published, 0: none */
+    uint64_t            target;         /* highest seq that exists          */
+    uint64_t            acked;          /* highest delivered receipt on this
+                                           connection, or the stored cursor */
+    uint64_t            delivered;      /* receipts not yet enqueued, 0: none */
     uint64_t            read;
     uint32_t            flags;
 } ngx_chat_cursor_t;
 
 typedef struct {
     ngx_pool_t         *pool;           /* NULL while empty                 */
-    ngx_chat_cursor_t  *cursors;         /* dense, in order of arrival       */
+    ngx_chat_cursor_t  *cursors;        /* dense, in order of arrival       */
     uint32_t           *index;          /* open addressing, position + 1    */
     ngx_uint_t          n;
     ngx_uint_t          cap;
@@ -163,53 +181,34 @@ typedef struct {
 } ngx_chat_table_t;
 
 
-/* --------------------------------------------------------------- presence */
-
-typedef struct ngx_chat_followed_s  ngx_chat_followed_t;
-
-struct ngx_chat_followed_s {            /* a user whom anybody here follows */
-    ngx_chat_followed_t *next;          /* in the hash by user              */
-    uint64_t             user;
-    ngx_queue_t          follows;
-};
-
-typedef struct {                        /* one session follows one user     */
-    ngx_queue_t          link;          /* in followed->follows             */
-    ngx_chat_followed_t *followed;
-    ngx_chat_session_t  *session;
-    int64_t              as_of;         /* when this was true, us, by Redis */
-    int64_t              last_seen;     /* ms, 0: not to be known           */
-    int64_t              sent_last_seen;
-    unsigned             online:1;
-    unsigned             shown:1;       /* this session may know; else the
-                                           user is offline to it            */
-    unsigned             sent:1;        /* the client has had an answer     */
-    unsigned             sent_online:1;
-    unsigned             asked:1;       /* and waits for one                */
-} ngx_chat_follow_t;
-
-typedef struct {                        /* all that a session follows       */
-    ngx_queue_t          link;          /* in edge->following               */
-    ngx_queue_t          updates;          /* in edge->updates                    */
-    ngx_chat_session_t  *session;
-    ngx_chat_follow_t  **list;          /* by user                          */
-    ngx_uint_t           n;
-    ngx_uint_t           cap;
-    ngx_uint_t           requests;          /* the client's, without an answer  */
-    ngx_msec_t           requested_at;      /* the last of them                 */
-    ngx_msec_t           progress_at;   /* first of them, or last answer    */
-    ngx_msec_t           refresh_at;      /* the edge asks by itself          */
-    unsigned             in_updates:1;     /* something is untold              */
-} ngx_chat_follows_t;
-
-
 /* ---------------------------------------------------------------- session */
 
 typedef enum {
-    NGX_CHAT_SYNC_LIST = 0,             /* wants, or waits for, the list    */
-    NGX_CHAT_SYNC_PAGES,                /* fetching                         */
-    NGX_CHAT_LIVE
+    NGX_CHAT_SYNC_LIST = 0,             /* needs, or waits for, the list    */
+    NGX_CHAT_SYNC_PAGES,                /* fetches pages                    */
+    NGX_CHAT_LIVE                       /* nothing is left to fetch         */
 } ngx_chat_sync_e;
+
+typedef struct {                        /* a session's catch-up             */
+    ngx_chat_sync_e     state;
+    uint32_t            pos;            /* in table.cursors: first chat that
+                                           may have something to fetch      */
+    ngx_msec_t          at;             /* of the last request, or the
+                                           earliest time of the next        */
+    ngx_msec_t          receipt_at;     /* last receipt while catching up   */
+    uint64_t            written;        /* entries written from pages       */
+    uint32_t            request;        /* number of the last request       */
+    uint32_t            stuck;          /* successive pages without progress */
+    uint32_t            unacked;        /* entries of pages without a
+                                           delivered receipt                */
+    unsigned            requested:1;    /* a list or page is under way      */
+    unsigned            tries:2;        /* successive requests unanswered   */
+    unsigned            more_chats:1;   /* the list was cut                 */
+    unsigned            full:1;         /* a page did not fit into the write
+                                           queue: wait until that is empty  */
+    unsigned            repair:1;       /* live, but some chat has a gap    */
+    unsigned            complete:1;     /* sync_complete has been written   */
+} ngx_chat_sync_t;
 
 typedef enum {
     NGX_CHAT_OPEN = 0,
@@ -221,8 +220,8 @@ typedef enum {
 typedef struct {
     uint64_t            hash;           /* of chat and messageId            */
     uint32_t            since;          /* ngx_current_msec, low bits       */
-    uint16_t            pending;           /* sends without an answer          */
-    uint16_t            acked;          /* answered out of its place: a page
+    uint16_t            pending;        /* sends without an answer          */
+    uint16_t            acked;          /* acked before its place: a page
                                            may still bring the entry        */
 } ngx_chat_inflight_t;
 
@@ -230,9 +229,9 @@ struct ngx_chat_session_s {
     ngx_chat_session_t *next_user;      /* in the hash by user              */
     ngx_chat_session_t *next_id;        /* in the hash by id                */
     ngx_queue_t         activity;       /* by time of the last frame        */
-    ngx_queue_t         expiry;         /* by the second its token ends     */
-    ngx_queue_t         dirty;          /* has frames to write this turn    */
-    ngx_queue_t         work;           /* has sync work or marks to flush  */
+    ngx_queue_t         expiry;         /* timer wheel: the token's end     */
+    ngx_queue_t         dirty;          /* has frames to write              */
+    ngx_queue_t         work;           /* has sync work or receipts        */
 
     ngx_connection_t   *connection;
     ngx_chat_loc_conf_t *conf;
@@ -243,80 +242,53 @@ struct ngx_chat_session_s {
     ngx_msec_t          last_activity;
 
     ws_parser_t         parser;
-    ngx_pool_t         *msg_pool;       /* message in several pieces        */
+    ngx_pool_t         *msg_pool;       /* of a fragmented message          */
     u_char             *msg;
     size_t              msg_len;
     size_t              msg_cap;
-    ngx_str_t           early;          /* bytes read with the handshake    */
+    ngx_str_t           preread;        /* bytes read with the handshake    */
 
     ngx_chat_out_t     *out;            /* write queue                      */
     ngx_chat_out_t    **out_last;
     size_t              out_pos;        /* of the first frame, written      */
     size_t              out_bytes;      /* queued, not yet written          */
-    size_t              out_pinned;       /* of them, in a TLS record that must
-                                           be tried again as it is          */
+    size_t              out_pinned;     /* of them, in a TLS record that must
+                                           be retried unchanged             */
 
     ngx_chat_follows_t *follows;        /* NULL: nobody's presence          */
 
     ngx_chat_table_t    table;
-    ngx_chat_inflight_t  *inflight;         /* sends without an answer          */
+    ngx_chat_inflight_t *inflight;      /* sends without an answer          */
     ngx_pool_t         *inflight_pool;
-    ngx_chat_pending_ack_t    *pending_acks;       /* answers that wait for their place */
+    ngx_chat_pending_ack_t *pending_acks; /* acks that wait for their place */
     uint32_t            ninflight;
     uint32_t            inflight_cap;
 
-    ngx_uint_t          sync_pos;       /* in table.cursors: first not done   */
-    ngx_msec_t          sync_at;        /* when it was asked, or will be    */
-    uint32_t            sync_stuck;     /* pages without progress           */
-    uint64_t            sync_written;   /* entries written from pages       */
-    ngx_msec_t          receipt_at;      /* last mark while catching up      */
-    uint32_t            sync_page;      /* number of the page under way     */
-    uint32_t            unacked;        /* catch-up entries not delivered   */
-    ngx_msec_t          drain_at;       /* draining: it is let go then      */
+    ngx_chat_sync_t     sync;
+    ngx_msec_t          drain_at;       /* draining: it is closed then      */
     uint16_t            close_code;
 
     unsigned            state:2;        /* ngx_chat_state_e                 */
-    unsigned            sync:2;         /* ngx_chat_sync_e                  */
-    unsigned            sync_requested:1;   /* a list or page is under way      */
-    unsigned            sync_tries:2;   /* without an answer                */
-    unsigned            sync_more_chats:1;    /* the list had more                */
-    unsigned            sync_full:1;    /* a page did not fit into the queue:
-                                           wait until that is empty         */
-    unsigned            repair:1;       /* live, but some chat has a gap    */
-    unsigned            synced:1;       /* sync_complete has been written   */
     unsigned            routed:1;       /* route on its way to Redis        */
-    unsigned            announced:1;    /* and was there once               */
+    unsigned            announced:1;    /* and Redis has confirmed it once  */
     unsigned            draining:1;     /* reconnect has been sent          */
-    unsigned            superseded:1;   /* its device is connected anew     */
-    unsigned            reads_paused:1;        /* drain: takes no more frames      */
+    unsigned            superseded:1;   /* its device has reconnected       */
+    unsigned            reads_paused:1; /* drain: accepts no more frames    */
     unsigned            in_dirty:1;
     unsigned            in_work:1;
-    unsigned            has_receipts:1;        /* some known chat is MARKED        */
+    unsigned            has_receipts:1; /* some cursor has RECEIPT          */
     unsigned            echo:1;         /* test build: sends back           */
     unsigned            broken:1;       /* broke the protocol: bytes are
-                                           read and thrown away             */
+                                           read and discarded               */
     unsigned            peer_closed:1;  /* its close frame has been read    */
-    unsigned            detached:1;        /* HTTP has let go of the connection */
-    unsigned            evicted:1;       /* chats have left its table        */
-};
-
-
-/* A REST write that waits for its worker. */
-struct ngx_chat_rest_s {
-    ngx_chat_rest_t    *next;           /* in the hash by id                */
-    uint64_t            id;
-    ngx_http_request_t *request;
-    ngx_event_t         timeout;
-    uint64_t            user;           /* of .../members/{user}            */
-    u_char              chat[16];
-    uint8_t             event;          /* chat_event_e                     */
-    unsigned            waiting:1;
+    unsigned            detached:1;     /* the connection is no longer HTTP's */
+    unsigned            evicted:1;      /* cursors were evicted from table  */
 };
 
 
 /* ------------------------------------------------------------------- edge */
 
-#define NGX_CHAT_RUN_ID  16                /* of a run_id's 40 characters      */
+#define NGX_CHAT_RUN_ID  16             /* of a run_id's 40 characters      */
 
 typedef struct {
     void              **buckets;
@@ -338,44 +310,51 @@ typedef struct {                        /* shown by chat_status metrics     */
     uint64_t            pages;
     uint64_t            too_slow;
     uint64_t            unavailable;
-    uint64_t            stale;          /* entries of a fenced worker       */
+    uint64_t            fenced;         /* entries of a worker that had lost
+                                           its shard                        */
     uint64_t            redis_lost;
     uint64_t            presence;       /* frames                           */
-    uint64_t            resumed;        /* connects that had to ask nothing */
+    uint64_t            resumed;        /* connects with a valid marker     */
 } ngx_chat_counters_t;
 
 typedef struct {
     uint64_t            user;
     uint64_t            device;
-    int64_t             expires;        /* s; forgotten then                */
+    int64_t             expires;        /* s; removed then                  */
 } ngx_chat_revoked_t;
 
 #define NGX_CHAT_TOKEN_CACHE  1024
-#define NGX_CHAT_TOKEN_WAYS   4       /* places a token may be at */
+#define NGX_CHAT_TOKEN_WAYS   4       /* associativity of the cache */
 
 typedef struct {
     u_char              digest[16];     /* BLAKE2b of the token             */
     chat_token_t        token;          /* user 0: empty                    */
 } ngx_chat_cached_t;
 
-struct redisAsyncContext;
+typedef struct ngx_chat_redis_call_s  ngx_chat_redis_call_t;
 
-typedef struct {
-    struct redisAsyncContext *context;  /* NULL while not connected         */
+typedef struct {                        /* a connection to Redis            */
+    void               *context;        /* hiredis', NULL: not connected    */
     ngx_connection_t   *connection;
     ngx_event_t         retry;
     ngx_uint_t          failures;
     ngx_msec_t          written;        /* last write                       */
-    ngx_connection_t   *window;         /* timerfd, NULL: nothing gathers   */
-    ngx_uint_t          busy_writes;           /* writes of events without a pause */
-    ngx_msec_t          events_at;      /* the last of them                 */
+    ngx_connection_t   *window;         /* timerfd of the batch window,
+                                           NULL: events never linger        */
+    ngx_uint_t          busy_writes;    /* successive writes with events    */
+    ngx_msec_t          events_at;      /* last write with events           */
     ngx_msec_t          ping_at;        /* unanswered PING, 0: none         */
-    ngx_uint_t          asked;          /* fences, ngx_chat_redis_barrier()   */
-    ngx_uint_t          answered;
+    ngx_uint_t          barriers_sent;
+    ngx_uint_t          barriers_passed;
+    ngx_chat_redis_call_t *calls;       /* ring: commands without a reply   */
+    ngx_uint_t          calls_size;     /* a power of two, or 0             */
+    ngx_uint_t          first_call;
+    ngx_uint_t          ncalls;
     unsigned            writing:1;      /* a write is under way             */
-    unsigned            may_linger:1;      /* what is appended may wait        */
-    unsigned            events:1;       /* some of it is not written yet    */
-    unsigned            waiting:1;      /* for the window's end             */
+    unsigned            may_linger:1;   /* the command being appended may
+                                           wait for the window's end        */
+    unsigned            events:1;       /* events are not written yet       */
+    unsigned            lingering:1;    /* until the window's end           */
     unsigned            up:1;           /* logged in; subscribed            */
     unsigned            subscriber:1;
 } ngx_chat_redis_t;
@@ -398,19 +377,21 @@ typedef struct {
     ngx_chat_hash_t     by_id;          /* sessions */
     ngx_chat_hash_t     rest;           /* ngx_chat_rest_t */
     uint64_t            last_id;
-    ngx_queue_t         activity;       /* sessions, longest silent first   */
-    ngx_queue_t        *expiry;         /* sessions: a wheel of seconds     */
-    time_t              expired;        /* of them, the last looked at      */
+    ngx_queue_t         activity;       /* sessions by last_activity        */
+    ngx_queue_t        *expiry;         /* sessions: a timer wheel, one slot
+                                           per second                       */
+    time_t              expired;        /* last slot that was checked       */
     ngx_queue_t         dirty;
     ngx_queue_t         work;
-    ngx_queue_t         dead;           /* closed this turn, freed at its end */
+    ngx_queue_t         dead;           /* freed at the end of the loop
+                                           iteration                        */
 
-    ngx_event_t         flush;          /* posted: end of this turn         */
+    ngx_event_t         flush;          /* posted: end of the iteration     */
     ngx_event_t         tick;           /* every 100 ms, cancelable         */
     ngx_uint_t          ticks;
     ngx_msec_t          min_heartbeat;  /* of all sessions so far           */
-    ngx_event_t         drain;          /* the one timer that holds an old
-                                           worker                           */
+    ngx_event_t         drain;          /* the only timer that keeps an old
+                                           worker alive                     */
     ngx_msec_t          drain_until;
 
     ngx_chat_out_t     *free_out;
@@ -420,18 +401,18 @@ typedef struct {
 
     ngx_chat_hash_t     followed;       /* ngx_chat_followed_t              */
     ngx_queue_t         following;      /* sessions that follow somebody    */
-    ngx_queue_t         updates;           /* of them, with something untold   */
+    ngx_queue_t         updates;        /* of them, with unsent updates     */
     ngx_uint_t          nfollows;
 
     uint64_t            epochs[CHAT_SHARDS];
-    u_char              full[CHAT_SHARDS];  /* stream above its limit       */
+    u_char              full[CHAT_SHARDS];  /* stream above its limit  */
 
-    ngx_chat_route_t   *stale_routes;   /* to be deleted when Redis is back */
+    ngx_chat_route_t   *stale_routes;   /* deleted when Redis is available  */
     ngx_uint_t          nstale_routes;
     ngx_chat_hash_t     leaving;        /* routes by user, ngx_chat_leave.c */
     ngx_queue_t         leave_waiters;
-    ngx_str_t           run;            /* of Redis; empty: not known       */
-    u_char              run_id[NGX_CHAT_RUN_ID];
+    ngx_str_t           run_id;         /* of Redis; empty: not known       */
+    u_char              run_id_text[NGX_CHAT_RUN_ID];
 
     ngx_chat_revoked_t *revoked;
     ngx_uint_t          nrevoked;
@@ -444,212 +425,33 @@ typedef struct {
 #define NGX_CHAT_SCRATCH  65536
 #define NGX_CHAT_TICK     100           /* ms */
 #define NGX_CHAT_EXPIRY   1024          /* s; a token lives 900             */
-#define NGX_CHAT_INFLIGHT_MAX  4096       /* sends without an answer, a session */
-#define NGX_CHAT_TABLE_MAX   16384      /* known chats, a session           */
+#define NGX_CHAT_INFLIGHT_MAX  4096     /* unanswered sends, per session    */
+#define NGX_CHAT_TABLE_MAX   16384      /* cursors, per session             */
 #define NGX_CHAT_REST_WAIT   10000      /* ms */
-#define NGX_CHAT_REST_MAX    10000      /* requests that wait               */
+#define NGX_CHAT_REST_MAX    10000      /* waiting requests                 */
 #define NGX_CHAT_LINGER      2000       /* ms after a close frame           */
-#define NGX_CHAT_START       2000       /* ms a new process may take until it
-                                           has Redis; requests wait for it  */
+#define NGX_CHAT_START       2000       /* ms that requests wait for a new
+                                           process to reach Redis           */
 
 extern ngx_chat_edge_t  *ngx_chat_edge;     /* NULL until the process starts */
 
 
-/* process */
+/* Zeroed memory that the caller returns with ngx_free(); NULL out of memory. */
+
+static ngx_inline void *
+ngx_chat_alloc(size_t size)
+{
+    return ngx_calloc(size, ngx_cycle->log);
+}
+
+
+/* ngx_chat_process.c */
 ngx_int_t ngx_chat_init_process(ngx_cycle_t *cycle);
 void ngx_chat_exit_process(ngx_cycle_t *cycle);
-void *ngx_chat_alloc(size_t size);          /* zeroed; NULL out of memory   */
 
-/* auth */
-ngx_int_t ngx_chat_auth_access(ngx_http_request_t *r);
-ngx_int_t ngx_chat_auth_check(ngx_http_request_t *r, ngx_str_t *token,
-    chat_token_t *token_r, const char **why_r);
-ngx_int_t ngx_chat_auth_bearer(ngx_http_request_t *r, ngx_str_t *token_r);
-ngx_int_t ngx_chat_auth_variables(ngx_conf_t *cf);
-ngx_uint_t ngx_chat_auth_revoked(uint64_t user, uint64_t device);
-void ngx_chat_auth_revoke(uint64_t user, uint64_t device, int64_t expires);
-void ngx_chat_auth_expire(void);            /* revocations that have expired */
-
-/* problem */
-ngx_int_t ngx_chat_problem(ngx_http_request_t *r, chat_error_e code,
-    const char *detail, ngx_uint_t retry_after);
-ngx_int_t ngx_chat_answer(ngx_http_request_t *r, ngx_uint_t status,
-    const char *type, ngx_str_t *body);
-
-/* upgrade */
-ngx_int_t ngx_chat_upgrade_handler(ngx_http_request_t *r);
-#ifdef CHAT_TEST_BUILD
-ngx_int_t ngx_chat_upgrade_echo_handler(ngx_http_request_t *r);
-#endif
-
-/* session */
-ngx_chat_session_t *ngx_chat_session_open(ngx_http_request_t *r,
-    ngx_chat_loc_conf_t *conf, chat_token_t *token);
-ngx_chat_session_t *ngx_chat_session_find(uint64_t id);
-ngx_chat_session_t *ngx_chat_session_first(uint64_t user);
-ngx_chat_session_t *ngx_chat_session_next(ngx_chat_session_t *s);
-void ngx_chat_session_touch(ngx_chat_session_t *s);
-ngx_int_t ngx_chat_session_welcome(ngx_chat_session_t *s);
-void ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
-    const char *reason);
-void ngx_chat_session_destroy(ngx_chat_session_t *s, const char *reason);
-void ngx_chat_session_free(ngx_chat_session_t *s);
-void ngx_chat_session_tick(void);
-void ngx_chat_session_kick(uint64_t user, uint64_t device, uint64_t id,
-    ngx_uint_t code);
-
-ngx_int_t ngx_chat_inflight_add(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_pending(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_answer(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_answer_early(ngx_chat_session_t *s,
-    uint64_t hash);
-ngx_uint_t ngx_chat_inflight_acked(ngx_chat_session_t *s, uint64_t hash);
-ngx_uint_t ngx_chat_inflight_count(ngx_chat_session_t *s);
-uint64_t ngx_chat_inflight_hash(const u_char *chat, chat_str_t *message_id);
-
-void *ngx_chat_hash_find(ngx_chat_hash_t *h, uint64_t key, size_t id,
-    size_t next);
-ngx_int_t ngx_chat_hash_add(ngx_chat_hash_t *h, void *item, size_t id,
-    size_t next);
-void ngx_chat_hash_remove(ngx_chat_hash_t *h, void *item, size_t id,
-    size_t next);
-
-/* read */
-void ngx_chat_read_handler(ngx_event_t *rev);
-void ngx_chat_read_bytes(ngx_chat_session_t *s, u_char *pos, u_char *end);
-
-/* dispatch */
-void ngx_chat_dispatch(ngx_chat_session_t *s, u_char *text, size_t len);
-void ngx_chat_dispatch_error(ngx_chat_session_t *s, chat_error_e code,
-    const char *why, chat_str_t *message_id, chat_str_t *chat,
-    ngx_uint_t retry_after);
-
-/* publish */
-ngx_int_t ngx_chat_enqueue_event(chat_event_t *ev, ngx_uint_t shard);
-ngx_uint_t ngx_chat_enqueue_ready(const u_char *chat);
-ngx_int_t ngx_chat_enqueue_sync(chat_event_t *ev);
-
-/* rest */
-ngx_int_t ngx_chat_rest_handler(ngx_http_request_t *r);
-
-/* ngx_chat_upstream_filter.c */
-void ngx_chat_upstream_filter_init(void);
-void ngx_chat_rest_answer(chat_rec_t *rec);
-void ngx_chat_rest_fail(uint64_t id);
-
-/* marks */
-void ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat,
-    uint64_t seq, ngx_uint_t read);
-void ngx_chat_receipt_flush(ngx_chat_session_t *s);
-void ngx_chat_receipt_tick(void);
-
-/* redis */
-ngx_int_t ngx_chat_redis_start(void);
-void ngx_chat_redis_stop(void);
-ngx_uint_t ngx_chat_redis_ready(void);
-void ngx_chat_redis_tick(void);
-void ngx_chat_redis_lost(ngx_chat_redis_t *rd, const char *why);
-
-/* route */
-ngx_int_t ngx_chat_route_set(ngx_chat_session_t *s);
-void ngx_chat_route_clear(ngx_chat_session_t *s);
-void ngx_chat_route_all(void);
-
-/* leave */
-ngx_uint_t ngx_chat_leave_clean(ngx_chat_session_t *s);
-void ngx_chat_leave_missed(uint64_t user);
-
-/* deliver */
-void ngx_chat_deliver_batch(u_char *data, size_t len);
-ngx_int_t ngx_chat_deliver_write(ngx_chat_session_t *s, chat_rec_t *rec,
-    ngx_chat_frame_t **frame, ngx_uint_t hidden);
-
-ngx_int_t ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec);
-
-/* repeat */
-void ngx_chat_duplicate(chat_rec_t *rec);
-void ngx_chat_duplicate_retry(ngx_chat_session_t *s, ngx_uint_t all);
-void ngx_chat_duplicate_free(ngx_chat_session_t *s);
-
-/* sync */
-void ngx_chat_sync_start(ngx_chat_session_t *s);
-void ngx_chat_sync_up_to_date(ngx_chat_session_t *s);
-void ngx_chat_sync_all(void);
-void ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait);
-void ngx_chat_sync_more(ngx_chat_session_t *s);
-void ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec);
-void ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec);
-void ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,
-    uint64_t seq);
-ngx_chat_cursor_t *ngx_chat_sync_cursor(ngx_chat_session_t *s,
-    const u_char *chat);
-void ngx_chat_sync_repair(ngx_chat_session_t *s, ngx_chat_cursor_t *k);
-void ngx_chat_sync_tick(void);
-void ngx_chat_sync_end(ngx_chat_session_t *s);
-
-/* table */
-ngx_chat_cursor_t *ngx_chat_table_find(ngx_chat_table_t *t,
-    const u_char *chat);
-ngx_chat_cursor_t *ngx_chat_table_add(ngx_chat_table_t *t, ngx_log_t *log,
-    const u_char *chat);
-void ngx_chat_table_compact(ngx_chat_table_t *t);
-void ngx_chat_table_free(ngx_chat_table_t *t);
-
-/* presence */
-void ngx_chat_presence_subscribe(ngx_chat_session_t *s,
-    chat_frame_t *frame);
-void ngx_chat_presence_unsubscribe(ngx_chat_session_t *s,
-    chat_frame_t *frame);
-void ngx_chat_presence_deliver(chat_rec_t *rec);
-void ngx_chat_presence_chats(ngx_chat_session_t *s);
-void ngx_chat_presence_all(void);
-void ngx_chat_presence_tick(void);
-
-/* follow */
-ngx_chat_followed_t *ngx_chat_followed_find(uint64_t user);
-ngx_chat_follow_t *ngx_chat_follow_find(ngx_chat_session_t *s,
-    uint64_t user);
-ngx_chat_follow_t *ngx_chat_follow_add(ngx_chat_session_t *s, uint64_t user);
-void ngx_chat_follow_remove(ngx_chat_follow_t *f);
-void ngx_chat_follow_drop(ngx_chat_session_t *s);
-
-/* news */
-void ngx_chat_update_set(ngx_chat_follow_t *f, chat_presence_t *presence,
-    int64_t as_of);
-void ngx_chat_update_flush(void);
-void ngx_chat_update_write(ngx_chat_session_t *s, ngx_chat_follow_t **list,
-    ngx_uint_t n);
-
-/* tell */
-void ngx_chat_notify(ngx_uint_t type, uint64_t user);
-void ngx_chat_notify_flush(void);
-ngx_int_t ngx_chat_notify_watch(ngx_chat_session_t *s, const uint64_t *users,
-    ngx_uint_t n, ngx_uint_t asked);
-
-/* write */
-ngx_chat_frame_t *ngx_chat_frame_new(ngx_uint_t op, size_t len,
-    u_char **payload_r);
-ngx_chat_frame_t *ngx_chat_frame_text(const u_char *data, size_t len);
-void ngx_chat_frame_free(ngx_chat_frame_t *f);
-ngx_chat_out_t *ngx_chat_out_new(ngx_chat_frame_t *f);
-void ngx_chat_out_free(ngx_chat_out_t *out);
-ngx_int_t ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f);
-void ngx_chat_write_flush(ngx_chat_session_t *s);
-void ngx_chat_write_drop(ngx_chat_session_t *s);
-void ngx_chat_write_handler(ngx_event_t *wev);
-void ngx_chat_write_all(ngx_event_t *ev);
-
-/* drain */
-ngx_msec_t ngx_chat_drain_spread(void);
-ngx_msec_t ngx_chat_drain_linger(void);
-void ngx_chat_drain_session(ngx_chat_session_t *s);
-void ngx_chat_drain_handler(ngx_event_t *ev);
-
-/* status */
-ngx_int_t ngx_chat_status_handler(ngx_http_request_t *r);
-
-#define NGX_CHAT_STATUS_HEALTH   1
-#define NGX_CHAT_STATUS_READY    2
-#define NGX_CHAT_STATUS_METRICS  3
+/* ngx_chat_link.c */
+ngx_int_t ngx_chat_link_start(void);
+void ngx_chat_link_stop(void);
+void ngx_chat_link_tick(void);              /* once a second                */
 
 #endif

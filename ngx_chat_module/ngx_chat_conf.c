@@ -1,12 +1,13 @@
 /*
- * ngx_chat_conf.c: what a directive may say.
+ * ngx_chat_conf.c: the setters of the directives.
  *
- * Called by nginx for the directives of ngx_chat_module.c while it reads its
- * configuration; fills in the module's configuration, or refuses with a
- * sentence. Key files are read here, as root, at start and at reload.
+ * Called from: nginx, for the directives of ngx_chat_module.c. Fills in the
+ * module's configuration, or reports what is wrong. Key files are read here, as
+ * root, at start and at reload.
  */
 
 #include "ngx_chat_conf.h"
+#include "ngx_chat_http.h"
 
 
 static char *
@@ -159,7 +160,7 @@ wrong:
 }
 
 
-/* Reads a small file whole; the cycle is reloaded when it is named anew. */
+/* Reads a whole file of less than 64 KiB into the configuration's pool. */
 
 static ngx_int_t
 ngx_chat_conf_read(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
@@ -277,7 +278,11 @@ ngx_chat_conf_id_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_chat_conf_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_chat_loc_conf_t  *lcf = conf;
+
     ngx_http_core_loc_conf_t  *clcf;
+
+    lcf->websocket = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_chat_upgrade_handler;

@@ -1,7 +1,7 @@
 /*
  * ngx_chat_conf.h: the setters of the directives in ngx_chat_module.c.
  *
- * Each checks its value and says at `nginx -t` what it wants instead.
+ * Each checks its value and reports at `nginx -t` which values are allowed.
  */
 
 #ifndef NGX_CHAT_CONF_H
@@ -9,7 +9,7 @@
 
 #include "ngx_chat.h"
 
-/* post handler of a number, a time (ms) or a size within bounds */
+/* post handler of a number, a time (ms) or a size: min and max are allowed */
 typedef struct {
     ngx_conf_post_handler_pt  handler;
     ngx_int_t                 min;

@@ -1,13 +1,13 @@
 /*
  * ngx_chat_module.c: directives.
  *
- * Called by nginx while it reads its configuration and when worker processes
- * start and stop; hands to ngx_chat_auth.c (access phase), ngx_chat_rest.c
- * (precontent phase) and the content handlers of /ws and the status pages.
- * Does nothing with a message.
+ * Called from: nginx, while it reads its configuration and when worker
+ * processes start and stop. Hands to: auth (access phase), rest (precontent
+ * phase), the content handlers of /ws and the status pages.
  */
 
 #include "ngx_chat_conf.h"
+#include "ngx_chat_http.h"
 
 
 static ngx_int_t ngx_chat_preconfiguration(ngx_conf_t *cf);
@@ -26,7 +26,7 @@ static ngx_chat_range_t  ngx_chat_range_heartbeat =
     { ngx_chat_check_range, 1000, 3600000 };
 static ngx_chat_range_t  ngx_chat_range_drain =
     { ngx_chat_check_range, 1000, 3600000 };
-static ngx_chat_range_t  ngx_chat_range_gather =
+static ngx_chat_range_t  ngx_chat_range_linger =
     { ngx_chat_check_range, 0, 20 };
 static ngx_chat_range_t  ngx_chat_range_stream =
     { ngx_chat_check_range, 100, 100000000 };
@@ -44,8 +44,8 @@ static ngx_command_t  ngx_chat_commands[] = {
       NULL },
 
     /* chat_token_keys file;  http; no default. JWKS (RFC 7517) with the
-     * Ed25519 keys that may sign access tokens; read at start and reload, so
-     * a rotation is: new file with both keys, reload. */
+     * Ed25519 keys that may sign access tokens. Read at start and at reload;
+     * to rotate a key, write a file with both keys and reload. */
     { ngx_string("chat_token_keys"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_chat_conf_keys,
@@ -53,8 +53,8 @@ static ngx_command_t  ngx_chat_commands[] = {
       0,
       NULL },
 
-    /* chat_id_key file;  http; no default. 64 hex digits; makes the ids of
-     * direct chats. Never change it: the chats would not be found again. */
+    /* chat_id_key file;  http; no default. 64 hex digits; derives the ids of
+     * direct chats. Never change it: direct chats would get new ids. */
     { ngx_string("chat_id_key"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_chat_conf_id_key,
@@ -63,7 +63,7 @@ static ngx_command_t  ngx_chat_commands[] = {
       NULL },
 
     /* chat_drain time;  http; default 30s, 1s to 1h. After a reload the old
-     * worker has let go of its clients within this time. */
+     * worker closes all of its sessions within this time. */
     { ngx_string("chat_drain"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
@@ -71,19 +71,19 @@ static ngx_command_t  ngx_chat_commands[] = {
       offsetof(ngx_chat_main_conf_t, drain),
       &ngx_chat_range_drain },
 
-    /* chat_linger time;  http; default 3ms, 0 to 20ms, 0: off. While messages
-     * come without a pause, they leave for Redis at the ends of windows of this
-     * length; a single one never waits. The same as linger_us of the workers,
-     * who read right after. */
+    /* chat_linger time;  http; default 3ms, 0 to 20ms, 0: off. Under load,
+     * messages are written to Redis at the end of a batch window of this
+     * length; when idle, immediately. Set linger_us of the workers to the same
+     * length: they read at the end of the same window. */
     { ngx_string("chat_linger"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_chat_main_conf_t, linger),
-      &ngx_chat_range_gather },
+      &ngx_chat_range_linger },
 
-    /* chat_stream_limit number;  http; default 20000, 100 to 10^8. Entries
-     * waiting in one shard's stream above which sends are answered with
+    /* chat_stream_limit number;  http; default 20000, 100 to 10^8. While a
+     * shard's stream holds more entries, sends to its chats are refused with
      * `unavailable`. */
     { ngx_string("chat_stream_limit"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -92,8 +92,8 @@ static ngx_command_t  ngx_chat_commands[] = {
       offsetof(ngx_chat_main_conf_t, stream_limit),
       &ngx_chat_range_stream },
 
-    /* chat_websocket;  location. Takes WebSocket upgrades (RFC 6455) with the
-     * subprotocol chat.v1. */
+    /* chat_websocket;  location. Accepts WebSocket upgrades (RFC 6455) with
+     * the subprotocol chat.v1. */
     { ngx_string("chat_websocket"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_chat_conf_websocket,
@@ -101,8 +101,8 @@ static ngx_command_t  ngx_chat_commands[] = {
       0,
       NULL },
 
-    /* chat_auth on|off;  http, server, location; default off. Requests need a
-     * valid access token; sets $chat_user_id and $chat_device_id. */
+    /* chat_auth on|off;  http, server, location; default off. Requires a valid
+     * access token (RFC 6750); sets $chat_user_id and $chat_device_id. */
     { ngx_string("chat_auth"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_chat_conf_need,
@@ -110,19 +110,19 @@ static ngx_command_t  ngx_chat_commands[] = {
       offsetof(ngx_chat_loc_conf_t, auth),
       NULL },
 
-    /* chat_publish on|off;  http, server, location; default off. Requests
-     * that write to a chat become events, as a socket's frames do; others
-     * go on to the location's proxy_pass. Needs chat_auth on. */
-    { ngx_string("chat_publish"),
+    /* chat_enqueue on|off;  http, server, location; default off. Requests
+     * that write to a chat become events in a stream, as the frames of a
+     * socket do; others go to the location's proxy_pass. Needs chat_auth on. */
+    { ngx_string("chat_enqueue"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_chat_conf_need,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_chat_loc_conf_t, publish),
+      offsetof(ngx_chat_loc_conf_t, enqueue),
       NULL },
 
-    /* chat_max_frame_size size;  http, server, location; default 64k, which
-     * is also the most, 1k the least. Of a client's joined message; above:
-     * close with 1009. */
+    /* chat_max_frame_size size;  http, server, location; default 64k, 1k to
+     * 64k. Maximum size of a client's message, fragments joined; a larger one
+     * closes the connection with 1009. */
     { ngx_string("chat_max_frame_size"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -140,7 +140,8 @@ static ngx_command_t  ngx_chat_commands[] = {
       &ngx_chat_range_heartbeat },
 
     /* chat_send_buffer size;  http, server, location; default 1m, 256k to
-     * 64m. What a client that does not read may cost; above: 4008. */
+     * 64m. Maximum size of a session's write queue; a client that reads too
+     * slowly for it is closed with 4008. */
     { ngx_string("chat_send_buffer"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -149,7 +150,8 @@ static ngx_command_t  ngx_chat_commands[] = {
       &ngx_chat_range_send_buffer },
 
     /* chat_allowed_origins origin ... | any;  http, server, location; default:
-     * the own host alone. Origins (RFC 6454) such as https://chat.example. */
+     * only the request's own host. Origins (RFC 6454) of browser clients, such
+     * as https://chat.example. */
     { ngx_string("chat_allowed_origins"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_chat_conf_origins,
@@ -157,9 +159,9 @@ static ngx_command_t  ngx_chat_commands[] = {
       0,
       NULL },
 
-    /* chat_status health|ready|metrics;  location. health: alive. ready: takes
-     * traffic (503 while draining or cut off). metrics: this worker's
-     * counters in Prometheus' text format. */
+    /* chat_status health|ready|metrics;  location. health: the process runs.
+     * ready: it accepts sends (503 while draining or without Redis). metrics:
+     * this worker process's counters in Prometheus' text format. */
     { ngx_string("chat_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_chat_conf_status,
@@ -318,7 +320,7 @@ ngx_chat_create_loc_conf(ngx_conf_t *cf)
     }
 
     lcf->auth = NGX_CONF_UNSET;
-    lcf->publish = NGX_CONF_UNSET;
+    lcf->enqueue = NGX_CONF_UNSET;
     lcf->max_frame = NGX_CONF_UNSET_SIZE;
     lcf->heartbeat = NGX_CONF_UNSET_MSEC;
     lcf->send_buffer = NGX_CONF_UNSET_SIZE;
@@ -335,7 +337,7 @@ ngx_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_chat_loc_conf_t  *conf = child;
 
     ngx_conf_merge_value(conf->auth, prev->auth, 0);
-    ngx_conf_merge_value(conf->publish, prev->publish, 0);
+    ngx_conf_merge_value(conf->enqueue, prev->enqueue, 0);
     ngx_conf_merge_size_value(conf->max_frame, prev->max_frame,
                               CHAT_FRAME_MAX);
     ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 30000);
@@ -343,9 +345,9 @@ ngx_chat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               1024 * 1024);
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
 
-    if (conf->publish && !conf->auth) {
+    if (conf->enqueue && !conf->auth) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"chat_publish on\" needs \"chat_auth on\" in the "
+                           "\"chat_enqueue on\" needs \"chat_auth on\" in the "
                            "same location: a write must have an author");
         return NGX_CONF_ERROR;
     }

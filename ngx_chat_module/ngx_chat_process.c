@@ -1,12 +1,15 @@
 /*
- * ngx_chat_process.c: the start, the clock and the end of an edge.
+ * ngx_chat_process.c: the start, the timer and the end of an edge.
  *
- * Called by nginx in every worker process; hands to redis and, ten times a
- * second, to whoever has something that waits.
+ * Called from: nginx, in every worker process. Hands to: link (Redis) and,
+ * every 100 ms, to each file with periodic work.
  */
 
 #include "chat_version.h"
-#include "ngx_chat.h"
+#include "ngx_chat_session.h"
+#include "ngx_chat_delivery.h"
+#include "ngx_chat_presence.h"
+#include "ngx_chat_http.h"
 
 
 static void ngx_chat_tick(ngx_event_t *ev);
@@ -16,13 +19,6 @@ ngx_chat_edge_t  *ngx_chat_edge;
 
 /* also found by strings(1) in the module's file */
 const char        ngx_chat_signature[] = "chat/" CHAT_VERSION_TEXT;
-
-
-void *
-ngx_chat_alloc(size_t size)
-{
-    return ngx_calloc(size, ngx_cycle->log);
-}
 
 
 ngx_int_t
@@ -102,7 +98,7 @@ ngx_chat_init_process(ngx_cycle_t *cycle)
 
     ngx_add_timer(&edge->tick, NGX_CHAT_TICK);
 
-    return ngx_chat_redis_start();
+    return ngx_chat_link_start();
 }
 
 
@@ -110,13 +106,13 @@ void
 ngx_chat_exit_process(ngx_cycle_t *cycle)
 {
     if (ngx_chat_edge != NULL) {
-        ngx_chat_redis_stop();
+        ngx_chat_link_stop();
     }
 }
 
 
-/* The clock of everything that waits: no session has a timer of its own, so
- * 20,000 idle ones cost nothing here. */
+/* The only periodic timer: sessions have none of their own, so 20,000 idle
+ * sessions cost nothing here. */
 
 static void
 ngx_chat_tick(ngx_event_t *ev)
@@ -132,7 +128,7 @@ ngx_chat_tick(ngx_event_t *ev)
     ngx_chat_presence_tick();
 
     if (edge->ticks % 10 == 0) {
-        ngx_chat_redis_tick();
+        ngx_chat_link_tick();
         ngx_chat_auth_expire();
     }
 

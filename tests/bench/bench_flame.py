@@ -33,7 +33,7 @@ STAGES = [(name, re.compile(who), re.compile(rule)) for name, who, rule in (
      r"^chat_(frame|event|batch|entry|json|buf|field)|hashtable_"),
     ("signatures, hashes", "nginx|chat-worker",
      r"crypto_|sodium|blake2|sha\d|chacha|chat_token"),
-    ("edge: Redis protocol", "nginx", r"redis|sds|ngx_chat_publish"),
+    ("edge: Redis protocol", "nginx", r"redis|sds|ngx_chat_enqueue"),
     ("edge: sessions, order, deliver", "nginx", r"ngx_chat_"),
     ("edge: nginx itself", "nginx", r"^ngx_"),
     ("worker: Redis protocol", "chat-worker", r"redis|hiredis|^sds"),

@@ -23,7 +23,7 @@ def edge():
             location = /metrics { chat_status metrics; }
             location /api/ {
                 chat_auth on;
-                chat_publish on;
+                chat_enqueue on;
                 client_body_buffer_size 1k;
                 proxy_pass http://127.0.0.1:@PORT@/worker;
             }

@@ -188,9 +188,9 @@ def test_the_key_itself_is_not_printed(conf, quiet_edge):
     ("chat_send_buffer big;", "invalid value"),
     ("chat_auth maybe;", '"on" or "off"'),
     ("chat_auth;", "invalid number of arguments"),
-    ("chat_publish maybe;", '"on" or "off"'),
-    ("chat_publish on;", "needs .*chat_auth on"),
-    ("chat_auth off; chat_publish on;", "needs .*chat_auth on"),
+    ("chat_enqueue maybe;", '"on" or "off"'),
+    ("chat_enqueue on;", "needs .*chat_auth on"),
+    ("chat_auth off; chat_enqueue on;", "needs .*chat_auth on"),
     ("chat_status good;", "health, ready or metrics"),
     ("chat_status;", "invalid number of arguments"),
     ("chat_websocket on;", "invalid number of arguments"),
@@ -245,7 +245,7 @@ def test_a_directive_in_the_wrong_block_is_refused(conf, line):
     "chat_heartbeat 1s;", "chat_heartbeat 1h;", "chat_send_buffer 256k;",
     "chat_send_buffer 64m;", "chat_allowed_origins any;",
     "chat_allowed_origins https://a.example http://b.example:8080;",
-    "chat_auth on;", "chat_auth on;\nchat_publish on;",
+    "chat_auth on;", "chat_auth on;\nchat_enqueue on;",
     "chat_status metrics;"])
 def test_values_at_the_edge_of_what_is_right_are_accepted(conf, line):
     conf.location = [line]

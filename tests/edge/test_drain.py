@@ -145,7 +145,7 @@ def test_a_rest_write_that_waits_gets_its_answer_from_the_old_worker(me):
     with Edge(http="chat_drain 5s;", server="""
             location /api/ {
                 chat_auth on;
-                chat_publish on;
+                chat_enqueue on;
                 proxy_pass http://127.0.0.1:@PORT@/worker;
             }
             location /worker { return 200; }

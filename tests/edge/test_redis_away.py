@@ -28,7 +28,7 @@ def edge():
             location /metrics { chat_status metrics; }
             location /api/ {
                 chat_auth on;
-                chat_publish on;
+                chat_enqueue on;
                 proxy_pass http://127.0.0.1:@PORT@/worker;
             }
             location /worker { return 200; }
@@ -81,7 +81,7 @@ def test_redis_dies_and_comes_back_empty(me):
     with Edge(server="""
             location /api/ {
                 chat_auth on;
-                chat_publish on;
+                chat_enqueue on;
                 proxy_pass http://127.0.0.1:@PORT@/worker;
             }
             location /worker { return 200; }

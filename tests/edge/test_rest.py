@@ -17,7 +17,7 @@ def rest():
     with Edge(server="""
             location /api/ {
                 chat_auth on;
-                chat_publish on;
+                chat_enqueue on;
                 client_max_body_size 1m;
                 proxy_pass http://127.0.0.1:@PORT@/worker;
             }

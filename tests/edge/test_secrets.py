@@ -11,7 +11,7 @@ SECRET = "hush-4711-hush"
 
 
 def test_nothing_secret_is_in_the_logs_of_the_edge():
-    with Edge(server="location /api/ { chat_auth on; chat_publish on; "
+    with Edge(server="location /api/ { chat_auth on; chat_enqueue on; "
                      "proxy_pass http://127.0.0.1:1; }") as edge:
         tokens = [edge.token(u, u, exp=exp) for u, exp in (
             (1, None), (2, 1), (3, 4102444800), (4, 4102444800))]
