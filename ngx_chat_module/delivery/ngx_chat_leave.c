@@ -2,7 +2,7 @@
  * ngx_chat_leave.c: the clean-disconnect marker.
  *
  * Called from: route (a session ends, a device comes back), deliver (an entry
- * for a user who is leaving), redis (barrier passed, connection lost). Hands
+ * for a user who is leaving), link (barrier passed, connection lost). Hands
  * to: route, the subscription. A device that has received and acknowledged
  * every entry leaves a marker, the field "-<device>" of route:{user}. When it
  * comes back and finds its marker, it has missed nothing, and no database

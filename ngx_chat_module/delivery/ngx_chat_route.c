@@ -1,7 +1,7 @@
 /*
  * ngx_chat_route.c: writes and deletes routes, which say where a device is.
  *
- * Called from: session (open, close), sync (retry), redis (after a lost
+ * Called from: session (open, close), sync (retry), link (after a lost
  * connection, or when Redis was emptied). Hands to: the command connection,
  * leave, notify, sync. A device has one session on all edges: the script that
  * writes its route returns the previous one, whose session is then closed with

@@ -19,7 +19,7 @@
 
 static ngx_int_t ngx_chat_upgrade_switch(ngx_http_request_t *r,
     ngx_chat_loc_conf_t *lcf, ngx_chat_upgrade_t *up, chat_token_t *token,
-    ngx_str_t *protocol);
+    ngx_uint_t subprotocol);
 static void ngx_chat_upgrade_detach(ngx_event_t *ev);
 static void ngx_chat_upgrade_cleanup(void *data);
 
@@ -28,7 +28,7 @@ ngx_int_t
 ngx_chat_upgrade_handler(ngx_http_request_t *r)
 {
     ngx_int_t             rc, offered, header;
-    ngx_str_t             bearer, token, protocol;
+    ngx_str_t             bearer, token;
     const char           *why;
     chat_token_t          claims;
     ngx_chat_upgrade_t    up;
@@ -117,9 +117,7 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
                                 "now: try again.", 2);
     }
 
-    ngx_str_set(&protocol, CHAT_SUBPROTOCOL);
-
-    return ngx_chat_upgrade_switch(r, lcf, &up, &claims, &protocol);
+    return ngx_chat_upgrade_switch(r, lcf, &up, &claims, 1);
 
 bad_request:
 
@@ -154,7 +152,7 @@ ngx_chat_upgrade_echo_handler(ngx_http_request_t *r)
 
     ngx_memzero(&claims, sizeof(chat_token_t));
 
-    return ngx_chat_upgrade_switch(r, lcf, &up, &claims, NULL);
+    return ngx_chat_upgrade_switch(r, lcf, &up, &claims, 0);
 }
 
 #endif
@@ -165,14 +163,12 @@ ngx_chat_upgrade_echo_handler(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
-    ngx_chat_upgrade_t *up, chat_token_t *token, ngx_str_t *protocol)
+    ngx_chat_upgrade_t *up, chat_token_t *token, ngx_uint_t subprotocol)
 {
-    u_char              *p, sha1[20];
+    u_char              *p, sha1[20], text[256];
     char                 accept[WS_ACCEPT_LEN];
-    size_t               len;
     ngx_event_t         *ev;
     ngx_sha1_t           ctx;
-    ngx_chat_frame_t    *f;
     ngx_chat_session_t  *s;
     ngx_pool_cleanup_t  *cln;
 
@@ -191,32 +187,19 @@ ngx_chat_upgrade_switch(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
                       "Upgrade: websocket" CRLF                               \
                       "Connection: Upgrade" CRLF                              \
                       "Sec-WebSocket-Accept: "
+#define NGX_CHAT_PROTOCOL  "Sec-WebSocket-Protocol: " CHAT_SUBPROTOCOL CRLF
 
-    len = sizeof(NGX_CHAT_101) - 1 + WS_ACCEPT_LEN + 2
-          + sizeof("Sec-WebSocket-Protocol: " CRLF) - 1
-          + (protocol ? protocol->len : 0) + 2;
-
-    /* not a WebSocket frame: raw bytes in the same queue */
-    f = ngx_alloc(offsetof(ngx_chat_frame_t, data) + len, r->connection->log);
-    if (f == NULL) {
-        ngx_chat_session_destroy(s, "out of memory");
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_cpymem(f->data, NGX_CHAT_101, sizeof(NGX_CHAT_101) - 1);
+    p = ngx_cpymem(text, NGX_CHAT_101, sizeof(NGX_CHAT_101) - 1);
     p = ngx_cpymem(p, accept, WS_ACCEPT_LEN);
     p = ngx_cpymem(p, CRLF, 2);
 
-    if (protocol) {
-        p = ngx_sprintf(p, "Sec-WebSocket-Protocol: %V" CRLF, protocol);
+    if (subprotocol) {
+        p = ngx_cpymem(p, NGX_CHAT_PROTOCOL, sizeof(NGX_CHAT_PROTOCOL) - 1);
     }
 
     p = ngx_cpymem(p, CRLF, 2);
 
-    f->refs = 1;
-    f->len = p - f->data;
-
-    if (ngx_chat_write_owned(s, f) != NGX_OK) {
+    if (ngx_chat_write_owned(s, ngx_chat_frame_raw(text, p - text)) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -1,7 +1,7 @@
 /*
  * ngx_chat_read.c: reads bytes and assembles WebSocket messages.
  *
- * Called from: nginx, as the read handler of a session's connection; session,
+ * Called from: nginx, as the read handler of a session's connection; upgrade,
  * for bytes that came with the handshake. Hands to: dispatch, with whole text
  * messages. Control frames are answered here. All sessions share one read
  * buffer, so an idle session has none. A message that arrives in several
@@ -152,18 +152,12 @@ ngx_chat_read_control(ngx_chat_session_t *s, ws_event_t *ev)
 
     case WS_OP_PING:
         f = ngx_chat_frame_new(WS_OP_PONG, ev->len, &payload);
-        if (f == NULL) {
-            ngx_chat_session_destroy(s, "out of memory");
-            return;
+
+        if (f != NULL) {
+            ngx_memcpy(payload, ev->data, ev->len);
         }
 
-        ngx_memcpy(payload, ev->data, ev->len);
-
-        if (ngx_chat_write(s, f) != NGX_OK) {
-            ngx_chat_session_destroy(s, "out of memory");
-        }
-
-        ngx_chat_frame_free(f);
+        (void) ngx_chat_write_owned(s, f);
         return;
 
     case WS_OP_CLOSE:
@@ -274,17 +268,12 @@ ngx_chat_read_message(ngx_chat_session_t *s, ngx_uint_t op, u_char *data,
         ngx_chat_frame_t  *f;
 
         f = ngx_chat_frame_new(op, len, &payload);
-        if (f == NULL) {
-            ngx_chat_session_destroy(s, "out of memory");
-            return;
-        }
 
-        if (len) {
+        if (f != NULL && len) {
             ngx_memcpy(payload, data, len);
         }
 
-        (void) ngx_chat_write(s, f);
-        ngx_chat_frame_free(f);
+        (void) ngx_chat_write_owned(s, f);
         return;
     }
 #endif

@@ -149,9 +149,8 @@ void
 ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
     const char *reason)
 {
-    u_char             frame[127];
-    size_t             len;
-    ngx_chat_frame_t  *f;
+    u_char  frame[127];
+    size_t  len;
 
     if (s->state != NGX_CHAT_OPEN) {
         return;
@@ -182,19 +181,7 @@ ngx_chat_session_close(ngx_chat_session_t *s, ngx_uint_t code,
 
     len = ws_close_frame(frame, code, reason);
 
-    /* ws_close_frame() has built the head too. */
-    f = ngx_alloc(offsetof(ngx_chat_frame_t, data) + len,
-                  s->connection->log);
-    if (f == NULL) {
-        ngx_chat_session_destroy(s, "out of memory");
-        return;
-    }
-
-    ngx_memcpy(f->data, frame, len);
-    f->len = len;
-    f->refs = 1;
-
-    if (ngx_chat_write_owned(s, f) != NGX_OK) {
+    if (ngx_chat_write_owned(s, ngx_chat_frame_raw(frame, len)) != NGX_OK) {
         return;
     }
 

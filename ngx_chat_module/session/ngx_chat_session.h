@@ -79,6 +79,9 @@ void ngx_chat_error_write(ngx_chat_session_t *s, chat_error_e code,
 ngx_chat_frame_t *ngx_chat_frame_new(ngx_uint_t op, size_t len,
     u_char **payload_r);
 ngx_chat_frame_t *ngx_chat_frame_text(const u_char *data, size_t len);
+
+/* The bytes as they are: a close frame with its head, or an HTTP response. */
+ngx_chat_frame_t *ngx_chat_frame_raw(const u_char *data, size_t len);
 void ngx_chat_frame_free(ngx_chat_frame_t *f);
 ngx_chat_out_t *ngx_chat_out_new(ngx_chat_frame_t *f);
 void ngx_chat_out_free(ngx_chat_out_t *out);
@@ -90,8 +93,6 @@ ngx_int_t ngx_chat_write_owned(ngx_chat_session_t *s, ngx_chat_frame_t *f);
 ngx_int_t ngx_chat_write_text(ngx_chat_session_t *s, const u_char *data,
     size_t len);
 
-/* Queues a reference to f; NGX_ERROR out of memory. */
-ngx_int_t ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f);
 void ngx_chat_write_flush(ngx_chat_session_t *s);
 void ngx_chat_write_drop(ngx_chat_session_t *s);
 void ngx_chat_write_handler(ngx_event_t *wev);

@@ -63,6 +63,22 @@ ngx_chat_frame_text(const u_char *data, size_t len)
 
 /* Drops a reference; the last one frees the frame. */
 
+ngx_chat_frame_t *
+ngx_chat_frame_raw(const u_char *data, size_t len)
+{
+    ngx_chat_frame_t  *f;
+
+    f = ngx_alloc(offsetof(ngx_chat_frame_t, data) + len, ngx_cycle->log);
+    if (f != NULL) {
+        ngx_memcpy(f->data, data, len);
+        f->refs = 1;
+        f->len = len;
+    }
+
+    return f;
+}
+
+
 void
 ngx_chat_frame_free(ngx_chat_frame_t *f)
 {
@@ -125,8 +141,8 @@ ngx_chat_out_free(ngx_chat_out_t *out)
  * accepts no frames; that is NGX_OK, since the client expects none. The session
  * may be closed when this returns: too slow, or found disconnected. */
 
-ngx_int_t
-ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
+static ngx_int_t
+ngx_chat_write_queue(ngx_chat_session_t *s, ngx_chat_frame_t *f)
 {
     size_t            limit;
     ngx_chat_out_t   *out;
@@ -176,14 +192,14 @@ ngx_chat_write(ngx_chat_session_t *s, ngx_chat_frame_t *f)
 }
 
 
-/* The same, and the end of the session when memory is short or f, whose
- * allocation failed, is NULL: a frame that is missing would be a hole in what
- * the client sees. NGX_OK while the session is open, else NGX_ERROR. */
+/* Queues a reference to f. When memory is short, or f is NULL because it could
+ * not be allocated, the session ends: without this frame the client would see
+ * a gap. NGX_OK while the session is open, else NGX_ERROR. */
 
 ngx_int_t
 ngx_chat_write_shared(ngx_chat_session_t *s, ngx_chat_frame_t *f)
 {
-    if (f == NULL || ngx_chat_write(s, f) != NGX_OK) {
+    if (f == NULL || ngx_chat_write_queue(s, f) != NGX_OK) {
         ngx_chat_session_destroy(s, "out of memory");
     }
 
@@ -191,7 +207,7 @@ ngx_chat_write_shared(ngx_chat_session_t *s, ngx_chat_frame_t *f)
 }
 
 
-/* The same for a frame that nobody else gets: f is taken. */
+/* The same for a frame of this session alone: f is taken. */
 
 ngx_int_t
 ngx_chat_write_owned(ngx_chat_session_t *s, ngx_chat_frame_t *f)
