@@ -209,3 +209,37 @@ chat_id_stamp(uint8_t id[16])
     id[6] = (id[6] & 0x0f) | 0x70;
     id[8] = (id[8] & 0x3f) | 0x80;
 }
+
+
+int
+chat_route_parse(const char *text, size_t len, uint64_t *edge_r,
+    uint64_t *session_r)
+{
+    int       c;
+    size_t    i;
+    uint64_t  edge;
+
+    if (len < 18 || text[16] != ':') {
+        return -1;
+    }
+
+    for (edge = 0, i = 0; i < 16; i++) {
+        c = text[i];
+
+        if (c >= '0' && c <= '9') {
+            c -= '0';
+
+        } else if (c >= 'a' && c <= 'f') {
+            c -= 'a' - 10;
+
+        } else {
+            return -1;
+        }
+
+        edge = edge << 4 | (uint64_t) c;
+    }
+
+    *edge_r = edge;
+
+    return chat_num_parse(text + 17, len - 17, session_r);
+}

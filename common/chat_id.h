@@ -39,6 +39,11 @@ unsigned chat_id_shard(const uint8_t id[16]);
  * 0, or -1. */
 int chat_num_parse(const char *text, size_t len, uint64_t *num_r);
 
+/* A route's value "<edge>:<session>": 16 hex digits in lower case, a colon and
+ * a decimal number as above. 0, or -1. */
+int chat_route_parse(const char *text, size_t len, uint64_t *edge_r,
+    uint64_t *session_r);
+
 /* The key file: 64 hex digits and an optional newline. 0, or -1. */
 int chat_id_key_parse(const char *text, size_t len, uint8_t key_r[CHAT_ID_KEY]);
 

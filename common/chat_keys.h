@@ -52,6 +52,19 @@
     "if string.byte(f)~=45 then return 1 end end "                            \
     "redis.call('EXPIRE',KEYS[1]," CHAT_MARKER_TTL ") return 1"
 
+/*
+ * Deletes a dead edge's route: KEYS[1] route:{user}, ARGV device and value. Only
+ * while the route still names that session. After the last one the caller sends
+ * DEL edge:<id>, on the same connection: an edge that has come back since it was
+ * checked has written its key, finds the key missing at its next heartbeat, and
+ * writes its routes again. The key of the edge cannot be checked in the script,
+ * for it may belong to another hash slot than the route.
+ */
+#define CHAT_ROUTE_LUA_PURGE                                                  \
+    "if redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "                    \
+    "redis.call('HDEL',KEYS[1],ARGV[1]) " CHAT_ROUTE_LUA_END                  \
+    " end return 0"
+
 /* edge:<hex> is a string with a TTL of 15 s that its edge renews */
 #define CHAT_KEY_EDGE       "edge:%016" PRIx64
 #define CHAT_EDGE_TTL       15

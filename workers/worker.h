@@ -163,12 +163,4 @@ void worker_sleep_us(int64_t us);
  * random in [base/2, min(cap, base * 2^n)]. */
 int worker_backoff(int n, int base, int cap);
 
-/* ------------------------------------------------------------------- redis */
-
-struct redisContext;
-
-/* For callers that do not use redis/redis.h yet. */
-struct redisContext *worker_redis_connect(const worker_conf_t *conf,
-    int timeout_ms);
-
 #endif

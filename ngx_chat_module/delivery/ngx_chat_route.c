@@ -356,14 +356,9 @@ ngx_chat_route_replaced(ngx_chat_route_t *route, u_char *value, size_t len)
     chat_buf_t   buf = CHAT_BUF_INIT;
     const char  *args[3];
 
-    if (len < 18 || value[16] != ':'
-        || chat_num_parse((char *) value + 17, len - 17, &session) != 0)
-    {
+    if (chat_route_parse((char *) value, len, &edge, &session) != 0) {
         return;
     }
-
-    edge = (uint64_t) ngx_hextoi(value, 8) << 32
-           | ((uint64_t) ngx_hextoi(value + 8, 8) & 0xffffffff);
 
     if (edge == ngx_chat_edge->id && session == route->session) {
         return;

@@ -61,7 +61,7 @@ def message_worker_stopped(run):
     pids = run.stack.stop("message", count=1)
     yield 10
     try:
-        assert "silent: cut off" in run.stack.log("workers.log")[at:]
+        assert "has no heartbeat: fenced" in run.stack.log("workers.log")[at:]
     finally:
         run.stack.cont(pids)
 

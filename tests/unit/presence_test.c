@@ -4,6 +4,7 @@
  */
 
 #include "chat_test.h"
+#include "chat_id.h"
 #include "presence.h"
 
 
@@ -125,12 +126,12 @@ route_is_parsed(void **state)
 {
     uint64_t  edge, session;
 
-    assert_int_equal(presence_route_parse("00ff00000000000a:12", 19, &edge,
+    assert_int_equal(chat_route_parse("00ff00000000000a:12", 19, &edge,
                                           &session), 0);
     assert_true(edge == 0x00ff00000000000a);
     assert_int_equal(session, 12);
 
-    assert_int_equal(presence_route_parse("ffffffffffffffff:1", 18, &edge,
+    assert_int_equal(chat_route_parse("ffffffffffffffff:1", 18, &edge,
                                           &session), 0);
     assert_true(edge == UINT64_MAX);
 }
@@ -149,7 +150,7 @@ invalid_routes_are_refused(void **state)
     };
 
     for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        assert_int_equal(presence_route_parse(texts[i], strlen(texts[i]),
+        assert_int_equal(chat_route_parse(texts[i], strlen(texts[i]),
                                               &edge, &session), -1);
     }
 }

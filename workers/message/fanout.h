@@ -25,9 +25,8 @@
 #include "chat_batch.h"
 #include "chat_entry.h"
 #include "message_chat.h"
+#include "redis.h"
 #include "worker.h"
-
-struct redisContext;
 
 typedef struct fanout_s  fanout_t;
 
@@ -36,7 +35,7 @@ void fanout_free(fanout_t **f);
 
 /* Turns on tracking for the connection. 0, or -1. */
 int fanout_open(fanout_t *f, const worker_conf_t *conf,
-    struct redisContext *redis);
+    redis_t *redis);
 /* The connection is gone, and with it the truth of the cache. */
 void fanout_close(fanout_t *f);
 

@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 
-#include <hiredis/hiredis.h>
-
 #include "fanout_private.h"
 
 
@@ -57,65 +55,32 @@ fanout_free(fanout_t **fp)
 
 
 int
-fanout_open(fanout_t *f, const worker_conf_t *conf, redisContext *redis)
+fanout_open(fanout_t *f, const worker_conf_t *conf, redis_t *redis)
 {
-    long long    id;
-    redisReply  *reply;
+    redis_tracking_handler_t  handler;
 
     fanout_close(f);
 
-    f->inval = worker_redis_connect(conf, 2000);
+    handler.invalid = fanout_route_invalid;
+    handler.flushed = fanout_route_flushed;
+    handler.data = f;
 
-    if (f->inval == NULL) {
+    f->tracking = redis_tracking_open(redis, conf, &handler);
+
+    if (f->tracking == NULL) {
         return -1;
     }
 
-    reply = redisCommand(f->inval, "CLIENT ID");
-    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER) {
-        goto failed;
-    }
-
-    id = reply->integer;
-    freeReplyObject(reply);
-
-    reply = redisCommand(f->inval, "SUBSCRIBE __redis__:invalidate");
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-        goto failed;
-    }
-
-    freeReplyObject(reply);
-
-    reply = redisCommand(redis, "CLIENT TRACKING ON REDIRECT %lld OPTIN NOLOOP",
-                         id);
-    if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
-        goto failed;
-    }
-
-    freeReplyObject(reply);
     f->redis = redis;
 
     return 0;
-
-failed:
-
-    worker_log(WORKER_WARN, "redis: tracking cannot be turned on%s%s",
-               reply && reply->type == REDIS_REPLY_ERROR ? ": " : "",
-               reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "");
-    freeReplyObject(reply);
-    fanout_close(f);
-
-    return -1;
 }
 
 
 void
 fanout_close(fanout_t *f)
 {
-    if (f->inval != NULL) {
-        redisFree(f->inval);
-    }
-
-    f->inval = NULL;
+    redis_tracking_close(&f->tracking);
     f->redis = NULL;
     f->nsent = 0;
     f->ndead = 0;

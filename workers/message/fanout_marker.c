@@ -1,45 +1,45 @@
 /*
- * fanout_marker.c: the notes of devices that left with everything.
+ * fanout_marker.c: deletes the clean-disconnect markers of absent devices.
  *
- * Called from fanout_publish.c and fanout_route.c; hands to Redis. A note,
- * "-<device>" in route:{user}, says that the device has missed nothing: the
- * edge that it comes back to asks no database. The first entry that it misses
- * takes it away. docs/internals.md says why that is safe.
+ * Called from fanout_publish.c and fanout_connection.c; hands to
+ * workers/redis/. A marker, the field "-<device>" of route:{user}, says that
+ * the device has missed nothing, so that its next connection needs no database
+ * query. The first entry that the device misses deletes the marker.
+ * docs/internals.md says why that is safe.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <hiredis/hiredis.h>
+#include <string.h>
 
 #include "chat_keys.h"
 #include "fanout_private.h"
 
-static void fanout_marker_delete(fanout_t *f, const fanout_removed_t *taken);
+static void fanout_marker_delete(fanout_t *f, const fanout_removed_t *absent);
 
 
-/* These devices miss an entry of this publication. */
+/* The devices of the route's markers miss an entry of this publication. */
 
 void
 fanout_marker_remove(fanout_t *f, fanout_route_t *route)
 {
-    fanout_removed_t  *taken;
+    fanout_removed_t  *absent;
 
     FANOUT_GROW(f->removed, f->nremoved, f->removed_max)
-    taken = &f->removed[f->nremoved++];
+    absent = &f->removed[f->nremoved++];
 
-    taken->user = route->user;
-    taken->markers = route->markers;
-    taken->n = route->nmarkers;
+    absent->user = route->user;
+    absent->markers = route->markers;
+    absent->n = route->nmarkers;
 
     route->markers = NULL;
     route->nmarkers = 0;
 }
 
 
-/* Behind the PUBLISHes, in the same pipeline: until it is there the route is
- * tracked, so who leaves one of its sessions before the PUBLISH is told of,
- * and who leaves after it has the entry before the answer to its fence. */
+/* After the PUBLISHes, in the same pipeline. The route is tracked until the HDEL:
+ * a session that closes before the PUBLISH causes an invalidation, and a session
+ * that closes after it receives the entry before the reply to its barrier. */
 
 void
 fanout_marker_send(fanout_t *f)
@@ -52,31 +52,31 @@ fanout_marker_send(fanout_t *f)
 }
 
 
-/* A user has ten devices, but there may be notes of some that are revoked. */
+/* A user has ten devices, but markers of revoked ones may remain. */
 
 static void
-fanout_marker_delete(fanout_t *f, const fanout_removed_t *taken)
+fanout_marker_delete(fanout_t *f, const fanout_removed_t *absent)
 {
-    char          key[40], (*fields)[24];
+    char          key[REDIS_KEY_SIZE], (*fields)[24];
     size_t        k, *lengths;
     const char  **argv;
 
-    fields = worker_calloc(taken->n, sizeof(*fields));
-    lengths = worker_calloc(taken->n + 2u, sizeof(*lengths));
-    argv = worker_calloc(taken->n + 2u, sizeof(*argv));
+    fields = worker_calloc(absent->n, sizeof(*fields));
+    lengths = worker_calloc(absent->n + 2u, sizeof(*lengths));
+    argv = worker_calloc(absent->n + 2u, sizeof(*argv));
 
     argv[0] = "HDEL";
     lengths[0] = 4;
     argv[1] = key;
-    lengths[1] = (size_t) sprintf(key, CHAT_KEY_ROUTE, taken->user);
+    lengths[1] = strlen(redis_key(key, CHAT_KEY_ROUTE, absent->user));
 
-    for (k = 0; k < taken->n; k++) {
+    for (k = 0; k < absent->n; k++) {
         argv[2 + k] = fields[k];
         lengths[2 + k] = (size_t) sprintf(fields[k], "-%" PRIu64,
-                                          taken->markers[k]);
+                                          absent->markers[k]);
     }
 
-    (void) redisAppendCommandArgv(f->redis, taken->n + 2, argv, lengths);
+    redis_append_argv(f->redis, key, absent->n + 2, argv, lengths);
 
     free(fields);
     free(lengths);
@@ -84,42 +84,45 @@ fanout_marker_delete(fanout_t *f, const fanout_removed_t *taken)
 }
 
 
-/* The answers. A note that was not there any more has been taken by its device,
- * which asked no database and was not told: its route is untrue. An
- * invalidation says so too, but may be behind this answer. -1: Redis was lost,
- * or refuses. */
+/* A marker that was not there any more was used by its device, which asked no
+ * database and was not in the cached route: that route is stale. The invalidation
+ * says so too, but may arrive after this reply. -1: Redis was lost or refuses. */
 
 int
 fanout_marker_read_replies(fanout_t *f)
 {
-    int          rc;
-    size_t       i;
-    redisReply  *reply;
+    int             rc;
+    size_t          i;
+    int64_t         deleted;
+    const char     *error;
+    redis_reply_t  *reply;
 
     for (rc = 0, i = 0; i < f->nremoved; i++) {
+        reply = redis_read(f->redis);
 
-        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
+        if (reply == NULL) {
             return -1;
         }
 
-        if (reply->type != REDIS_REPLY_INTEGER) {
-            worker_log(WORKER_WARN, "redis: HDEL of a note: %s",
-                       reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+        if (redis_reply_integer(reply, &deleted) != 0) {
+            error = redis_reply_error(reply);
+            worker_log(WORKER_WARN, "redis refuses to delete a marker: %s",
+                       error ? error : "unexpected reply");
             rc = -1;
 
-        } else if (reply->integer < f->removed[i].n) {
+        } else if (deleted < f->removed[i].n) {
             f->stale = 1;
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
     return rc;
 }
 
 
-/* Once the invalidations have been read that were made before: Redis tells us
- * no more of what we have changed ourselves (NOLOOP). */
+/* Called when the invalidations made before have been read: Redis sends none for
+ * keys that this connection has changed (NOLOOP). */
 
 void
 fanout_marker_end(fanout_t *f)

@@ -76,8 +76,8 @@ typedef struct {
 } fanout_online_t;
 
 struct fanout_s {
-    struct redisContext  *redis;    /* borrowed                             */
-    struct redisContext  *inval;    /* ours: what is no longer true         */
+    redis_t              *redis;    /* borrowed                             */
+    redis_tracking_t     *tracking; /* invalidations of cached routes       */
     fanout_route_t       *routes;   /* hash by user, oldest first           */
     fanout_edge_t        *edges;    /* hash by id                           */
 
@@ -116,6 +116,8 @@ struct fanout_s {
 
 /* fanout_route.c */
 int fanout_route_drain(fanout_t *f);
+void fanout_route_invalid(void *data, const chat_str_t *key);
+void fanout_route_flushed(void *data);
 fanout_route_t *fanout_route_get(fanout_t *f, uint64_t user);
 int fanout_route_fetch(fanout_t *f);
 void fanout_route_add(fanout_route_t *route, uint64_t device, uint64_t edge,

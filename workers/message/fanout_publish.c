@@ -1,15 +1,12 @@
 /*
  * fanout_publish.c: one buffer and one PUBLISH per edge and batch.
  *
- * Called from message_batch.c after the commit; hands to Redis. The cost of an
- * entry grows with the edges and with the members who are online there: a
- * chat's list of those is made once a batch.
+ * Called from message_batch.c after the commit; hands to workers/redis/. The
+ * cost of an entry grows with the edges and with the members who are online
+ * there: the list of a chat's online members is built once per batch.
  */
 
-#include <stdio.h>
 #include <string.h>
-
-#include <hiredis/hiredis.h>
 
 #include "chat_keys.h"
 #include "fanout_private.h"
@@ -17,6 +14,7 @@
 #define FANOUT_ROUNDS  50
 
 static int fanout_send(fanout_t *f);
+static void fanout_send_edge(fanout_t *f, fanout_edge_t *edge);
 static int fanout_read_replies(fanout_t *f);
 static int fanout_needs_routes(const fanout_t *f);
 static void fanout_build_out(fanout_t *f, fanout_out_t *out);
@@ -53,8 +51,8 @@ fanout_confirm(fanout_t *f)
 
     rc = fanout_read_replies(f);
 
-    /* nobody comes that often within these few milliseconds: the limit is for
-     * what we do not know */
+    /* a route does not change that often within milliseconds: the limit bounds
+     * unknown causes */
     for (round = 0; rc == 0 && round < FANOUT_ROUNDS; round++) {
 
         if (fanout_needs_routes(f)) {
@@ -73,7 +71,7 @@ fanout_confirm(fanout_t *f)
     }
 
     if (round == FANOUT_ROUNDS) {
-        worker_log(WORKER_WARN, "routes are untrue after %u looks", round);
+        worker_log(WORKER_WARN, "routes are still stale after %u rounds", round);
         rc = -1;
     }
 
@@ -118,10 +116,6 @@ fanout_flush(fanout_t *f)
 static int
 fanout_send(fanout_t *f)
 {
-    int             done;
-    char            channel[32];
-    size_t          lengths[3];
-    const char     *argv[3];
     fanout_edge_t  *edge, *next;
 
     fanout_request_routes(f);
@@ -133,60 +127,64 @@ fanout_send(fanout_t *f)
     fanout_build(f);
 
     HASH_ITER(hh, f->edges, edge, next) {
-
-        if (edge->buf.len == 0) {
-            continue;
+        if (edge->buf.len != 0) {
+            fanout_send_edge(f, edge);
         }
-
-        if (edge->buf.failed) {
-            worker_die("out of memory");
-        }
-
-        argv[0] = "PUBLISH";
-        lengths[0] = 7;
-        argv[1] = channel;
-        lengths[1] = (size_t) sprintf(channel, CHAT_CHANNEL_EDGE, edge->id);
-        argv[2] = (const char *) edge->buf.data;
-        lengths[2] = edge->buf.len;
-
-        (void) redisAppendCommandArgv(f->redis, 3, argv, lengths);
-
-        FANOUT_GROW(f->sent, f->nsent, f->sent_max)
-        f->sent[f->nsent++] = edge->id;
-
-        chat_buf_reset(&edge->buf);
     }
 
     fanout_marker_send(f);
 
-    for (done = f->nsent + f->nremoved == 0; !done; /* void */) {
-        if (redisBufferWrite(f->redis, &done) != REDIS_OK) {
-            return -1;
-        }
+    return f->nsent + f->nremoved == 0 ? 0 : redis_flush(f->redis);
+}
+
+
+static void
+fanout_send_edge(fanout_t *f, fanout_edge_t *edge)
+{
+    char         channel[REDIS_KEY_SIZE];
+    size_t       lengths[3];
+    const char  *argv[3];
+
+    if (edge->buf.failed) {
+        worker_die("out of memory");
     }
 
-    return 0;
+    argv[0] = "PUBLISH";
+    lengths[0] = 7;
+    argv[1] = redis_key(channel, CHAT_CHANNEL_EDGE, edge->id);
+    lengths[1] = strlen(channel);
+    argv[2] = (const char *) edge->buf.data;
+    lengths[2] = edge->buf.len;
+
+    redis_append_argv(f->redis, channel, 3, argv, lengths);
+
+    FANOUT_GROW(f->sent, f->nsent, f->sent_max)
+    f->sent[f->nsent++] = edge->id;
+
+    chat_buf_reset(&edge->buf);
 }
 
 
 static int
 fanout_read_replies(fanout_t *f)
 {
-    size_t       i;
-    redisReply  *reply;
+    size_t          i;
+    int64_t         receivers;
+    redis_reply_t  *reply;
 
     for (i = 0; i < f->nsent; i++) {
+        reply = redis_read(f->redis);
 
-        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
+        if (reply == NULL) {
             return -1;
         }
 
-        if (reply->type == REDIS_REPLY_INTEGER && reply->integer == 0) {
+        if (redis_reply_integer(reply, &receivers) == 0 && receivers == 0) {
             FANOUT_GROW(f->dead, f->ndead, f->dead_max)
             f->dead[f->ndead++] = f->sent[i];
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
     f->nsent = 0;
@@ -210,8 +208,8 @@ fanout_needs_routes(const fanout_t *f)
 }
 
 
-/* Asks for the routes of everybody who is to be told. A chat's members are
- * asked for once, however many entries it has. */
+/* Requests the routes of all recipients: of a chat's members once, however many
+ * entries the batch has for the chat. */
 
 void
 fanout_request_routes(fanout_t *f)
@@ -236,7 +234,7 @@ fanout_request_routes(fanout_t *f)
             continue;
         }
 
-        /* marked as seen; the list itself is made when routes are known */
+        /* the list itself is built once the routes are known */
         out->chat->online_batch = f->batch;
         out->chat->nonline = SIZE_MAX;
 
@@ -357,7 +355,7 @@ fanout_build_out(fanout_t *f, fanout_out_t *out)
 }
 
 
-/* Devices that are not connected, and miss this entry. */
+/* Removes the markers of members whose absent devices miss this entry. */
 
 static void
 fanout_chat_markers(fanout_t *f, const message_chat_t *chat, uint64_t seq)
@@ -377,7 +375,7 @@ fanout_chat_markers(fanout_t *f, const message_chat_t *chat, uint64_t seq)
 }
 
 
-/* The members of a chat and the edges they are on, once a batch. */
+/* The members of a chat and the edges they are connected to, once per batch. */
 
 static void
 fanout_chat_online(fanout_t *f, message_chat_t *chat)
@@ -417,8 +415,8 @@ fanout_chat_online(fanout_t *f, message_chat_t *chat)
 }
 
 
-/* Two devices of a user on one edge are one target; they come one behind the
- * other. */
+/* Two devices of a user on one edge are one target; a user's sessions come
+ * consecutively. */
 
 static void
 fanout_target(fanout_t *f, fanout_edge_t *edge, uint64_t user, uint8_t flags)

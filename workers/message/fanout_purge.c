@@ -1,25 +1,20 @@
 /*
- * fanout_purge.c: the routes of edges that died.
+ * fanout_purge.c: deletes the routes of edges that died.
  *
- * Called from message_shard.c between batches; hands to Redis. A PUBLISH that
- * reached nobody named the edge.
+ * Called from message_shard.c between batches; hands to workers/redis/. An edge
+ * is a candidate when a PUBLISH to it had no receiver.
  */
 
 #include <stdlib.h>
 
-#include <hiredis/hiredis.h>
-
 #include "chat_keys.h"
 #include "fanout_private.h"
 
-/* fields of a route, deleted only while they still say what we saw, and while
- * the edge is gone: one that is back has written its routes anew */
-static const char  fanout_purge_script[] =
-    "if redis.call('EXISTS', KEYS[2]) == 0 "
-    "and redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then "
-    "redis.call('HDEL', KEYS[1], ARGV[1]) " CHAT_ROUTE_LUA_END " end return 0";
-
-static int fanout_purge_edge(fanout_t *f, uint64_t edge);
+static int fanout_purge_edge(fanout_t *f, uint64_t id);
+static int fanout_edge_exists(fanout_t *f, const char *key);
+static size_t fanout_purge_route(fanout_t *f, fanout_route_t *route,
+    uint64_t edge);
+static void fanout_edge_remove(fanout_t *f, uint64_t id);
 
 
 int
@@ -39,63 +34,110 @@ fanout_purge(fanout_t *f)
 }
 
 
-/* An edge whose heartbeat is there has only lost its subscription: it will
- * resync, and its routes are right. */
+/* An edge whose heartbeat key exists has only lost its subscription: it will
+ * resync, and its routes are valid. */
 
 static int
 fanout_purge_edge(fanout_t *f, uint64_t id)
 {
-    int              ours;
-    size_t           i, n;
-    redisReply      *reply;
-    fanout_edge_t   *edge;
+    int              exists;
+    char             key[REDIS_KEY_SIZE];
+    size_t           n, deleted;
+    redis_reply_t   *reply;
     fanout_route_t  *route, *next;
 
-    reply = redisCommand(f->redis, "EXISTS " CHAT_KEY_EDGE, id);
+    exists = fanout_edge_exists(f, redis_key(key, CHAT_KEY_EDGE, id));
+    if (exists != 0) {
+        return exists < 0 ? -1 : 0;
+    }
+
+    worker_log(WORKER_INFO, "edge=%016" PRIx64 " is dead: its routes are "
+               "deleted", id);
+
+    n = 0;
+
+    HASH_ITER(hh, f->routes, route, next) {
+        deleted = fanout_purge_route(f, route, id);
+
+        if (deleted != 0) {
+            n += deleted;
+            fanout_route_evict(f, route->user);
+        }
+    }
+
+    /* after the deletions, see CHAT_ROUTE_LUA_PURGE */
+    redis_append(f->redis, key, "DEL %s", key);
+
+    for (n++; n > 0; n--) {
+        reply = redis_read(f->redis);
+
+        if (reply == NULL) {
+            return -1;
+        }
+
+        redis_reply_free(reply);
+    }
+
+    fanout_edge_remove(f, id);
+
+    return 0;
+}
+
+
+/* 1, 0, or -1 when Redis was lost. An edge counts as existing unless Redis says
+ * otherwise. */
+
+static int
+fanout_edge_exists(fanout_t *f, const char *key)
+{
+    int64_t         n;
+    redis_reply_t  *reply;
+
+    reply = redis_call(f->redis, key, "EXISTS %s", key);
 
     if (reply == NULL) {
         return -1;
     }
 
-    n = reply->type == REDIS_REPLY_INTEGER ? (size_t) reply->integer : 1;
-    freeReplyObject(reply);
-
-    if (n != 0) {
-        return 0;
+    if (redis_reply_integer(reply, &n) != 0) {
+        n = 1;
     }
 
-    worker_log(WORKER_INFO, "edge=%016" PRIx64 " dead: its routes go", id);
+    redis_reply_free(reply);
 
-    HASH_ITER(hh, f->routes, route, next) {
+    return n != 0;
+}
 
-        for (ours = 0, i = 0; i < route->n; i++) {
 
-            if (route->sessions[i].edge == id) {
-                (void) redisAppendCommand(f->redis, "EVAL %s 2 "
-                                          CHAT_KEY_ROUTE " " CHAT_KEY_EDGE
-                                          " %" PRIu64
-                                          " %016" PRIx64 ":%" PRIu64,
-                                          fanout_purge_script, route->user, id,
-                                          route->sessions[i].device, id,
-                                          route->sessions[i].session);
-                ours = 1;
-                n++;
-            }
-        }
+/* Appends the deletion of the edge's sessions from a route; how many. */
 
-        if (ours) {
-            fanout_route_evict(f, route->user);
+static size_t
+fanout_purge_route(fanout_t *f, fanout_route_t *route, uint64_t edge)
+{
+    char               key[REDIS_KEY_SIZE];
+    size_t             i, n;
+    fanout_session_t  *session;
+
+    for (n = 0, i = 0; i < route->n; i++) {
+        session = &route->sessions[i];
+
+        if (session->edge == edge) {
+            redis_key(key, CHAT_KEY_ROUTE, route->user);
+            redis_append(f->redis, key, "EVAL %s 1 %s %" PRIu64 " %016" PRIx64
+                         ":%" PRIu64, CHAT_ROUTE_LUA_PURGE, key,
+                         session->device, edge, session->session);
+            n++;
         }
     }
 
-    for ( /* void */ ; n > 0; n--) {
+    return n;
+}
 
-        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
-            return -1;
-        }
 
-        freeReplyObject(reply);
-    }
+static void
+fanout_edge_remove(fanout_t *f, uint64_t id)
+{
+    fanout_edge_t  *edge;
 
     HASH_FIND(hh, f->edges, &id, sizeof(id), edge);
 
@@ -105,6 +147,4 @@ fanout_purge_edge(fanout_t *f, uint64_t id)
         chat_buf_free(&edge->targets);
         free(edge);
     }
-
-    return 0;
 }

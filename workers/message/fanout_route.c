@@ -1,45 +1,39 @@
 /*
- * fanout_route.c: which user is on which edge, without asking each time.
+ * fanout_route.c: which user is connected to which edge: a cache.
  *
- * Called from fanout_publish.c; hands to Redis. The cache is kept true by
- * Redis itself (CLIENT TRACKING with REDIRECT, RESP2): what was read on the
- * worker's connection and then changed is named on our second one. OPTIN, for
- * that connection reads streams too, and each XADD would be named as well.
+ * Called from fanout_publish.c and, for invalidations, from workers/redis/;
+ * hands to workers/redis/. Redis keeps the cache valid (client-side caching,
+ * redis_tracking.c): it sends an invalidation for each route that was read on
+ * the worker's connection and has changed since.
  *
- * Order matters. A session that had its list read before our commit put its
- * route into Redis before that, so the invalidation was made before. But it
- * may still be in Redis' hands: an answer to a command that was sent after the
- * commit can only come after all that. The PUBLISH itself is that command: it
- * goes out at once by what the cache says, and once it is answered the
- * invalidations that have come say whose route was untrue, see
- * fanout_confirm(). To ask first would cost each batch a turn of Redis.
+ * The order matters. A session whose list was read before the commit had
+ * written its route into Redis before that, so the invalidation exists. It may
+ * still be in transit; but a reply to a command that was sent after the commit
+ * arrives after it. The PUBLISH is that command: it is sent at once, by what
+ * the cache holds, and when it is answered the invalidations that have arrived
+ * name the routes that were stale, see fanout_confirm(). A check before the
+ * PUBLISH would cost each batch one more round trip.
  */
 
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <hiredis/hiredis.h>
 
 #include "chat_id.h"
 #include "chat_keys.h"
 #include "fanout_private.h"
 
-#define FANOUT_FETCH  1000          /* HGETALL in one go                    */
+#define FANOUT_FETCH  1000          /* HGETALLs in one pipeline             */
 
 static int fanout_route_query(fanout_t *f, fanout_route_t **routes, size_t n);
-static int fanout_route_refused(const redisReply *reply);
-static void fanout_route_read(fanout_route_t *route, const redisReply *reply);
+static int fanout_route_refused(const redis_reply_t *reply);
+static void fanout_route_read(fanout_route_t *route,
+    const redis_reply_t *reply);
 static void fanout_route_add_marker(fanout_route_t *route, uint64_t device);
-static int fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
-    uint64_t *session_r);
-static void fanout_route_invalid(fanout_t *f, const redisReply *reply);
 static void fanout_route_stale(fanout_t *f, fanout_route_t *route);
 static void fanout_route_drop(fanout_t *f, fanout_route_t *route);
 
 
-/* The user's route; one that is not known is looked up by the next
+/* The user's route. A route that is not cached is read by the next
  * fanout_route_fetch() and has no sessions until then. */
 
 fanout_route_t *
@@ -139,78 +133,38 @@ fanout_route_trim(fanout_t *f)
 }
 
 
-/* Takes whatever has arrived, never waits. */
+/* Handles the invalidations that have arrived; never waits. */
 
 int
 fanout_route_drain(fanout_t *f)
 {
-    redisReply     *reply;
-    struct pollfd   fd;
-
-    for ( ;; ) {
-        fd.fd = f->inval->fd;
-        fd.events = POLLIN;
-        fd.revents = 0;
-
-        if (poll(&fd, 1, 0) <= 0) {
-            return 0;
-        }
-
-        if (redisBufferRead(f->inval) != REDIS_OK) {
-            worker_log(WORKER_WARN, "redis: invalidations lost: %s",
-                       f->inval->errstr);
-            return -1;
-        }
-
-        for ( ;; ) {
-            if (redisGetReplyFromReader(f->inval, (void **) &reply)
-                != REDIS_OK)
-            {
-                return -1;
-            }
-
-            if (reply == NULL) {
-                break;
-            }
-
-            fanout_route_invalid(f, reply);
-            freeReplyObject(reply);
-        }
-    }
+    return redis_tracking_drain(f->tracking);
 }
 
 
 static int
 fanout_route_query(fanout_t *f, fanout_route_t **routes, size_t n)
 {
-    int          refused;
-    size_t       i;
-    redisReply  *reply;
+    int             refused;
+    char            key[REDIS_KEY_SIZE];
+    size_t          i;
+    redis_reply_t  *reply;
 
     for (i = 0; i < n; i++) {
-        (void) redisAppendCommand(f->redis, "CLIENT CACHING YES");
-        (void) redisAppendCommand(f->redis, "HGETALL " CHAT_KEY_ROUTE,
-                                  routes[i]->user);
+        redis_key(key, CHAT_KEY_ROUTE, routes[i]->user);
+        redis_tracking_append(f->tracking, key, "HGETALL %s", key);
     }
 
     for (i = 0; i < n; i++) {
+        reply = redis_tracking_read(f->tracking);
 
-        /* a route that is not tracked would be believed for ever */
-        if (redisGetReply(f->redis, (void **) &reply) != REDIS_OK) {
-            return -1;
-        }
-
-        refused = fanout_route_refused(reply);
-        freeReplyObject(reply);
-
-        if (refused || redisGetReply(f->redis, (void **) &reply) != REDIS_OK)
-        {
+        if (reply == NULL) {
             return -1;
         }
 
         refused = fanout_route_refused(reply);
         fanout_route_read(routes[i], reply);
-        freeReplyObject(reply);
+        redis_reply_free(reply);
 
         if (refused) {
             return -1;
@@ -221,52 +175,52 @@ fanout_route_query(fanout_t *f, fanout_route_t **routes, size_t n)
 }
 
 
-/* What Redis has not done (it is loading, an ACL forbids it) is not tracked; that
- * a key is no hash it has seen by reading it, and nobody has a route there. */
+/* A command that Redis has refused (it is loading, an ACL forbids the command)
+ * is not tracked, so its route must not be cached. A key that is no hash has
+ * been read and is tracked; it holds no routes. */
 
 static int
-fanout_route_refused(const redisReply *reply)
+fanout_route_refused(const redis_reply_t *reply)
 {
-    if (reply->type != REDIS_REPLY_ERROR
-        || strncmp(reply->str, "WRONGTYPE", 9) == 0)
-    {
+    const char  *error;
+
+    error = redis_reply_error(reply);
+
+    if (error == NULL || strncmp(error, "WRONGTYPE", 9) == 0) {
         return 0;
     }
 
-    worker_log(WORKER_WARN, "redis refuses to read a route: %s", reply->str);
+    worker_log(WORKER_WARN, "redis refuses to read a route: %s", error);
 
     return 1;
 }
 
 
 static void
-fanout_route_read(fanout_route_t *route, const redisReply *reply)
+fanout_route_read(fanout_route_t *route, const redis_reply_t *reply)
 {
-    size_t             i;
-    uint64_t           device, edge, session;
-    const redisReply  *key, *value;
+    size_t      i;
+    uint64_t    device, edge, session;
+    chat_str_t  name, value;
 
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        return;
-    }
+    for (i = 0; i + 1 < redis_reply_count(reply); i += 2) {
 
-    for (i = 0; i + 1 < reply->elements; i += 2) {
-        key = reply->element[i];
-        value = reply->element[i + 1];
+        if (redis_reply_str(redis_reply_at(reply, i), &name) != 0
+            || redis_reply_str(redis_reply_at(reply, i + 1), &value) != 0)
+        {
+            continue;
+        }
 
-        if (key->len > 1 && key->str[0] == '-') {
-            if (chat_num_parse(key->str + 1, (size_t) key->len - 1, &device)
-                == 0)
-            {
+        if (name.len > 1 && name.data[0] == '-') {
+            if (chat_num_parse(name.data + 1, name.len - 1, &device) == 0) {
                 fanout_route_add_marker(route, device);
             }
 
             continue;
         }
 
-        if (chat_num_parse(key->str, key->len, &device) == 0
-            && fanout_route_parse(value->str, value->len, &edge, &session)
-               == 0)
+        if (chat_num_parse(name.data, name.len, &device) == 0
+            && chat_route_parse(value.data, value.len, &edge, &session) == 0)
         {
             fanout_route_add(route, device, edge, session);
         }
@@ -283,86 +237,41 @@ fanout_route_add_marker(fanout_route_t *route, uint64_t device)
 }
 
 
-/* "<edge, 16 hex digits>:<session>" */
+/* The key of a cached route, "route:{user}", has changed. */
 
-static int
-fanout_route_parse(const char *text, size_t len, uint64_t *edge_r,
-    uint64_t *session_r)
+void
+fanout_route_invalid(void *data, const chat_str_t *key)
 {
-    int       c;
-    size_t    i;
-    uint64_t  edge;
+    uint64_t         user;
+    fanout_t        *f = data;
+    fanout_route_t  *route;
 
-    if (len < 18 || text[16] != ':') {
-        return -1;
-    }
-
-    for (edge = 0, i = 0; i < 16; i++) {
-        c = text[i];
-
-        if (c >= '0' && c <= '9') {
-            c -= '0';
-
-        } else if (c >= 'a' && c <= 'f') {
-            c -= 'a' - 10;
-
-        } else {
-            return -1;
-        }
-
-        edge = edge << 4 | (uint64_t) c;
-    }
-
-    *edge_r = edge;
-
-    return chat_num_parse(text + 17, len - 17, session_r);
-}
-
-
-/* ["message", "__redis__:invalidate", [keys]]; without keys: all of them */
-
-static void
-fanout_route_invalid(fanout_t *f, const redisReply *reply)
-{
-    size_t             i;
-    uint64_t           user;
-    const redisReply  *keys, *key;
-    fanout_route_t    *route;
-
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3
-        || strcmp(reply->element[0]->str, "message") != 0)
+    if (key->len < 9 || memcmp(key->data, "route:{", 7) != 0
+        || chat_num_parse(key->data + 7, key->len - 8, &user) != 0)
     {
         return;
     }
 
-    keys = reply->element[2];
+    HASH_FIND(hh, f->routes, &user, sizeof(user), route);
 
-    if (keys->type != REDIS_REPLY_ARRAY) {
-        fanout_route_clear(f);
-        return;
-    }
-
-    for (i = 0; i < keys->elements; i++) {
-        key = keys->element[i];
-
-        /* route:{user} */
-        if (key->len < 9 || memcmp(key->str, "route:{", 7) != 0
-            || chat_num_parse(key->str + 7, (size_t) key->len - 8, &user) != 0)
-        {
-            continue;
-        }
-
-        HASH_FIND(hh, f->routes, &user, sizeof(user), route);
-
-        if (route != NULL) {
-            fanout_route_stale(f, route);
-        }
+    if (route != NULL) {
+        fanout_route_stale(f, route);
     }
 }
 
 
-/* Of those that were read again, only they matter: the others were true when
- * the entry was told. */
+/* Any key may have changed. */
+
+void
+fanout_route_flushed(void *data)
+{
+    fanout_route_clear(data);
+}
+
+
+/* A stale route of the batch means that the batch is published again. During
+ * such a repetition only the routes that it has read matter: the others were
+ * valid when their entries were published. */
 
 static void
 fanout_route_stale(fanout_t *f, fanout_route_t *route)

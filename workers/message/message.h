@@ -39,6 +39,7 @@
 #include "chat_frame.h"
 #include "fanout.h"
 #include "message_chat.h"
+#include "redis.h"
 #include "store_chat.h"
 #include "worker.h"
 
@@ -49,8 +50,6 @@
 #define MESSAGE_CACHE_MAX       1000000 /* members in the cache of chats    */
 #define MESSAGE_RETRY_AFTER     2       /* s, sent with `unavailable`       */
 #define MESSAGE_RECENT          16384   /* slots for recent message ids     */
-
-struct redisContext;
 
 typedef struct message_s        message_t;
 typedef struct message_batch_s  message_batch_t;
@@ -90,7 +89,7 @@ typedef struct {
 
 struct message_s {
     worker_t             *worker;
-    struct redisContext  *redis;    /* NULL while not connected             */
+    redis_t              *redis;    /* NULL while not connected             */
     store_chat_t         *store;
     message_cache_t      *cache;
     fanout_t             *out;
@@ -180,7 +179,7 @@ int message_heartbeat_others(message_t *m);
 typedef struct {
     message_item_t  *items;
     size_t           n;
-    void            *reply;
+    redis_reply_t            *reply;
 } message_read_t;
 
 /* Reads the first events of the shards in `mask` (bit = shard), waiting up to
@@ -195,11 +194,10 @@ void message_stream_free(message_read_t *read);
  * read with the next command or by message_redis_drain(). */
 void message_stream_done(message_t *m, const message_item_t *items, size_t n);
 
-struct redisReply;
 
 /* Parses a stream entry [id, [field, value ...]], borrowed by the item. */
 void message_item_read(message_item_t *item, unsigned shard,
-    const struct redisReply *entry);
+    const redis_reply_t *entry);
 void message_item_free(message_item_t *item);
 
 /* ----------------------------------------------- reclaim, message_reclaim.c */

@@ -1,14 +1,13 @@
 /*
- * message_dead.c: what fails five times is set aside.
+ * message_dead.c: an event that fails five times goes to the dead-letter stream.
  *
- * Called from message_batch.c; hands to Redis. It stays in message.sent.dead
- * with the error until somebody looks (chatctl dead); never dropped.
+ * Called from message_batch.c; hands to workers/redis/. The event stays in
+ * message.sent.dead with its error until an operator acts (chatctl dead); it is
+ * never dropped.
  */
 
 #include <stdio.h>
 #include <string.h>
-
-#include <hiredis/hiredis.h>
 
 #include "chat_keys.h"
 #include "message.h"
@@ -17,12 +16,12 @@
 int
 message_dead(message_t *m, const message_item_t *item, const char *error)
 {
-    char         stream[32], failures[16], at[32];
-    int          rc;
-    size_t       lengths[15];
-    unsigned     i;
-    redisReply  *reply;
-    const char  *argv[15];
+    char            stream[32], failures[16], at[32];
+    int             rc;
+    size_t          lengths[15];
+    unsigned        i;
+    const char     *refused, *argv[15];
+    redis_reply_t  *reply;
 
     (void) snprintf(stream, sizeof(stream), CHAT_KEY_SENT, item->shard);
     (void) snprintf(failures, sizeof(failures), "%u", item->failures);
@@ -59,20 +58,21 @@ message_dead(message_t *m, const message_item_t *item, const char *error)
         return -1;
     }
 
-    reply = redisCommandArgv(m->redis, 15, argv, lengths);
+    reply = redis_call_argv(m->redis, CHAT_KEY_SENT_DEAD, 15, argv, lengths);
 
     if (reply == NULL) {
         return message_redis_lost(m, "XADD");
     }
 
-    /* not set aside: not to be acknowledged */
-    rc = reply->type == REDIS_REPLY_ERROR ? -1 : 0;
+    /* an event that could not be stored must not be acknowledged */
+    refused = redis_reply_error(reply);
 
-    if (rc != 0) {
-        worker_log(WORKER_ERROR, "redis refuses XADD: %s", reply->str);
+    if (refused != NULL) {
+        worker_log(WORKER_ERROR, "redis refuses XADD: %s", refused);
     }
 
-    freeReplyObject(reply);
+    rc = refused != NULL ? -1 : 0;
+    redis_reply_free(reply);
 
     return rc;
 }

@@ -1,34 +1,32 @@
 /*
- * message_reclaim.c: what a dead owner, or we, may have begun.
+ * message_reclaim.c: processes events that a previous owner may have begun.
  *
  * Called from message_worker.c after shards were taken and after a connection
- * was lost. An event leaves its stream only when it is done, and an owner has
- * no more in hand than it reads of a stream at once: so what may have been
- * begun are the first MESSAGE_COUNT_MAX entries that are there. They are done, again
- * or at last, before anything else is read.
+ * was lost; hands to message_batch.c. An event leaves its stream only when it is
+ * done, and an owner processes at most as many as it reads of a stream at once.
+ * So only the first MESSAGE_COUNT_MAX entries may have been begun. They are
+ * processed before anything else is read.
  *
- * An entry that kills its owners must not go on for ever: what is begun after
- * another owner's end is counted in Redis first. Our own reconnects do not
- * count, for them the entry is innocent.
+ * An event that crashes its owners must not do so for ever: after a takeover
+ * each attempt is counted in Redis before it begins. Reconnects of the same
+ * owner do not count, because the event did not cause them.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "chat_keys.h"
 #include "message.h"
 
 static int message_reclaim_shard(message_t *m, unsigned shard);
 static int message_reclaim_first(message_t *m, unsigned shard,
-    redisReply **first_r);
+    redis_reply_t **first_r);
 static int message_reclaim_run(message_t *m, unsigned shard,
     message_item_t *items, size_t n);
-static int message_reclaim_tried(message_t *m, unsigned shard,
+static int message_reclaim_attempts(message_t *m, unsigned shard,
     message_item_t *items, size_t n);
-static int message_reclaim_try(message_t *m, unsigned shard,
+static int message_reclaim_count(message_t *m, unsigned shard,
     const message_item_t *items, size_t n);
 static int message_reclaim_end(message_t *m, unsigned shard);
 
@@ -58,18 +56,18 @@ message_reclaim_shard(message_t *m, unsigned shard)
 {
     int              rc;
     size_t           i, n;
-    redisReply      *reply;
+    redis_reply_t   *reply;
     message_item_t  *items;
 
     if (message_reclaim_first(m, shard, &reply) != 0) {
         return -1;
     }
 
-    n = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+    n = redis_reply_count(reply);
     items = worker_calloc(n + 1, sizeof(*items));
 
     for (i = 0; i < n; i++) {
-        message_item_read(&items[i], shard, reply->element[i]);
+        message_item_read(&items[i], shard, redis_reply_at(reply, i));
         items[i].redo = 1;
     }
 
@@ -86,46 +84,51 @@ message_reclaim_shard(message_t *m, unsigned shard)
     }
 
     free(items);
-    freeReplyObject(reply);
+    redis_reply_free(reply);
 
     return rc != 0 ? rc : message_reclaim_end(m, shard);
 }
 
 
-/* Says that the shard is ours, and sees whose it was; the first entries. */
+/* Records this worker as the owner, learns who the previous one was, and reads
+ * the first entries. */
 
 static int
-message_reclaim_first(message_t *m, unsigned shard, redisReply **first_r)
+message_reclaim_first(message_t *m, unsigned shard, redis_reply_t **first_r)
 {
-    redisReply  *owner;
+    char            key[REDIS_KEY_SIZE];
+    const char     *id;
+    redis_reply_t  *owner;
 
     if (message_redis_drain(m) != 0) {
         return -1;
     }
 
-    (void) redisAppendCommand(m->redis, "SET " CHAT_KEY_SENT_OWNER " %s GET",
-                              shard, m->worker->id);
-    (void) redisAppendCommand(m->redis, "XRANGE " CHAT_KEY_SENT
-                              " - + COUNT %d", shard, MESSAGE_COUNT_MAX);
+    redis_key(key, CHAT_KEY_SENT_OWNER, shard);
+    redis_append(m->redis, key, "SET %s %s GET", key, m->worker->id);
 
-    if (redisGetReply(m->redis, (void **) &owner) != REDIS_OK) {
+    redis_key(key, CHAT_KEY_SENT, shard);
+    redis_append(m->redis, key, "XRANGE %s - + COUNT %d", key,
+                 MESSAGE_COUNT_MAX);
+
+    owner = redis_read(m->redis);
+
+    if (owner == NULL) {
         return message_redis_lost(m, "SET");
     }
 
-    m->shards[shard].others = owner->type != REDIS_REPLY_STRING
-                              || strcmp(owner->str, m->worker->id) != 0;
-    freeReplyObject(owner);
+    id = redis_reply_text(owner);
+    m->shards[shard].others = id == NULL || strcmp(id, m->worker->id) != 0;
+    redis_reply_free(owner);
 
-    if (redisGetReply(m->redis, (void **) first_r) != REDIS_OK) {
-        return message_redis_lost(m, "XRANGE");
-    }
+    *first_r = redis_read(m->redis);
 
-    return 0;
+    return *first_r != NULL ? 0 : message_redis_lost(m, "XRANGE");
 }
 
 
-/* Those that were begun by two owners go one at a time, so that a poisonous one
- * is found and takes nobody with it. */
+/* Events that two owners have begun are processed one at a time, so that one that
+ * fails is identified and does not affect the others. */
 
 static int
 message_reclaim_run(message_t *m, unsigned shard, message_item_t *items,
@@ -134,7 +137,7 @@ message_reclaim_run(message_t *m, unsigned shard, message_item_t *items,
     size_t     i, k;
     message_e  e;
 
-    if (message_reclaim_tried(m, shard, items, n) != 0) {
+    if (message_reclaim_attempts(m, shard, items, n) != 0) {
         return -1;
     }
 
@@ -145,7 +148,7 @@ message_reclaim_run(message_t *m, unsigned shard, message_item_t *items,
             k++;
         }
 
-        if (message_reclaim_try(m, shard, &items[i], k - i) != 0) {
+        if (message_reclaim_count(m, shard, &items[i], k - i) != 0) {
             return -1;
         }
 
@@ -161,52 +164,61 @@ message_reclaim_run(message_t *m, unsigned shard, message_item_t *items,
 }
 
 
-/* How often each was begun already. */
+/* Reads how often each event was begun already. */
 
 static int
-message_reclaim_tried(message_t *m, unsigned shard, message_item_t *items,
+message_reclaim_attempts(message_t *m, unsigned shard, message_item_t *items,
     size_t n)
 {
-    size_t       i;
-    redisReply  *reply;
+    char            key[REDIS_KEY_SIZE];
+    size_t          i;
+    const char     *count;
+    redis_reply_t  *reply;
+
+    redis_key(key, CHAT_KEY_SENT_ATTEMPTS, shard);
 
     for (i = 0; i < n; i++) {
-        (void) redisAppendCommand(m->redis, "HGET " CHAT_KEY_SENT_ATTEMPTS " %s",
-                                  shard, items[i].id);
+        redis_append(m->redis, key, "HGET %s %s", key, items[i].id);
     }
 
     for (i = 0; i < n; i++) {
+        reply = redis_read(m->redis);
 
-        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+        if (reply == NULL) {
             return message_redis_lost(m, "HGET");
         }
 
-        if (reply->type == REDIS_REPLY_STRING) {
-            items[i].failures = (unsigned) strtoul(reply->str, NULL, 10);
+        count = redis_reply_text(reply);
+
+        if (count != NULL && redis_reply_error(reply) == NULL) {
+            items[i].failures = (unsigned) strtoul(count, NULL, 10);
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
     return 0;
 }
 
 
-/* Settled before they are begun, so that it is there when they kill us. */
+/* Counts the attempt. Redis has confirmed it before the attempt begins, so that
+ * the count exists when the event crashes this worker. */
 
 static int
-message_reclaim_try(message_t *m, unsigned shard, const message_item_t *items,
-    size_t n)
+message_reclaim_count(message_t *m, unsigned shard,
+    const message_item_t *items, size_t n)
 {
+    char    key[REDIS_KEY_SIZE];
     size_t  i;
 
     if (!m->shards[shard].others) {
         return 0;
     }
 
+    redis_key(key, CHAT_KEY_SENT_ATTEMPTS, shard);
+
     for (i = 0; i < n; i++) {
-        (void) redisAppendCommand(m->redis, "HINCRBY " CHAT_KEY_SENT_ATTEMPTS
-                                  " %s 1", shard, items[i].id);
+        redis_append(m->redis, key, "HINCRBY %s %s 1", key, items[i].id);
         m->acks++;
     }
 
@@ -217,7 +229,10 @@ message_reclaim_try(message_t *m, unsigned shard, const message_item_t *items,
 static int
 message_reclaim_end(message_t *m, unsigned shard)
 {
-    (void) redisAppendCommand(m->redis, "DEL " CHAT_KEY_SENT_ATTEMPTS, shard);
+    char  key[REDIS_KEY_SIZE];
+
+    redis_key(key, CHAT_KEY_SENT_ATTEMPTS, shard);
+    redis_append(m->redis, key, "DEL %s", key);
     m->acks++;
 
     if (message_redis_drain(m) != 0) {

@@ -1,14 +1,12 @@
 /*
  * message_redis.c: the worker's connection to Redis.
  *
- * Called from message_*.c; hands to hiredis and fanout_route.c. One connection
- * for streams and publishing, so that XDEL of a batch is behind its PUBLISH
- * whatever happens to the connection in between.
+ * Called from message_*.c; hands to workers/redis/ and fanout_connection.c.
+ * Streams and publishing share one connection, so that the XDEL of a batch
+ * follows its PUBLISH whatever happens to the connection in between.
  */
 
 #include <string.h>
-
-#include <hiredis/hiredis.h>
 
 #include "message.h"
 
@@ -24,7 +22,7 @@ message_redis_open(message_t *m)
         return 0;
     }
 
-    m->redis = worker_redis_connect(m->worker->conf, MESSAGE_REDIS_MS);
+    m->redis = redis_connect(m->worker->conf, MESSAGE_REDIS_MS);
 
     if (m->redis == NULL
         || fanout_open(m->out, m->worker->conf, m->redis) != 0)
@@ -37,7 +35,7 @@ message_redis_open(message_t *m)
     m->redis_n = 0;
     m->heartbeat_at = 0;
 
-    /* what was in hand when the connection broke is there */
+    /* what was in progress when the connection broke is still in its stream */
     for (i = 0; i < CHAT_SHARDS; i++) {
         m->shards[i].reclaim = 1;
     }
@@ -51,11 +49,7 @@ message_redis_close(message_t *m)
 {
     fanout_close(m->out);
 
-    if (m->redis != NULL) {
-        redisFree(m->redis);
-    }
-
-    m->redis = NULL;
+    redis_close(&m->redis);
     m->acks = 0;
 }
 
@@ -64,7 +58,7 @@ int
 message_redis_lost(message_t *m, const char *what)
 {
     worker_log(WORKER_WARN, "redis lost: %s: %s", what,
-               m->redis && m->redis->err ? m->redis->errstr : "no answer");
+               m->redis ? redis_error(m->redis) : "not connected");
     message_redis_close(m);
 
     return -1;
@@ -74,15 +68,16 @@ message_redis_lost(message_t *m, const char *what)
 int
 message_redis_drain(message_t *m)
 {
-    redisReply  *reply;
+    redis_reply_t  *reply;
 
     for ( /* void */ ; m->acks > 0; m->acks--) {
+        reply = redis_read(m->redis);
 
-        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+        if (reply == NULL) {
             return message_redis_lost(m, "XDEL");
         }
 
-        freeReplyObject(reply);
+        redis_reply_free(reply);
     }
 
     return 0;

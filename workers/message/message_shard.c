@@ -1,24 +1,24 @@
 /*
- * message_shard.c: which shards are ours.
+ * message_shard.c: which shards this worker owns.
  *
- * Called from message_worker.c; hands to store_chat_shard.c and Redis. Owning
- * a shard is holding its lock on the connection that commits. Redis only says
- * who is alive, to share fairly and to cut off who holds locks and does
- * nothing: a stopped process keeps its connection and so its locks.
+ * Called from message_worker.c; hands to the chat store and
+ * message_heartbeat.c. To own a shard is to hold its lock in the store, by the
+ * connection that commits. Redis only knows which workers are alive, to share
+ * shards evenly and to fence a worker that holds locks and makes no progress: a
+ * stopped process keeps its connection and thus its locks.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "chat_keys.h"
 #include "message.h"
 
-#define MESSAGE_TAKE_MS    200      /* between looks for free shards        */
+#define MESSAGE_TAKE_MS    200      /* between attempts to take free shards */
 #define MESSAGE_CHECK_MS   1000
-#define MESSAGE_LINGER_MS   1000     /* a longer turn: were we stopped?      */
+#define MESSAGE_STALL_MS   1000     /* after a longer iteration the locks are
+                                       checked: the process was stopped?    */
 
 static int message_shard_share(const message_t *m);
 static int message_shard_take(message_t *m, unsigned share);
@@ -34,9 +34,9 @@ message_shard_tick(message_t *m)
 
     now = worker_mono_ms();
 
-    /* who was stopped may have been cut off meanwhile: what is another's now
-     * need not be begun */
-    if (now - m->iterated_at > MESSAGE_LINGER_MS && m->iterated_at != 0
+    /* a process that was stopped may have been fenced meanwhile: it must not
+     * begin events that another worker owns now */
+    if (now - m->iterated_at > MESSAGE_STALL_MS && m->iterated_at != 0
         && store_chat_check(m->store) != STORE_OK)
     {
         message_store_lost(m);
@@ -59,7 +59,9 @@ message_shard_tick(message_t *m)
         return message_redis_lost(m, "EVAL");
     }
 
-    if ((now >= m->heartbeat_at || now >= m->peers_at) && message_heartbeat(m, 1) != 0) {
+    if ((now >= m->heartbeat_at || now >= m->peers_at)
+        && message_heartbeat(m, 1) != 0)
+    {
         return -1;
     }
 
@@ -81,8 +83,8 @@ message_shard_tick(message_t *m)
     if (now >= m->check_at) {
         m->check_at = now + MESSAGE_CHECK_MS;
 
-        /* also when there is nothing to write: who waits for us must not
-         * learn with the next message that we are away */
+        /* also when idle: a lost connection is detected before the next
+         * message has to wait for it */
         if (store_chat_check(m->store) != STORE_OK) {
             message_store_lost(m);
             return -1;
@@ -93,8 +95,8 @@ message_shard_tick(message_t *m)
 }
 
 
-/* The end: what is in flight is settled, then the locks go with the
- * connection, then nobody waits for our heartbeat. */
+/* Shutdown: outstanding replies are read, then the locks end with the
+ * connection, then the heartbeat is removed. */
 
 void
 message_shard_leave(message_t *m)
@@ -197,7 +199,7 @@ message_shard_release(message_t *m, unsigned share)
 }
 
 
-/* Cuts off who holds locks and has been silent for three seconds. */
+/* Fences a worker that holds locks and whose heartbeat has expired. */
 
 static int
 message_shard_fence(message_t *m)
@@ -218,7 +220,7 @@ message_shard_fence(message_t *m)
             continue;
         }
 
-        worker_log(WORKER_WARN, "shard=%u worker=%s silent: cut off",
+        worker_log(WORKER_WARN, "shard=%u worker=%s has no heartbeat: fenced",
                    holders[i].shard, holders[i].worker);
 
         if (store_shard_cut(m->store, &holders[i]) != STORE_OK) {
@@ -226,8 +228,8 @@ message_shard_fence(message_t *m)
             return -1;
         }
 
-        /* one connection holds all its locks, and the next look will tell
-         * whether it is gone */
+        /* one connection holds all locks of a worker; the next check shows
+         * whether they are free */
         break;
     }
 

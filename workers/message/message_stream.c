@@ -1,18 +1,17 @@
 /*
- * message_stream.c: events out of Redis Streams, and out of them for good.
+ * message_stream.c: reads events from the shards' streams and deletes them.
  *
- * Called from message_worker.c, message_reclaim.c, message_unavailable.c; hands to
- * hiredis. One XREAD over all streams, always from their beginning: what is
- * done has been deleted. COUNT is a number per stream, so it is chosen by how many
- * of them had something the last time: what comes back is about one batch,
- * whether one chat is busy or all are.
+ * Called from message_worker.c, message_batch.c, message_reclaim.c and
+ * message_unavailable.c; hands to workers/redis/. One read covers all streams,
+ * always from their beginning, because completed events have been deleted.
+ * COUNT applies to each stream, so it is derived from the number of streams that
+ * had events the last time: a read returns about one batch, whether one chat is
+ * busy or all are.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <hiredis/hiredis.h>
 
 #include "chat_id.h"
 #include "chat_keys.h"
@@ -20,9 +19,9 @@
 
 #define MESSAGE_COUNT_MIN  4
 
-static int message_stream_send(message_t *m, uint64_t mask, int block_ms);
+static void message_stream_send(message_t *m, uint64_t mask, int block_ms);
 static void message_item_decode(message_item_t *item);
-static int message_stream_shard(const redisReply *key);
+static int message_stream_shard(const char *key);
 static void message_stream_parse(message_t *m, message_read_t *read);
 static void message_stream_adapt(message_t *m, size_t streams, size_t most);
 static void message_stream_delete(message_t *m, unsigned shard,
@@ -33,27 +32,27 @@ int
 message_stream_read(message_t *m, uint64_t mask, int block_ms,
     message_read_t *read_r)
 {
-    redisReply  *reply;
+    const char  *error;
 
     memset(read_r, 0, sizeof(*read_r));
 
-    if (message_stream_send(m, mask, block_ms) != 0) {
-        return -1;
-    }
+    message_stream_send(m, mask, block_ms);
 
-    /* answers to the batch before come first */
+    /* replies of the previous batch come first */
     if (message_redis_drain(m) != 0) {
         return -1;
     }
 
-    if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+    read_r->reply = redis_read(m->redis);
+
+    if (read_r->reply == NULL) {
         return message_redis_lost(m, "XREAD");
     }
 
-    read_r->reply = reply;
+    error = redis_reply_error(read_r->reply);
 
-    if (reply->type == REDIS_REPLY_ERROR) {
-        worker_log(WORKER_ERROR, "redis refuses XREAD: %s", reply->str);
+    if (error != NULL) {
+        worker_log(WORKER_ERROR, "redis refuses XREAD: %s", error);
         worker_sleep(200);
         return 0;
     }
@@ -74,7 +73,7 @@ message_stream_free(message_read_t *read)
     }
 
     free(read->items);
-    freeReplyObject(read->reply);
+    redis_reply_free(read->reply);
     memset(read, 0, sizeof(*read));
 }
 
@@ -101,32 +100,23 @@ message_stream_done(message_t *m, const message_item_t *items, size_t n)
 
 void
 message_item_read(message_item_t *item, unsigned shard,
-    const redisReply *entry)
+    const redis_reply_t *entry)
 {
-    size_t             i;
-    const redisReply  *id, *fields;
+    const char  *id;
 
     memset(item, 0, sizeof(*item));
     item->shard = shard;
     item->broken = 1;
 
-    id = entry->element[0];
-    fields = entry->element[1];
-    (void) snprintf(item->id, sizeof(item->id), "%s", id->str);
-
-    for (i = 0; i + 1 < fields->elements; i += 2) {
-
-        if (strcmp(fields->element[i]->str, CHAT_EVENT_FIELD) == 0) {
-            item->raw.data = fields->element[i + 1]->str;
-            item->raw.len = (size_t) fields->element[i + 1]->len;
-        }
-    }
+    id = redis_entry_id(entry);
+    (void) snprintf(item->id, sizeof(item->id), "%s", id ? id : "");
+    (void) redis_entry_field(entry, CHAT_EVENT_FIELD, &item->raw);
 
     message_item_decode(item);
 }
 
 
-/* From item->raw; `broken` stays set when it is no event of the shard. */
+/* Decodes item->raw; `broken` stays set when it is no event of the shard. */
 
 static void
 message_item_decode(message_item_t *item)
@@ -138,7 +128,8 @@ message_item_decode(message_item_t *item)
         return;
     }
 
-    /* another shard's lock is not ours; marks name their chats themselves */
+    /* an event of another shard needs another lock; receipts name their chats
+     * themselves */
     if (item->ev.type != CHAT_EV_RECEIPTS
         && chat_id_shard(item->ev.chat) != item->shard)
     {
@@ -166,65 +157,44 @@ message_item_free(message_item_t *item)
 }
 
 
-static int
+static void
 message_stream_send(message_t *m, uint64_t mask, int block_ms)
 {
-    int          n, keys;
-    char         count[16], block[16];
-    char         names[CHAT_SHARDS][32];
-    unsigned     i;
-    const char  *argv[6 + 2 * CHAT_SHARDS];
+    char                  names[CHAT_SHARDS][REDIS_KEY_SIZE];
+    unsigned              i;
+    redis_stream_t        streams[CHAT_SHARDS];
+    redis_read_streams_t  read;
 
     if (m->count == 0) {
         m->count = MESSAGE_COUNT_MIN;
     }
 
-    (void) snprintf(count, sizeof(count), "%u", m->count);
-    (void) snprintf(block, sizeof(block), "%d", block_ms);
-
-    n = 0;
-    argv[n++] = "XREAD";
-    argv[n++] = "COUNT";
-    argv[n++] = count;
-
-    if (block_ms > 0) {
-        argv[n++] = "BLOCK";
-        argv[n++] = block;
-    }
-
-    argv[n++] = "STREAMS";
-
-    for (keys = 0, i = 0; i < CHAT_SHARDS; i++) {
-        if (mask >> i & 1) {
-            (void) snprintf(names[keys], sizeof(names[keys]), CHAT_KEY_SENT,
-                            i);
-            argv[n++] = names[keys++];
-        }
-    }
+    memset(&read, 0, sizeof(read));
+    read.streams = streams;
+    read.count = m->count;
+    read.block_ms = block_ms;
 
     for (i = 0; i < CHAT_SHARDS; i++) {
         if (mask >> i & 1) {
-            argv[n++] = m->shards[i].after[0] ? m->shards[i].after : "0";
+            streams[read.n].key = redis_key(names[read.n], CHAT_KEY_SENT, i);
+            streams[read.n].after = m->shards[i].after[0] ? m->shards[i].after
+                                                          : "0";
+            read.n++;
         }
     }
 
-    if (redisAppendCommandArgv(m->redis, n, argv, NULL) != REDIS_OK) {
-        return message_redis_lost(m, "XREAD");
-    }
-
-    return 0;
+    redis_streams_append(m->redis, &read);
 }
 
 
-/* message.sent:{7} */
+/* The shard of a key "message.sent:{7}", or -1. */
 
 static int
-message_stream_shard(const redisReply *key)
+message_stream_shard(const char *key)
 {
     unsigned  shard;
 
-    if (key->type != REDIS_REPLY_STRING
-        || sscanf(key->str, CHAT_KEY_SENT, &shard) != 1
+    if (key == NULL || sscanf(key, CHAT_KEY_SENT, &shard) != 1
         || shard >= CHAT_SHARDS)
     {
         return -1;
@@ -237,46 +207,45 @@ message_stream_shard(const redisReply *key)
 static void
 message_stream_parse(message_t *m, message_read_t *read)
 {
-    int                shard;
-    size_t             i, k, total, most;
-    const redisReply  *reply, *stream, *entries;
+    int                   shard;
+    size_t                i, k, n, streams, total, most;
+    const redis_reply_t  *entries;
 
-    reply = read->reply;
+    streams = redis_reply_count(read->reply);
 
-    if (reply->type != REDIS_REPLY_ARRAY) {
+    if (streams == 0) {
         return;
     }
 
-    for (total = 0, most = 0, i = 0; i < reply->elements; i++) {
-        entries = reply->element[i]->element[1];
-        total += entries->elements;
+    for (total = 0, most = 0, i = 0; i < streams; i++) {
+        n = redis_reply_count(redis_stream_entries(read->reply, i));
+        total += n;
 
-        if (entries->elements > most) {
-            most = entries->elements;
+        if (n > most) {
+            most = n;
         }
     }
 
-    message_stream_adapt(m, reply->elements, most);
+    message_stream_adapt(m, streams, most);
     read->items = worker_calloc(total ? total : 1, sizeof(*read->items));
 
-    for (i = 0; i < reply->elements; i++) {
-        stream = reply->element[i];
-        entries = stream->element[1];
-        shard = message_stream_shard(stream->element[0]);
+    for (i = 0; i < streams; i++) {
+        entries = redis_stream_entries(read->reply, i);
+        shard = message_stream_shard(redis_stream_key(read->reply, i));
 
         if (shard < 0) {
             continue;
         }
 
-        for (k = 0; k < entries->elements; k++) {
+        for (k = 0; k < redis_reply_count(entries); k++) {
             message_item_read(&read->items[read->n++], (unsigned) shard,
-                              entries->element[k]);
+                              redis_reply_at(entries, k));
         }
     }
 }
 
 
-/* Up while a stream had all we asked for and there is room in a batch. */
+/* COUNT rises while a stream had as many as requested and a batch has room. */
 
 static void
 message_stream_adapt(message_t *m, size_t streams, size_t most)
@@ -308,12 +277,12 @@ message_stream_delete(message_t *m, unsigned shard,
     const message_item_t *items, size_t n)
 {
     int           argc;
-    char          key[32];
+    char          key[REDIS_KEY_SIZE];
     size_t        i;
     const char  **argv;
 
     argv = worker_calloc(n + 2, sizeof(*argv));
-    (void) snprintf(key, sizeof(key), CHAT_KEY_SENT, shard);
+    redis_key(key, CHAT_KEY_SENT, shard);
 
     argc = 0;
     argv[argc++] = "XDEL";
@@ -325,7 +294,7 @@ message_stream_delete(message_t *m, unsigned shard,
         }
     }
 
-    (void) redisAppendCommandArgv(m->redis, argc, argv, NULL);
+    redis_append_argv(m->redis, key, argc, argv, NULL);
     m->acks++;
     free(argv);
 }

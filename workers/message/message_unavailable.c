@@ -1,18 +1,16 @@
 /*
- * message_unavailable.c: life without PostgreSQL.
+ * message_unavailable.c: the message worker without PostgreSQL.
  *
- * Called from message_worker.c. Two seconds are bridged in silence; then who
- * sends is told `unavailable` rather than left waiting. Only while no worker
- * at all has the database: if one has, the shards are its, and their events
- * too. That is why our heartbeat ends with our connection. And only of the
- * shards that were ours: what of their streams may have been committed, we
- * alone know.
+ * Called from message_worker.c and message_batch.c. For two seconds events just
+ * wait; after that their senders are answered `unavailable`. This happens only
+ * while no worker has the database: a worker that has it owns the shards and
+ * their events, which is why a heartbeat ends with the database connection. It
+ * happens only for shards that this worker owned: only their last owner knows
+ * which of their events may have been committed.
  */
 
 #include <stdlib.h>
 #include <string.h>
-
-#include <hiredis/hiredis.h>
 
 #include "chat_keys.h"
 #include "message.h"
@@ -20,14 +18,14 @@
 
 #define MESSAGE_UNAVAILABLE_BLOCK  100
 
-/* An event is refused only by who takes it out of the stream, and that only
- * while nobody has come after us. */
+/* An event is refused only by the worker that removes it from the stream, and
+ * only while no other worker has become the owner. */
 static const char  message_unavailable_script[] =
     "if redis.call('GET',KEYS[2])==ARGV[1] then "
     "return redis.call('XDEL',KEYS[1],ARGV[2]) end return 0";
 
-static int message_unavailable_remove(message_t *m, message_item_t *items, size_t n,
-    uint8_t *taken_r);
+static int message_unavailable_remove(message_t *m, message_item_t *items,
+    size_t n, uint8_t *removed_r);
 static void message_unavailable_refuse(message_t *m, message_item_t *items,
     size_t n);
 
@@ -85,8 +83,8 @@ message_store_lost(message_t *m)
 }
 
 
-/* What may have been committed, or was, must not be refused: it stays where it
- * is, and what is refused are events behind it. */
+/* An event that was or may have been committed must not be refused: it stays in
+ * its stream, and only events after it are refused. */
 
 void
 message_unavailable_after(message_t *m, const message_item_t *items, size_t n)
@@ -137,19 +135,19 @@ static void
 message_unavailable_refuse(message_t *m, message_item_t *items, size_t n)
 {
     size_t    i, refused;
-    uint8_t  *taken;
+    uint8_t  *removed;
 
-    taken = worker_calloc(n, 1);
+    removed = worker_calloc(n, 1);
 
-    if (message_unavailable_remove(m, items, n, taken) != 0) {
-        free(taken);
+    if (message_unavailable_remove(m, items, n, removed) != 0) {
+        free(removed);
         return;
     }
 
     for (refused = 0, i = 0; i < n; i++) {
 
-        /* marks come again with the next one, and typing has passed */
-        if (!taken[i] || items[i].ev.type == CHAT_EV_RECEIPTS
+        /* receipts are sent again with the next one, typing has expired */
+        if (!removed[i] || items[i].ev.type == CHAT_EV_RECEIPTS
             || items[i].ev.type == CHAT_EV_TYPING)
         {
             continue;
@@ -160,8 +158,8 @@ message_unavailable_refuse(message_t *m, message_item_t *items, size_t n)
         refused++;
     }
 
-    free(taken);
-    worker_log(WORKER_WARN, "database away: refused=%zu", refused);
+    free(removed);
+    worker_log(WORKER_WARN, "database unavailable: refused=%zu", refused);
 
     if (fanout_publish(m->out) != 0 || fanout_confirm(m->out) != 0) {
         (void) message_redis_lost(m, "PUBLISH");
@@ -169,14 +167,17 @@ message_unavailable_refuse(message_t *m, message_item_t *items, size_t n)
 }
 
 
-/* What is no event stays for who can set it aside. */
+/* An entry that is no event stays for a worker that can move it to the
+ * dead-letter stream. */
 
 static int
 message_unavailable_remove(message_t *m, message_item_t *items, size_t n,
-    uint8_t *taken_r)
+    uint8_t *removed_r)
 {
-    size_t       i;
-    redisReply  *reply;
+    char            key[REDIS_KEY_SIZE];
+    size_t          i;
+    int64_t         removed;
+    redis_reply_t  *reply;
 
     if (message_redis_drain(m) != 0) {
         return -1;
@@ -184,11 +185,10 @@ message_unavailable_remove(message_t *m, message_item_t *items, size_t n,
 
     for (i = 0; i < n; i++) {
         if (!items[i].broken) {
-            (void) redisAppendCommand(m->redis, "EVAL %s 2 " CHAT_KEY_SENT " "
-                                      CHAT_KEY_SENT_OWNER " %s %s",
-                                      message_unavailable_script, items[i].shard,
-                                      items[i].shard, m->worker->id,
-                                      items[i].id);
+            redis_key(key, CHAT_KEY_SENT, items[i].shard);
+            redis_append(m->redis, key, "EVAL %s 2 %s " CHAT_KEY_SENT_OWNER
+                         " %s %s", message_unavailable_script, key,
+                         items[i].shard, m->worker->id, items[i].id);
         }
     }
 
@@ -198,12 +198,15 @@ message_unavailable_remove(message_t *m, message_item_t *items, size_t n,
             continue;
         }
 
-        if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
+        reply = redis_read(m->redis);
+
+        if (reply == NULL) {
             return message_redis_lost(m, "EVAL");
         }
 
-        taken_r[i] = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
-        freeReplyObject(reply);
+        removed_r[i] = redis_reply_integer(reply, &removed) == 0
+                       && removed == 1;
+        redis_reply_free(reply);
     }
 
     return 0;

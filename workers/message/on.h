@@ -4,7 +4,7 @@
  * Called from message_try.c inside the batch's transaction. A handler checks
  * whether the event is allowed, writes through store_*, changes the cache in
  * message_chat.h the same way, and publishes through message_entry.h and
- * reply.h. It knows neither libpq nor hiredis. The same event may be handled
+ * reply.h. It knows neither libpq nor Redis. The same event may be handled
  * more than once: after a rollback, and after an owner of the shard committed
  * it and died before the publish (item->redo).
  *

@@ -80,6 +80,7 @@ typedef struct {
     int64_t         checked_at;     /* monotonic ms, when `alive` was read  */
     unsigned        alive:1;
     unsigned        check:1;        /* `alive` is to be read                */
+    unsigned        purged:1;       /* its routes are being deleted         */
     chat_buf_t      batch;          /* to be published                      */
     chat_buf_t      updates;        /* packed chat_presence_t               */
     UT_hash_handle  hh;
@@ -145,8 +146,6 @@ store_e presence_routes_load(presence_t *p);
 /* 1 when the user has a route to this edge. */
 int presence_route_on(presence_t *p, const presence_user_t *u,
     uint64_t edge);
-int presence_route_parse(const char *text, size_t len, uint64_t *edge_r,
-    uint64_t *session_r);
 /* Finds or adds an edge. */
 presence_edge_t *presence_edge(presence_t *p, uint64_t id);
 /* The next presence_edges_check() reads `alive`, unless it is recent. */

@@ -16,15 +16,6 @@
 #define PRESENCE_EDGE_MS    1000    /* how long `alive` stays valid         */
 #define PRESENCE_EDGE_KEEP  60000
 
-/* The script checks the edge and deletes in one atomic step. The key of an edge
- * that is alive may be missing for a moment (Redis emptied, its clock set); the
- * edge then writes the key and its routes again. A route deleted before that
- * comes back, a route deleted after that would stay lost. */
-static const char  presence_purge_script[] =
-    "if redis.call('EXISTS',KEYS[2])==0 "
-    "and redis.call('HGET',KEYS[1],ARGV[1])==ARGV[2] then "
-    "redis.call('HDEL',KEYS[1],ARGV[1]) " CHAT_ROUTE_LUA_END " end return 0";
-
 static store_e presence_routes_read(presence_t *p);
 static void presence_routes_add(presence_t *p, presence_user_t *u,
     const redis_reply_t *reply);
@@ -40,6 +31,7 @@ presence_routes_load(presence_t *p)
     size_t             i;
     store_e            rc;
     presence_user_t   *u, *next;
+    presence_edge_t   *edge, *other;
     presence_route_t  *route;
 
     if (p->users == NULL) {
@@ -71,10 +63,20 @@ presence_routes_load(presence_t *p)
             }
 
             redis_key(key, CHAT_KEY_ROUTE, u->user);
-            presence_append(p, key, "EVAL %s 2 %s " CHAT_KEY_EDGE " %" PRIu64
-                            " %016" PRIx64 ":%" PRIu64, presence_purge_script,
-                            key, route->edge, route->device, route->edge,
-                            route->session);
+            presence_append(p, key, "EVAL %s 1 %s %" PRIu64 " %016" PRIx64
+                            ":%" PRIu64, CHAT_ROUTE_LUA_PURGE, key,
+                            route->device, route->edge, route->session);
+            presence_edge(p, route->edge)->purged = 1;
+        }
+    }
+
+    /* after the deletions, see CHAT_ROUTE_LUA_PURGE */
+    HASH_ITER(hh, p->edges, edge, other) {
+
+        if (edge->purged) {
+            edge->purged = 0;
+            redis_key(key, CHAT_KEY_EDGE, edge->id);
+            presence_append(p, key, "DEL %s", key);
         }
     }
 
@@ -92,34 +94,6 @@ presence_route_on(presence_t *p, const presence_user_t *u, uint64_t edge)
             return 1;
         }
     }
-
-    return 0;
-}
-
-
-/* "<edge, 16 hex digits>:<session>" */
-
-int
-presence_route_parse(const char *text, size_t len, uint64_t *edge_r,
-    uint64_t *session_r)
-{
-    char   hex[17];
-    char  *end;
-
-    if (len < 18 || text[16] != ':'
-        || chat_num_parse(text + 17, len - 17, session_r) != 0)
-    {
-        return -1;
-    }
-
-    memcpy(hex, text, 16);
-    hex[16] = '\0';
-
-    if (strspn(hex, "0123456789abcdef") != 16) {
-        return -1;
-    }
-
-    *edge_r = strtoull(hex, &end, 16);
 
     return 0;
 }
@@ -275,7 +249,7 @@ presence_routes_add(presence_t *p, presence_user_t *u,
         if (redis_reply_str(redis_reply_at(reply, i), &device) != 0
             || redis_reply_str(redis_reply_at(reply, i + 1), &text) != 0
             || chat_num_parse(device.data, device.len, &route.device) != 0
-            || presence_route_parse(text.data, text.len, &route.edge,
+            || chat_route_parse(text.data, text.len, &route.edge,
                                     &route.session) != 0)
         {
             continue;

@@ -164,12 +164,3 @@ redis_command(redisContext *c, int argc, const char **argv)
 
     return rc;
 }
-
-
-/* Not yet converted callers. */
-
-struct redisContext *
-worker_redis_connect(const worker_conf_t *conf, int timeout_ms)
-{
-    return redis_context(conf, timeout_ms);
-}
