@@ -1,11 +1,12 @@
 /*
  * ngx_chat_redis.c: the edge's two connections to Redis.
  *
- * Called from everything that sends a command; hands to hiredis, and reports
- * changes and messages to the callbacks it was started with (ngx_chat_link.c).
- * One connection is for commands, pipelined: the commands of one iteration of
- * the event loop leave in one write. The other subscribes to edge.<id> and
- * edge.all. A lost connection is retried with full-jitter backoff.
+ * Called from: every file that sends a command. Hands to: hiredis, and to the
+ * callbacks it was started with (ngx_chat_link.c), which get messages and
+ * changes of the connections. One connection is for commands, pipelined: the
+ * commands of one event loop iteration are one write. The other subscribes to
+ * edge.<id> and edge.all. A lost connection is retried with full-jitter
+ * backoff.
  */
 
 #include "ngx_chat_redis_conn.h"
