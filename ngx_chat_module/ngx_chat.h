@@ -14,7 +14,8 @@
  *     problem            refusals as problem+json
  *     handshake          checks of the opening handshake
  *     upgrade            the 101; takes the connection over from HTTP
- *     rest, rest_path    REST writes, by the same way as the socket's
+ *     rest               REST writes, by the same way as the socket's
+ *                        (rest_path, rest_body: what they contain)
  *     status             healthz, readyz, metrics
  *     upstream_filter    no write events for idle upstream connections
  *
@@ -47,6 +48,7 @@
  *
  *   redis/               ngx_chat_redis.h
  *     redis              two connections: commands, subscription
+ *     redis_login        the first commands on a connection
  *     redis_reply        replies -> callbacks
  *     redis_adapter      hiredis in nginx's event loop
  *     redis_linger       the batch window of events

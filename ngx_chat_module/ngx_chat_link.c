@@ -1,9 +1,9 @@
 /*
  * ngx_chat_link.c: what the state of Redis means for the edge.
  *
- * Called from ngx_chat_redis.c when a connection comes up or goes down and for
- * each message, and from the tick; hands to batch, route, leave, sync and
- * auth. Once a second the edge renews its key, and reads which devices are
+ * Called from: redis (a connection comes up or goes down, a message, a passed
+ * barrier), the tick. Hands to: batch, route, leave, sync, presence, auth,
+ * session. Once a second the edge renews its key, and reads which devices are
  * revoked, how many workers are alive and how long the streams are.
  */
 

@@ -1,11 +1,11 @@
 /*
  * ngx_chat_enqueue.c: an event into its Redis stream.
  *
- * Called from dispatch, receipt, rest and sync; hands to the command
- * connection of ngx_chat_redis.c, which sends the events of one iteration of
- * the event loop, or of one batch window, in one write. The caller learns
- * whether Redis has the event and answers its client. A send that is repeated
- * with the same messageId is harmless, whatever became of the first one.
+ * Called from: dispatch, receipt, rest, sync. Hands to: redis, which sends the
+ * events of one iteration of the event loop, or of one batch window, in one
+ * write. The caller learns whether Redis has the event and answers its client.
+ * A send that is repeated with the same messageId is harmless, whatever became
+ * of the first one.
  */
 
 #include "ngx_chat_redis.h"

@@ -211,7 +211,7 @@ ngx_chat_sync_request_cursors(ngx_chat_session_t *s)
 {
     u_char             body[CHAT_SYNC_CHATS * CHAT_PAGE_REQ_SIZE], *p;
     ngx_uint_t         i, n;
-    chat_page_req_t        want;
+    chat_page_req_t    want;
     ngx_chat_cursor_t  *k;
 
     p = body;

@@ -22,7 +22,7 @@ ngx_chat_sync_request_page(ngx_chat_session_t *s)
     u_char             body[CHAT_SYNC_CHATS * CHAT_PAGE_REQ_SIZE], *p;
     uint64_t           room;
     ngx_uint_t         n;
-    chat_page_req_t        want;
+    chat_page_req_t    want;
     ngx_chat_cursor_t  *k;
 
     room = CHAT_SYNC_PAGE;

@@ -1,5 +1,5 @@
 /*
- * ngx_chat_rest.h: the paths of REST writes.
+ * ngx_chat_rest.h: the path, the headers and the body of REST writes.
  */
 
 #ifndef NGX_CHAT_REST_H
@@ -22,5 +22,20 @@ typedef struct {
 
 /* 1 when the URI has one of these shapes, even with malformed ids. */
 ngx_uint_t ngx_chat_rest_path(ngx_str_t *uri, ngx_chat_rest_path_t *path);
+
+/* 1 when the Content-Type is application/json. */
+ngx_uint_t ngx_chat_rest_is_json(ngx_http_request_t *r);
+
+/* Copies the body into the request's pool. NGX_DECLINED when it is larger than
+ * CHAT_FRAME_MAX. */
+ngx_int_t ngx_chat_rest_collect(ngx_http_request_t *r, ngx_str_t *body);
+
+/* The Idempotency-Key, borrowed from the request; empty without one. NGX_ERROR
+ * when it is malformed or given twice. */
+ngx_int_t ngx_chat_rest_key(ngx_http_request_t *r, chat_str_t *key);
+
+/* Makes the 16 bytes of a new chat's id. */
+ngx_int_t ngx_chat_rest_new_chat(ngx_chat_ctx_t *ctx, ngx_str_t *body,
+    u_char *chat);
 
 #endif

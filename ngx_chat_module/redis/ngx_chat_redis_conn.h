@@ -16,6 +16,15 @@
  * is no connection slot left. */
 ngx_int_t ngx_chat_redis_attach(ngx_chat_redis_t *rd);
 
+/* The callbacks given to ngx_chat_redis_start(). */
+extern const ngx_chat_redis_events_t  *ngx_chat_redis_events;
+
+/* Authenticates, selects the database, then subscribes or reads the run_id. */
+void ngx_chat_redis_login(ngx_chat_redis_t *rd);
+
+/* hiredis' callback for replies of the subscription. */
+void ngx_chat_redis_message(redisAsyncContext *ac, void *reply, void *data);
+
 /* The batch window: see ngx_chat_redis_linger.c. */
 void ngx_chat_redis_linger_start(ngx_chat_redis_t *rd);
 void ngx_chat_redis_linger_stop(ngx_chat_redis_t *rd);

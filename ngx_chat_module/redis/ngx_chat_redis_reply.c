@@ -1,11 +1,11 @@
 /*
- * ngx_chat_redis_reply.c: replies of Redis, to whom they belong.
+ * ngx_chat_redis_reply.c: gives each reply of Redis to its command's callback.
  *
- * Called from ngx_chat_redis.c for each command and from hiredis for each
- * reply; hands a view of the reply to the command's callback. Redis replies in
- * the order of the commands, also when a connection is lost, so callbacks are
- * kept in one ring: hiredis has room for one pointer, and an allocation for
- * each command would cost more than the command.
+ * Called from: redis (a command was appended), hiredis (a reply). Hands to: the
+ * callback, with a view of the reply. Redis replies in the order of the
+ * commands, and hiredis keeps that order when a connection is lost, so the
+ * callbacks are in one ring buffer: hiredis stores one pointer for each
+ * command, and callback and data need two, without an allocation.
  */
 
 #include "ngx_chat_redis_conn.h"

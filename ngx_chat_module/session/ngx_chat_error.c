@@ -1,8 +1,8 @@
 /*
  * ngx_chat_error.c: the `error` frame of a client message.
  *
- * Called from dispatch and presence; hands to write. The connection stays
- * open: an error answers one message.
+ * Called from: dispatch, presence. Hands to: write. The connection stays open:
+ * an error refuses one message.
  */
 
 #include "ngx_chat_session.h"
