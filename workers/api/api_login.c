@@ -204,7 +204,7 @@ api_login_try(api_req_t *req, const api_login_t *login, api_logged_in_t *in_r)
 
     /* before the commit that makes the device real: should the chats' half
      * fail, there is no device that would be sent all of history */
-    rc = store_receipts_start_at_now(req->pg, in_r->user, device);
+    rc = store_receipts_start_at_now(req->reader, in_r->user, device);
     if (rc != STORE_OK) {
         return api_login_store(req, rc);
     }

@@ -149,7 +149,7 @@ ctl_status_shards(const worker_conf_t *conf, store_shard_t *shards)
         rc = store_shards_read(&pg, shards);
     }
 
-    store_pg_close(&pg);
+    store_pg_free(&pg);
 
     return rc == STORE_OK ? 0 : ctl_fail("the database cannot be read");
 }

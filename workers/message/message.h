@@ -213,7 +213,7 @@ message_e message_process_single(message_t *m, message_item_t *item);
 
 /* Entries of `chat`, or, when it is NULL, each of its own. NONE: the cache was
  * not what the database has, nothing was written, it must be read again.
- * `alone`: as for store_chat_append(). */
+ * `alone`: STORE_APPEND_NOW of store_chat_append(). */
 store_e message_append(message_t *m, message_chat_t *chat,
     store_append_t *rows, size_t n, int alone);
 

@@ -37,9 +37,10 @@ message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
         rows[i].check_duplicate |= !alone || message_append_remembered(m, &rows[i]);
     }
 
-    rc = store_chat_append(m->store, rows, n, alone);
+    rc = store_chat_append(m->store, rows, n,
+                           alone ? STORE_APPEND_NOW : STORE_APPEND_STAGED);
 
-    if (rc == STORE_NOT_FOUND) {
+    if (rc == STORE_STALE) {
         worker_log(WORKER_WARN, "a chat changed behind our back: read again");
     }
 

@@ -166,12 +166,13 @@ on_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf)
     store_e          rc;
     uint8_t          created[CHAT_TIME_TEXT];
     chat_str_t       title, role;
-    store_own_t      own;
+    store_member_view_t  own;
     message_chat_t  *chat;
 
     chat = it->chat;
 
-    rc = store_chat_own(m->store, chat->id, it->ev.user, it->ev.device, &own);
+    rc = store_chat_member_view(m->store, chat->id, it->ev.user,
+                                it->ev.device, &own);
     if (rc != STORE_OK) {
         return rc;
     }

@@ -27,7 +27,7 @@ on_delete_message(message_t *m, message_item_t *it)
         return rc;
     }
 
-    if (target.repeat == 0 && target.sender != it->ev.user
+    if (target.duplicate == 0 && target.sender != it->ev.user
         && (it->chat->type != STORE_GROUP || member->role == STORE_MEMBER))
     {
         on_refuse(m, it, CHAT_E_FORBIDDEN, "It is not your message.");

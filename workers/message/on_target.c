@@ -30,7 +30,7 @@ on_target(message_t *m, message_item_t *it, message_member_t *member,
         return rc;
     }
 
-    if (target_r->repeat == 0
+    if (target_r->duplicate == 0
         && (target_r->kind != CHAT_KIND_MESSAGE || target_r->gone))
     {
         on_refuse(m, it, CHAT_E_NOT_FOUND, "There is no such message.");

@@ -26,9 +26,6 @@ store_e store_account_commit(store_pg_t *pg);
 /* Also when the connection is gone; keeps no result. */
 void store_account_rollback(store_pg_t *pg);
 
-/* An idle connection that the server has closed meanwhile is closed here too,
- * so that the next store_pg_connect() makes a new one. Costs one poll(). */
-void store_account_freshen(store_pg_t *pg);
 /* SELECT 1 */
 store_e store_account_ping(store_pg_t *pg);
 

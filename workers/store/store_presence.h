@@ -1,9 +1,9 @@
 /*
- * store_presence.h: who may know how a user is, and when it was last seen.
+ * store_presence.h: who may see a user's presence, and when they were last seen.
  *
- * Called from the presence worker. Who shares a chat is read from chats, the
- * rest is read from and written to accounts: no statement joins the two.
- * Callers see neither libpq nor SQL.
+ * Called from the presence worker. Whether two users share a chat is read from
+ * the chat store that `chat_store` names, the rest is read from and written to
+ * the accounts.
  */
 
 #ifndef STORE_PRESENCE_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "store_result.h"
+#include "worker.h"
 
 typedef struct store_presence_s  store_presence_t;
 
@@ -27,8 +28,9 @@ typedef struct {
 typedef void (*store_presence_pt)(void *ctx, uint64_t user, int online,
     int64_t last_seen);
 
-/* Both strings are borrowed for the life of the result. Not yet connected. */
-store_presence_t *store_presence_new(const char *dsn, const char *name);
+/* New, not yet connected; conf and name are borrowed for its life. */
+store_presence_t *store_presence_open(const worker_conf_t *conf,
+    const char *name);
 void store_presence_free(store_presence_t **s);
 
 /* Connects when not connected. STORE_OK or STORE_UNAVAILABLE. */

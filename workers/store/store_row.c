@@ -107,16 +107,3 @@ store_row_read(const PGresult *res, int row, int col, int size)
 
     return n;
 }
-
-
-char *
-store_put_i64(char *dst, int64_t n)
-{
-    int  i;
-
-    for (i = 7; i >= 0; i--) {
-        *dst++ = (char) ((uint64_t) n >> (8 * i));
-    }
-
-    return dst;
-}

@@ -19,7 +19,7 @@ static const store_stmt_t  store_shards_stmt = {
     "                      WHERE datname = current_database())"
     "   AND l.classid = 1128808788 AND l.objid = o.shard::oid"
     "   AND l.objsubid = 2 AND l.granted",
-    0, NULL
+    0
 };
 
 
@@ -34,7 +34,9 @@ store_shards_read(store_pg_t *pg, store_shard_t list_r[CHAT_SHARDS])
 
     memset(list_r, 0, CHAT_SHARDS * sizeof(list_r[0]));
 
-    rc = store_pg_exec(pg, &store_shards_stmt, NULL, NULL, NULL, 1, &res);
+    (void) store_pg_args(pg);
+
+    rc = store_pg_query(pg, &store_shards_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }

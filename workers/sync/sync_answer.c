@@ -109,7 +109,7 @@ sync_list(store_sync_t *store, const chat_event_t *ev,
     /* the flag that ends the list stands in front of it, so the items wait */
     more = 0;
 
-    rc = n ? store_sync_asked(store, ev->user, ev->device, wants, n,
+    rc = n ? store_sync_requested(store, ev->user, ev->device, wants, n,
                               sync_list_item, &items)
            : store_sync_behind(store, ev->user, ev->device, CHAT_SYNC_LIST,
                                sync_list_item, &items, &more);

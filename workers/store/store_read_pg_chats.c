@@ -1,16 +1,17 @@
 /*
- * store_read_chats.c: a user's chats, as a list and one by one.
+ * store_read_pg_chats.c: a user's chats, as a list and one by one.
  *
- * Called from api_chats.c; hands to store_pg.c. Both statements share their
- * columns, so a chat looks the same in the list and alone. Newest first is a
- * sort of the user's chats: a send writes no row per member for it.
+ * Called from store_read.c and store_chat_pg_view.c; hands to store_pg.h. Both
+ * statements share their columns, so a chat looks the same in the list and
+ * alone. "Newest first" sorts the user's chats: a send writes no row per
+ * member for it.
  */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "store_entry.h"
-#include "store_read.h"
+#include "store_read_ops.h"
 #include "store_row.h"
 #include "worker.h"
 
@@ -60,31 +61,14 @@ static void store_chat_views_read(store_chat_views_t *views, int row);
 
 
 store_e
-store_read_session(store_pg_t *pg)
-{
-    return store_pg_command(pg, "SET plan_cache_mode = force_generic_plan; "
-                            "SET enable_seqscan = off; "
-                            "SET enable_bitmapscan = off; "
-                            "SET enable_hashjoin = off; "
-                            "SET enable_mergejoin = off; "
-                            "SET enable_sort = off; "
-                            "SET jit = off");
-}
-
-
-store_e
-store_read_chats(store_pg_t *pg, uint64_t user, uint64_t device,
+store_read_pg_chats(store_reader_t *reader, uint64_t user, uint64_t device,
     const store_chat_cursor_t *after, unsigned n, store_chat_views_t *views_r)
 {
-    int      i;
-    char     ids[2][8], active[8], limit[8];
-    store_e  rc;
-
-    static const Oid  types[] = {
-        STORE_INT8, STORE_INT8, STORE_TIMESTAMPTZ, STORE_UUID, STORE_INT8
-    };
-    static const int  lengths[] = { 8, 8, 8, 16, 8 };
-    static const int  formats[] = { 1, 1, 1, 1, 1 };
+    int            i;
+    store_e        rc;
+    PGresult      *res;
+    store_pg_t    *pg;
+    store_args_t  *a;
 
     /* the page is cut before the costly columns are made; the join keeps its
      * order */
@@ -99,27 +83,36 @@ store_read_chats(store_pg_t *pg, uint64_t user, uint64_t device,
             "ORDER BY c.last_message_time DESC, c.id DESC LIMIT $5")
         ") m " STORE_CHAT_LAST
         "ORDER BY m.last_message_time DESC, m.id DESC",
-        5, types
+        5
     };
-    const char  *params[] = { ids[0], ids[1], NULL, NULL, limit };
 
+    pg = reader->accounts;
     memset(views_r, 0, sizeof(*views_r));
-    store_put_i64(ids[0], (int64_t) user);
-    store_put_i64(ids[1], (int64_t) device);
-    store_put_i64(limit, (int64_t) n);
+
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_i64(a, device);
 
     if (after != NULL) {
-        store_put_i64(active, after->active);
-        params[2] = active;
-        params[3] = (const char *) after->id;
+        store_args_scalar_us(a, after->active);
+        store_args_scalar_uuid(a, after->id);
+
+    } else {
+        store_args_scalar_null(a, STORE_TIMESTAMPTZ);
+        store_args_scalar_null(a, STORE_UUID);
     }
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &views_r->res);
+    store_args_scalar_i64(a, n);
+
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
 
-    views_r->n = (size_t) PQntuples(views_r->res);
+    views_r->ops = &store_read_pg_ops;
+    views_r->rows = res;
+
+    views_r->n = (size_t) PQntuples(views_r->rows);
     views_r->items = worker_calloc(views_r->n + 1, sizeof(store_chat_view_t));
 
     for (i = 0; i < (int) views_r->n; i++) {
@@ -131,34 +124,51 @@ store_read_chats(store_pg_t *pg, uint64_t user, uint64_t device,
 
 
 store_e
-store_read_chat(store_pg_t *pg, uint64_t user, uint64_t device,
+store_read_pg_chat(store_reader_t *reader, uint64_t user, uint64_t device,
     const uint8_t chat[16], store_sees_e *sees_r, store_chat_views_t *views_r)
 {
-    char     ids[2][8];
-    store_e  rc;
+    return store_read_pg_chat_view(reader->accounts, user, device, chat,
+                                   sees_r, views_r);
+}
 
-    static const Oid  types[] = { STORE_INT8, STORE_INT8, STORE_UUID };
-    static const int  lengths[] = { 8, 8, 16 }, formats[] = { 1, 1, 1 };
+
+store_e
+store_read_pg_chat_view(store_pg_t *pg, uint64_t user, uint64_t device,
+    const uint8_t chat[16], store_sees_e *sees_r, store_chat_views_t *views_r)
+{
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
+
     static const store_stmt_t  stmt = {
         "read_chat",
         "SELECT " STORE_CHAT_COLUMNS " FROM ("
         STORE_CHAT_FROM("WHERE m.chat_id = $3 AND m.user_id = $1")
         ") m " STORE_CHAT_LAST,
-        3, types
+        3
     };
-    const char  *params[] = { ids[0], ids[1], (const char *) chat };
 
     memset(views_r, 0, sizeof(*views_r));
     *sees_r = STORE_SEES_NOTHING;
-    store_put_i64(ids[0], (int64_t) user);
-    store_put_i64(ids[1], (int64_t) device);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &views_r->res);
-    if (rc != STORE_OK || PQntuples(views_r->res) == 0) {
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_i64(a, device);
+    store_args_scalar_uuid(a, chat);
+
+    rc = store_pg_query(pg, &stmt, &res);
+    if (rc != STORE_OK) {
         return rc;
     }
 
-    if (!store_row_bool(views_r->res, 0, COL_CURRENT)) {
+    views_r->ops = &store_read_pg_ops;
+    views_r->rows = res;
+
+    if (PQntuples(res) == 0) {
+        return STORE_OK;
+    }
+
+    if (!store_row_bool(views_r->rows, 0, COL_CURRENT)) {
         *sees_r = STORE_SEES_PAST;
         return STORE_OK;
     }
@@ -172,22 +182,13 @@ store_read_chat(store_pg_t *pg, uint64_t user, uint64_t device,
 }
 
 
-void
-store_chat_views_free(store_chat_views_t *views)
-{
-    free(views->items);
-    PQclear(views->res);
-    memset(views, 0, sizeof(*views));
-}
-
-
 static void
 store_chat_views_read(store_chat_views_t *views, int row)
 {
     PGresult           *res;
     store_chat_view_t  *v;
 
-    res = views->res;
+    res = views->rows;
     v = &views->items[row];
 
     store_row_uuid(res, row, COL_ID, v->id);
