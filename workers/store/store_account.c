@@ -54,7 +54,7 @@ store_device_list(store_pg_t *pg, uint64_t user, store_devices_t *list_r)
     int              i;
     store_e          rc;
     store_device_t  *d;
-    store_args_t  *a;
+    store_args_t    *a;
 
     static const store_stmt_t  stmt = {
         "device_list",
@@ -100,8 +100,8 @@ store_e
 store_device_create(store_pg_t *pg, uint64_t user, const char *name,
     const char *platform, uint64_t *device_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -135,9 +135,9 @@ store_device_create(store_pg_t *pg, uint64_t user, const char *name,
 store_e
 store_device_revoke(store_pg_t *pg, uint64_t user, uint64_t device)
 {
-    int        n;
-    store_e    rc;
-    PGresult  *res;
+    int            n;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -166,8 +166,8 @@ store_device_revoke(store_pg_t *pg, uint64_t user, uint64_t device)
 store_e
 store_device_seen(store_pg_t *pg, uint64_t device)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -192,8 +192,8 @@ store_e
 store_device_standing(store_pg_t *pg, uint64_t user, uint64_t device,
     store_standing_t *standing_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -236,7 +236,7 @@ store_device_revoked(store_pg_t *pg, int seconds, store_revoked_t **list_r,
     store_e           rc;
     PGresult         *res;
     store_revoked_t  *list;
-    store_args_t  *a;
+    store_args_t     *a;
 
     static const store_stmt_t  stmt = {
         "device_revoked",

@@ -20,8 +20,8 @@ store_e
 store_code_put(store_pg_t *pg, const char *number, const uint8_t hash[32],
     int life)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -48,8 +48,8 @@ store_code_put(store_pg_t *pg, const char *number, const uint8_t hash[32],
 store_e
 store_code_drop(store_pg_t *pg, const char *number, const uint8_t hash[32])
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -71,9 +71,9 @@ store_code_drop(store_pg_t *pg, const char *number, const uint8_t hash[32])
 store_e
 store_code_lock(store_pg_t *pg, const char *number, store_code_t *code_r)
 {
-    store_e     rc;
-    PGresult   *res;
-    chat_str_t  hash;
+    store_e        rc;
+    PGresult      *res;
+    chat_str_t     hash;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -114,8 +114,8 @@ store_code_lock(store_pg_t *pg, const char *number, store_code_t *code_r)
 store_e
 store_code_wrong(store_pg_t *pg, const char *number)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -137,8 +137,8 @@ store_code_wrong(store_pg_t *pg, const char *number)
 store_e
 store_code_use(store_pg_t *pg, const char *number)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -159,9 +159,9 @@ store_code_use(store_pg_t *pg, const char *number)
 store_e
 store_login_user(store_pg_t *pg, const char *number, store_login_t *user_r)
 {
-    store_e     rc;
-    PGresult   *res;
-    chat_str_t  pin;
+    store_e        rc;
+    PGresult      *res;
+    chat_str_t     pin;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -199,8 +199,8 @@ store_login_user(store_pg_t *pg, const char *number, store_login_t *user_r)
 store_e
 store_login_create(store_pg_t *pg, const char *number, uint64_t *user_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -227,8 +227,8 @@ store_login_create(store_pg_t *pg, const char *number, uint64_t *user_r)
 store_e
 store_token_put(store_pg_t *pg, const uint8_t hash[32], uint64_t device)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -251,9 +251,9 @@ store_e
 store_token_lock(store_pg_t *pg, const uint8_t hash[32],
     store_token_t *token_r)
 {
-    store_e     rc;
-    PGresult   *res;
-    chat_str_t  str;
+    store_e        rc;
+    PGresult      *res;
+    chat_str_t     str;
     store_args_t  *a;
 
     /* clock_timestamp(): the wait for the lock counts too */
@@ -311,8 +311,8 @@ store_e
 store_token_replace(store_pg_t *pg, const uint8_t hash[32],
     const uint8_t by[32], const uint8_t *sealed, size_t nsealed)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -337,8 +337,8 @@ store_token_replace(store_pg_t *pg, const uint8_t hash[32],
 store_e
 store_token_is_used(store_pg_t *pg, const uint8_t hash[32], int *used_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {

@@ -18,8 +18,8 @@ static store_e store_profile_set(store_pg_t *pg, const store_stmt_t *stmt,
 store_e
 store_profile_get(store_pg_t *pg, uint64_t user, store_profile_t *profile_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -73,8 +73,8 @@ store_e
 store_profile_change(store_pg_t *pg, uint64_t user,
     const store_profile_change_t *change)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
@@ -138,9 +138,9 @@ store_e
 store_profile_pin(store_pg_t *pg, uint64_t user, const char *before,
     const char *hash)
 {
-    int        none;
-    store_e    rc;
-    PGresult  *res;
+    int            none;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {

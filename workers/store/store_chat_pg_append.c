@@ -127,8 +127,8 @@ store_e
 store_chat_pg_append(store_chat_t *st, store_append_t *items, size_t n,
     store_append_e when)
 {
-    size_t       i;
-    store_e      rc;
+    size_t               i;
+    store_e              rc;
     store_append_plan_t  plan;
 
     memset(&plan, 0, sizeof(plan));

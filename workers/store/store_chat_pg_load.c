@@ -39,14 +39,14 @@ store_e
 store_chat_pg_load(store_chat_t *st, const uint8_t (*ids)[16], size_t n,
     store_chat_row_pt row, void *arg)
 {
-    int                i;
-    size_t             k, max;
-    store_e            rc;
-    PGresult          *res;
-    chat_str_t         hidden;
-    store_args_t      *a;
-    store_span_t      *spans;
-    store_chat_row_t   r;
+    int               i;
+    size_t            k, max;
+    store_e           rc;
+    PGresult         *res;
+    chat_str_t        hidden;
+    store_args_t     *a;
+    store_span_t     *spans;
+    store_chat_row_t  r;
 
     a = store_chat_pg_args(st);
     store_args_array(a, STORE_UUID);

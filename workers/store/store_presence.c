@@ -88,10 +88,10 @@ store_e
 store_presence_users(store_presence_t *s, const uint64_t *users, size_t n,
     store_presence_pt each, void *ctx)
 {
-    int        row;
-    size_t     i;
-    store_e    rc;
-    PGresult  *res;
+    int            row;
+    size_t         i;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     a = store_pg_args(&s->pg);
@@ -121,7 +121,7 @@ store_e
 store_presence_left(store_presence_t *s, const uint64_t *users,
     const int64_t *seen, size_t n)
 {
-    size_t     i;
+    size_t         i;
     store_args_t  *a;
 
     a = store_pg_args(&s->pg);

@@ -145,8 +145,8 @@ store_read_pg_receipt(const store_members_t *members, int i,
 store_e
 store_read_pg_start_at_now(store_reader_t *reader, uint64_t user, uint64_t device)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {

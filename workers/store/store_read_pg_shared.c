@@ -32,11 +32,11 @@ store_e
 store_read_pg_shared(store_reader_t *reader, const store_pair_t *pairs,
     size_t n, uint8_t *shared_r)
 {
-    int        row;
-    size_t     i;
-    store_e    rc;
-    int64_t    at;
-    PGresult  *res;
+    int            row;
+    size_t         i;
+    store_e        rc;
+    int64_t        at;
+    PGresult      *res;
     store_args_t  *a;
 
     memset(shared_r, 0, n);

@@ -88,11 +88,11 @@ store_e
 store_read_pg_behind(store_reader_t *reader, uint64_t user, uint64_t device,
     unsigned limit, store_sync_item_pt each, void *ctx, int *more_r)
 {
-    int        i, n;
-    store_e    rc;
+    int               i, n;
+    store_e           rc;
     chat_list_item_t  item;
-    PGresult  *res;
-    store_args_t  *a;
+    PGresult         *res;
+    store_args_t     *a;
 
     *more_r = 0;
 
@@ -129,11 +129,11 @@ store_read_pg_behind_many(store_reader_t *reader, const uint64_t *users,
     const uint64_t *devices, size_t n, unsigned limit,
     store_sync_many_pt each, void *ctx)
 {
-    int                row;
-    store_e            rc;
-    PGresult          *res;
-    store_args_t  *a;
-    chat_list_item_t   item;
+    int               row;
+    store_e           rc;
+    PGresult         *res;
+    store_args_t     *a;
+    chat_list_item_t  item;
 
     a = store_pg_args(reader->accounts);
     store_args_pairs(a, users, devices, n);
@@ -159,12 +159,12 @@ store_e
 store_read_pg_requested(store_reader_t *reader, uint64_t user, uint64_t device,
     const chat_page_req_t *requests, size_t n, store_sync_item_pt each, void *ctx)
 {
-    int        row;
-    size_t     i;
-    store_e    rc;
+    int               row;
+    size_t            i;
+    store_e           rc;
     chat_list_item_t  item;
-    PGresult  *res;
-    store_args_t  *a;
+    PGresult         *res;
+    store_args_t     *a;
 
     a = store_pg_args(reader->accounts);
     store_args_scalar_i64(a, user);
@@ -195,12 +195,12 @@ store_e
 store_read_pg_entries(store_reader_t *reader, uint64_t user, const chat_page_req_t *requests,
     size_t n, unsigned limit, store_sync_entry_pt each, void *ctx)
 {
-    int           row;
-    size_t        i;
-    store_e       rc;
-    PGresult     *res;
+    int            row;
+    size_t         i;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
-    chat_entry_t  e;
+    chat_entry_t   e;
 
     a = store_pg_args(reader->accounts);
     store_args_scalar_i64(a, user);

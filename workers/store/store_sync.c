@@ -79,8 +79,8 @@ store_e
 store_sync_device(store_sync_t *s, uint64_t user, uint64_t device,
     store_device_e *state_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     a = store_pg_args(&s->pg);
@@ -110,10 +110,10 @@ store_e
 store_sync_devices(store_sync_t *s, const uint64_t *users,
     const uint64_t *devices, size_t n, store_device_e *states_r)
 {
-    int        row;
-    size_t     i;
-    store_e    rc;
-    PGresult  *res;
+    int            row;
+    size_t         i;
+    store_e        rc;
+    PGresult      *res;
     store_args_t  *a;
 
     a = store_pg_args(&s->pg);
