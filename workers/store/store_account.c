@@ -1,7 +1,7 @@
 /*
  * store_account.c: transactions, devices and upkeep of store_account.h.
  *
- * Called from api_*.c; hands to store_pg.c.
+ * Called from api_*.c; hands to store_pg.h.
  */
 
 #include <stdlib.h>
@@ -11,10 +11,10 @@
 #include "store_row.h"
 #include "worker.h"
 
-/* Replaced tokens are kept this long, so that their reuse shows. */
+/* Replaced tokens are kept this long, so that their reuse is detected. */
 #define STORE_TOKENS_KEPT  "interval '90 days'"
 
-/* rows a trim deletes at most, of each table */
+/* limit of rows that one trim deletes from each table */
 #define STORE_TRIM_MAX     "5000"
 
 
@@ -128,8 +128,8 @@ store_device_create(store_pg_t *pg, uint64_t user, const char *name,
 }
 
 
-/* The tokens stay for a while: a client that comes with one is then told that
- * its device was revoked, and not only that it is unknown. They are not touched
+/* The tokens are kept for a while, so that a client that presents one gets the
+ * error for a revoked device and not for an unknown token. They are not touched
  * here, because a refresh locks the token first and the device second. */
 
 store_e

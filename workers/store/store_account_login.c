@@ -2,8 +2,8 @@
  * store_account_login.c: codes, users by number, and refresh tokens.
  *
  * Called from api_auth.c, api_login.c, api_refresh.c; hands to store_pg.c.
- * What is read here to be changed is read FOR UPDATE: two logins with one
- * code, or two refreshes with one token, go one after the other.
+ * Rows that the caller will change are read FOR UPDATE, which serialises two
+ * logins with one code, or two refreshes with one token.
  */
 
 #include <stdio.h>
@@ -256,7 +256,7 @@ store_token_lock(store_pg_t *pg, const uint8_t hash[32],
     chat_str_t     str;
     store_args_t  *a;
 
-    /* clock_timestamp(): the wait for the lock counts too */
+    /* clock_timestamp() includes the wait for the lock */
     static const store_stmt_t  stmt = {
         "token_lock",
         "SELECT d.user_id, d.id, d.revoked_at IS NOT NULL, "

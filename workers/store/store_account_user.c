@@ -1,5 +1,5 @@
 /*
- * store_account_user.c: profiles, PINs, and the end of an account.
+ * store_account_user.c: profiles, PINs, erasure of an account.
  *
  * Called from api_users.c; hands to store_pg.c.
  */

@@ -30,7 +30,7 @@
  * When a chat is missing or differs, the division by zero fails the whole
  * statement.
  */
-#define STORE_APPEND_CHATS                                                       \
+#define STORE_APPEND_CHATS                                                   \
     "WITH u AS ("                                                            \
     " UPDATE chats c SET last_seq = g.last + g.n,"                           \
     " last_message_time = greatest(c.last_message_time, " STORE_NOW ")"      \
@@ -40,7 +40,7 @@
     " AND c.members_version = g.version RETURNING 1"                         \
     "), x AS ("
 
-#define STORE_APPEND_VALIDATE                                                        \
+#define STORE_APPEND_VALIDATE                                                \
     ") SELECT " STORE_NOW ", 1 / (count(*) = cardinality($1))::int FROM u"
 
 static const store_stmt_t  store_chat_append_stmt = {
@@ -175,7 +175,8 @@ store_chat_pg_append(store_chat_t *st, store_append_t *items, size_t n,
  * among all. */
 
 static store_e
-store_append_find_duplicates(store_chat_t *st, store_append_plan_t *plan, int all)
+store_append_find_duplicates(store_chat_t *st, store_append_plan_t *plan,
+    int all)
 {
     int              row;
     size_t           i, k, n;
@@ -207,7 +208,7 @@ store_append_find_duplicates(store_chat_t *st, store_append_plan_t *plan, int al
 #define EACH(oid, call)                                                      \
     store_args_array(a, oid);                                                \
     for (k = 0; k < n; k++) {                                                \
-        it = &plan->items[wanted[k]];                                          \
+        it = &plan->items[wanted[k]];                                        \
         call;                                                                \
     }
 
@@ -235,7 +236,8 @@ store_append_find_duplicates(store_chat_t *st, store_append_plan_t *plan, int al
 
 
 static store_e
-store_append_write(store_chat_t *st, store_append_plan_t *plan, store_append_e when)
+store_append_write(store_chat_t *st, store_append_plan_t *plan,
+    store_append_e when)
 {
     size_t               i;
     store_e              rc;
@@ -359,14 +361,14 @@ store_append_args(store_args_t *a, const store_append_plan_t *plan)
 
 #define GROUPS(oid, call)                                                    \
     store_args_array(a, oid);                                                \
-    for (i = 0; i < plan->ngroups; i++) {                                     \
+    for (i = 0; i < plan->ngroups; i++) {                                    \
         call;                                                                \
     }
 
 #define EACH(oid, call)                                                      \
     store_args_array(a, oid);                                                \
-    for (i = 0; i < plan->n; i++) {                                           \
-        it = &plan->items[i];                                                 \
+    for (i = 0; i < plan->n; i++) {                                          \
+        it = &plan->items[i];                                                \
         e = &it->e;                                                          \
         if (it->inserted) {                                                  \
             call;                                                            \

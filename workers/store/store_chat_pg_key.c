@@ -46,7 +46,8 @@ store_chat_pg_key_take(store_chat_t *st, uint64_t user, const char *route,
     store_e    rc;
     PGresult  *res;
 
-    store_args_scalar_i64(store_chat_pg_key_args(st, user, route, key), digest);
+    store_args_scalar_i64(store_chat_pg_key_args(st, user, route, key),
+                          digest);
 
     rc = store_chat_pg_change(st, &store_chat_key_take_stmt, &res);
     if (rc != STORE_OK) {

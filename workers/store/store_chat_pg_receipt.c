@@ -41,7 +41,8 @@ static const store_stmt_t  store_chat_receipts_stmt = {
 
 
 store_e
-store_chat_pg_receipts(store_chat_t *st, const store_receipt_t *receipts, size_t n)
+store_chat_pg_receipts(store_chat_t *st, const store_receipt_t *receipts,
+    size_t n)
 {
     size_t         i;
     PGresult      *res;

@@ -221,6 +221,6 @@ store_pg_log_connect(const store_pg_t *pg)
 
     text = PQerrorMessage(pg->conn);
 
-    worker_log(WORKER_WARN, "database away: %.*s",
+    worker_log(WORKER_WARN, "database unavailable: %.*s",
                (int) strcspn(text, "\n"), text);
 }

@@ -1,7 +1,7 @@
 /*
  * store_migrate.c: see store_migrate.h.
  *
- * Called from ctl_migrate.c; hands to store_pg.c.
+ * Called from ctl_migrate.c; hands to store_pg.h.
  */
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "store_row.h"
 #include "worker.h"
 
-/* "CHATmigr": apart from the two-number locks of the shards */
+/* "CHATmigr"; the locks of the shards have two numbers */
 #define STORE_MIGRATE_LOCK  "4848196829733021554"
 
 static store_e store_migrate_run(store_pg_t *pg, const store_migration_t *m,
@@ -43,7 +43,7 @@ store_migrate_open(store_pg_t *pg, void (*waiting)(void))
 {
     store_e  rc;
 
-    /* a migration may take long, and says what is wrong with its SQL */
+    /* A migration may take long; the server's errors are about its SQL. */
     pg->limit_ms = -1;
     pg->verbose = 1;
 
@@ -168,7 +168,7 @@ store_migrate_run(store_pg_t *pg, const store_migration_t *m, const char *sql)
         return rc;
     }
 
-    /* a file that commits by itself could not be undone when its row fails */
+    /* A file that commits itself cannot be rolled back when its row fails. */
     if (PQtransactionStatus(pg->conn) != PQTRANS_INTRANS) {
         worker_log(WORKER_ERROR, "%s ends the transaction it runs in",
                    m->name);

@@ -77,8 +77,8 @@ typedef struct {
 } store_chat_cursor_t;
 
 /* The user's chats, newest activity first, at most n; after NULL: the first. */
-store_e store_read_chats(store_reader_t *reader, uint64_t user, uint64_t device,
-    const store_chat_cursor_t *after, unsigned n,
+store_e store_read_chats(store_reader_t *reader, uint64_t user,
+    uint64_t device, const store_chat_cursor_t *after, unsigned n,
     store_chat_views_t *views_r);
 /* One chat: views_r->n is 1 when *sees_r is STORE_SEES_ALL, else 0. */
 store_e store_read_chat(store_reader_t *reader, uint64_t user, uint64_t device,

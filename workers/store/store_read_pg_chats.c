@@ -16,37 +16,37 @@
 #include "worker.h"
 
 /* A chat and the caller's row of chat_members side by side. */
-#define STORE_CHAT_FROM(where)                                                \
-    "SELECT c.id, c.type, c.title, c.created_at, c.last_message_time, "       \
+#define STORE_CHAT_FROM(where)                                               \
+    "SELECT c.id, c.type, c.title, c.created_at, c.last_message_time, "      \
         "c.last_seq, m.user_id, m.role, m.joined_seq, m.left_seq, m.hidden, " \
-        "greatest(m.read_seq, m.joined_seq - 1) AS read "                     \
+        "greatest(m.read_seq, m.joined_seq - 1) AS read "                    \
     "FROM chat_members m JOIN chats c ON c.id = m.chat_id " where
 
-/* m: a row of the above, $2: the device. The entries of unread are those
- * behind the read mark: an index range of one partition, cut at
+/* m: a row of the above, $2: the device. Unread entries are those
+ * after the read cursor: an index range of one partition, limited to
  * STORE_UNREAD_MAX. */
-#define STORE_CHAT_COLUMNS                                                    \
-    "m.id, m.type, m.title, m.created_at, m.last_message_time, m.last_seq, "  \
-    "m.role, "                                                                \
-    "coalesce((SELECT d.delivered_seq FROM device_marks d "                   \
-        "WHERE d.device_id = $2 AND d.chat_id = m.id), m.joined_seq - 1), "   \
-    "m.read, "                                                                \
-    "CASE WHEN m.last_seq > m.read THEN "                                     \
-        "(SELECT count(*) FROM (SELECT FROM entries e "                       \
-            "WHERE e.chat_id = m.id AND e.seq > m.read "                      \
-            "AND e.kind = 1 AND e.sender_id <> m.user_id "                    \
-            "AND e.deleted_at IS NULL "                                       \
-            "AND (" STORE_ENTRY_HIDDEN ") IS NOT TRUE LIMIT 10000) u) END, "  \
-    "CASE WHEN m.type = 2 THEN (SELECT count(*) FROM chat_members o "         \
-        "WHERE o.chat_id = m.id AND o.left_seq IS NULL) END, "                \
-    "CASE WHEN m.type = 1 THEN (SELECT o.user_id FROM chat_members o "        \
-        "WHERE o.chat_id = m.id AND o.user_id <> m.user_id LIMIT 1) END, "    \
-    "m.left_seq IS NULL, "                                                    \
+#define STORE_CHAT_COLUMNS                                                   \
+    "m.id, m.type, m.title, m.created_at, m.last_message_time, m.last_seq, " \
+    "m.role, "                                                               \
+    "coalesce((SELECT d.delivered_seq FROM device_marks d "                  \
+        "WHERE d.device_id = $2 AND d.chat_id = m.id), m.joined_seq - 1), "  \
+    "m.read, "                                                               \
+    "CASE WHEN m.last_seq > m.read THEN "                                    \
+        "(SELECT count(*) FROM (SELECT FROM entries e "                      \
+            "WHERE e.chat_id = m.id AND e.seq > m.read "                     \
+            "AND e.kind = 1 AND e.sender_id <> m.user_id "                   \
+            "AND e.deleted_at IS NULL "                                      \
+            "AND (" STORE_ENTRY_HIDDEN ") IS NOT TRUE LIMIT 10000) u) END, " \
+    "CASE WHEN m.type = 2 THEN (SELECT count(*) FROM chat_members o "        \
+        "WHERE o.chat_id = m.id AND o.left_seq IS NULL) END, "               \
+    "CASE WHEN m.type = 1 THEN (SELECT o.user_id FROM chat_members o "       \
+        "WHERE o.chat_id = m.id AND o.user_id <> m.user_id LIMIT 1) END, "   \
+    "m.left_seq IS NULL, "                                                   \
     STORE_ENTRY_COLUMNS(STORE_ENTRY_HIDDEN)
 
 /* seq is dense, so the last entry is the one with the chat's last number */
-#define STORE_CHAT_LAST                                                       \
-    "LEFT JOIN entries e ON e.chat_id = m.id AND e.seq = m.last_seq "         \
+#define STORE_CHAT_LAST                                                      \
+    "LEFT JOIN entries e ON e.chat_id = m.id AND e.seq = m.last_seq "        \
         "AND e.seq >= m.joined_seq "
 
 _Static_assert(CHAT_KIND_MESSAGE == 1, "kind of unread entries");
@@ -70,8 +70,8 @@ store_read_pg_chats(store_reader_t *reader, uint64_t user, uint64_t device,
     store_pg_t    *pg;
     store_args_t  *a;
 
-    /* the page is cut before the costly columns are made; the join keeps its
-     * order */
+    /* The page is limited before the costly columns are computed; the join
+     * keeps its order. */
     static const store_stmt_t  stmt = {
         "read_chats",
         "SELECT " STORE_CHAT_COLUMNS " FROM ("

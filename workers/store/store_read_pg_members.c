@@ -19,8 +19,9 @@ static store_e store_members_read(store_e rc, PGresult *res,
 
 
 store_e
-store_read_pg_members(store_reader_t *reader, uint64_t user, const uint8_t chat[16],
-    uint64_t after, unsigned n, store_members_t *members_r)
+store_read_pg_members(store_reader_t *reader, uint64_t user,
+    const uint8_t chat[16], uint64_t after, unsigned n,
+    store_members_t *members_r)
 {
     store_e        rc;
     PGresult      *res;
@@ -60,11 +61,12 @@ store_read_pg_member(const store_members_t *members, int i, uint64_t *user_r,
 }
 
 
-/* The time of a receipt is when its cursor first reached `seq` or went beyond. */
+/* The time of a receipt is when its cursor first reached or passed `seq`. */
 
 store_e
-store_read_pg_receipts(store_reader_t *reader, uint64_t user, const uint8_t chat[16],
-    uint64_t seq, uint64_t after, unsigned n, store_members_t *members_r)
+store_read_pg_receipts(store_reader_t *reader, uint64_t user,
+    const uint8_t chat[16], uint64_t seq, uint64_t after, unsigned n,
+    store_members_t *members_r)
 {
     store_e        rc;
     PGresult      *res;
@@ -143,7 +145,8 @@ store_read_pg_receipt(const store_members_t *members, int i,
  * the cursor. */
 
 store_e
-store_read_pg_start_at_now(store_reader_t *reader, uint64_t user, uint64_t device)
+store_read_pg_start_at_now(store_reader_t *reader, uint64_t user,
+    uint64_t device)
 {
     store_e        rc;
     PGresult      *res;

@@ -18,17 +18,17 @@
  * or the planner would write the expressions into every place they are used
  * in. The LEFT JOIN gives one row with nulls for an empty page, which
  * distinguishes a member of an empty chat from a stranger. */
-#define STORE_PAGE(compare, order)                                            \
-    "SELECT m.left_seq, " STORE_ENTRY_CHAT_COLUMNS("e.unseen") " FROM ("      \
-        "SELECT joined_seq, left_seq, "                                       \
-            "nullif(hidden, '{}'::int8multirange) AS hidden "                 \
-        "FROM chat_members WHERE chat_id = $1 AND user_id = $2 OFFSET 0) m "  \
-    "LEFT JOIN LATERAL ("                                                     \
-        "SELECT e.*, " STORE_ENTRY_HIDDEN " AS unseen "                       \
-        "FROM entries e "                                                     \
-        "WHERE e.chat_id = $1 AND e.seq " compare " $3 "                      \
-            "AND e.seq >= m.joined_seq "                                      \
-            "AND e.seq <= coalesce(m.left_seq, 9223372036854775807) "         \
+#define STORE_PAGE(compare, order)                                           \
+    "SELECT m.left_seq, " STORE_ENTRY_CHAT_COLUMNS("e.unseen") " FROM ("     \
+        "SELECT joined_seq, left_seq, "                                      \
+            "nullif(hidden, '{}'::int8multirange) AS hidden "                \
+        "FROM chat_members WHERE chat_id = $1 AND user_id = $2 OFFSET 0) m " \
+    "LEFT JOIN LATERAL ("                                                    \
+        "SELECT e.*, " STORE_ENTRY_HIDDEN " AS unseen "                      \
+        "FROM entries e "                                                    \
+        "WHERE e.chat_id = $1 AND e.seq " compare " $3 "                     \
+            "AND e.seq >= m.joined_seq "                                     \
+            "AND e.seq <= coalesce(m.left_seq, 9223372036854775807) "        \
         "ORDER BY e.seq " order " LIMIT $4) e ON true"
 
 #define COL_LEFT   0
@@ -43,8 +43,9 @@ static const store_stmt_t  store_page_after = {
 
 
 store_e
-store_read_pg_page(store_reader_t *reader, uint64_t user, const uint8_t chat[16],
-    int backwards, uint64_t seq, unsigned n, store_page_t *page_r)
+store_read_pg_page(store_reader_t *reader, uint64_t user,
+    const uint8_t chat[16], int backwards, uint64_t seq, unsigned n,
+    store_page_t *page_r)
 {
     store_e              rc;
     PGresult            *res;
@@ -94,7 +95,8 @@ store_read_pg_page(store_reader_t *reader, uint64_t user, const uint8_t chat[16]
 
 
 void
-store_read_pg_page_entry(const store_page_t *page, int i, chat_entry_t *entry_r)
+store_read_pg_page_entry(const store_page_t *page, int i,
+    chat_entry_t *entry_r)
 {
     store_entry_chat_read(page->rows, page->backwards ? page->n - 1 - i : i,
                           COL_ENTRY, page->chat, entry_r);

@@ -9,9 +9,9 @@
 #include "store_row.h"
 
 /* the device's delivered cursor, and the last seq its user may see */
-#define STORE_SYNC_DELIVERED                                                        \
+#define STORE_SYNC_DELIVERED                                                 \
     "GREATEST(d.delivered_seq, m.joined_seq - 1)"
-#define STORE_SYNC_LAST                                                             \
+#define STORE_SYNC_LAST                                                      \
     "LEAST(c.last_seq, m.left_seq)"
 
 /* One row more than the limit tells that there are more. The device's cursors
@@ -24,7 +24,8 @@ static const store_stmt_t  store_read_pg_behind_stmt = {
     "  JOIN chats c ON c.id = m.chat_id"
     "  LEFT JOIN device_marks d"
     "    ON d.device_id = $2::bigint AND d.chat_id = m.chat_id"
-    " WHERE m.user_id = $1::bigint AND " STORE_SYNC_LAST " > " STORE_SYNC_DELIVERED
+    " WHERE m.user_id = $1::bigint AND " STORE_SYNC_LAST " > "
+    STORE_SYNC_DELIVERED
     " ORDER BY c.last_message_time DESC, m.chat_id"
     " LIMIT $3::bigint + 1",
     3
@@ -42,7 +43,8 @@ static const store_stmt_t  store_read_pg_behind_many_stmt = {
     "         JOIN chats c ON c.id = m.chat_id"
     "         LEFT JOIN device_marks d"
     "           ON d.device_id = q.device AND d.chat_id = m.chat_id"
-    "        WHERE m.user_id = q.usr AND " STORE_SYNC_LAST " > " STORE_SYNC_DELIVERED
+    "        WHERE m.user_id = q.usr AND " STORE_SYNC_LAST " > "
+    STORE_SYNC_DELIVERED
     "        ORDER BY c.last_message_time DESC, m.chat_id"
     "        LIMIT $3::bigint + 1) b"
     " ORDER BY q.n, b.at DESC, b.chat_id",
@@ -139,7 +141,8 @@ store_read_pg_behind_many(store_reader_t *reader, const uint64_t *users,
     store_args_pairs(a, users, devices, n);
     store_args_scalar_i64(a, limit);
 
-    rc = store_pg_query(reader->accounts, &store_read_pg_behind_many_stmt, &res);
+    rc = store_pg_query(reader->accounts, &store_read_pg_behind_many_stmt,
+                        &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -157,7 +160,8 @@ store_read_pg_behind_many(store_reader_t *reader, const uint64_t *users,
 
 store_e
 store_read_pg_requested(store_reader_t *reader, uint64_t user, uint64_t device,
-    const chat_page_req_t *requests, size_t n, store_sync_item_pt each, void *ctx)
+    const chat_page_req_t *requests, size_t n, store_sync_item_pt each,
+    void *ctx)
 {
     int               row;
     size_t            i;
@@ -192,8 +196,9 @@ store_read_pg_requested(store_reader_t *reader, uint64_t user, uint64_t device,
 
 
 store_e
-store_read_pg_entries(store_reader_t *reader, uint64_t user, const chat_page_req_t *requests,
-    size_t n, unsigned limit, store_sync_entry_pt each, void *ctx)
+store_read_pg_entries(store_reader_t *reader, uint64_t user,
+    const chat_page_req_t *requests, size_t n, unsigned limit,
+    store_sync_entry_pt each, void *ctx)
 {
     int            row;
     size_t         i;

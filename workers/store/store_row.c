@@ -1,7 +1,7 @@
 /*
  * store_row.c: see store_row.h.
  *
- * Called from the store_* files; pure but for worker_die().
+ * Called from the store_* files; pure except for worker_die().
  */
 
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
- * store_shards.h: who owns which shard, to look at.
+ * store_shards.h: the current owners of the shards, for display.
  *
- * Called from ctl_status.c. Reads what the message workers write.
+ * Called from ctl_status.c. Reads what the message
+ * workers of the PostgreSQL chat store write.
  */
 
 #ifndef STORE_SHARDS_H
@@ -13,7 +14,7 @@
 #include "store_pg.h"
 
 typedef struct {
-    uint64_t  epoch;                /* 0: was never taken                   */
+    uint64_t  epoch;                /* 0: never acquired                    */
     int64_t   since;                /* ms since 1970                        */
     int       held;                 /* its lock is held now                 */
     char      worker[64];
