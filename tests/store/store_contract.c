@@ -13,6 +13,7 @@
 #include "store_chat.h"
 #include "store_pg.h"
 #include "store_read.h"
+#include "store_shards.h"
 #include "store_sync.h"
 #include "store_user.h"
 
@@ -102,7 +103,7 @@ teardown(void **state)
 }
 
 
-/* ------------------------------------------------------------------ loading */
+/* ----------------------------------------------------------------- loading */
 
 typedef struct {
     int             rows;
@@ -155,7 +156,7 @@ loaded(uint64_t user)
 }
 
 
-/* ---------------------------------------------------------------- appending */
+/* --------------------------------------------------------------- appending */
 
 static store_append_t
 item(const char *message_id, const char *content)
@@ -359,7 +360,7 @@ staged_changes_are_seen_by_others_after_the_commit(void **state)
 }
 
 
-/* ------------------------------------------------------------------- shards */
+/* ------------------------------------------------------------------ shards */
 
 static uint64_t
 owned(store_chat_t *store, unsigned shard, const char *worker)
@@ -399,6 +400,7 @@ a_shard_has_one_owner_and_its_epoch_rises(void **state)
 {
     unsigned              shard;
     uint64_t              first, second;
+    store_shard_t         list[CHAT_SHARDS];
     store_shard_holder_t  holder;
 
     shard = 5;
@@ -410,6 +412,11 @@ a_shard_has_one_owner_and_its_epoch_rises(void **state)
 
     assert_int_equal(holder_of(shard, &holder), 1);
     assert_string_equal(holder.worker, "contract-a");
+
+    assert_int_equal(store_shards_read(reader, list), STORE_OK);
+    assert_int_equal(list[shard].epoch, first);
+    assert_int_equal(list[shard].held, 1);
+    assert_string_equal(list[shard].worker, "contract-a");
 
     assert_int_equal(store_shard_release(st, &shard, 1), STORE_OK);
     second = owned(other, shard, "contract-b");
@@ -479,7 +486,7 @@ an_owner_that_was_cut_off_cannot_commit(void **state)
 }
 
 
-/* ------------------------------------------------------------------ members */
+/* ----------------------------------------------------------------- members */
 
 static void
 left_at(uint64_t user, uint64_t seq)
@@ -586,7 +593,7 @@ a_member_view_is_that_of_the_reader(void **state)
 }
 
 
-/* ----------------------------------------------------------------- receipts */
+/* ---------------------------------------------------------------- receipts */
 
 static void
 received(uint64_t delivered, uint64_t read)
@@ -918,7 +925,7 @@ an_idempotency_key_replays_its_answer(void **state)
 }
 
 
-/* ------------------------------------------------------------------ targets */
+/* ----------------------------------------------------------------- targets */
 
 static void
 an_entry_is_edited_and_erased(void **state)

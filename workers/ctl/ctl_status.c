@@ -1,7 +1,7 @@
 /*
  * ctl_status.c: chatctl status: streams, owners, workers, at one look.
  *
- * Called from ctl_main.c; hands to store_shards.c and Redis. Changes nothing.
+ * Called from ctl_main.c; hands to store_shards.h and Redis. Changes nothing.
  * Half of it still shows when Redis or the database is away; the exit code
  * says so.
  */
@@ -13,6 +13,7 @@
 
 #include "chat_keys.h"
 #include "ctl.h"
+#include "store_pg.h"
 #include "store_shards.h"
 
 #define CTL_REDIS_MS  5000
@@ -136,19 +137,26 @@ ctl_status_number(redisContext *c, long long *n_r)
 static int
 ctl_status_shards(const worker_conf_t *conf, store_shard_t *shards)
 {
-    store_e     rc;
-    store_pg_t  pg;
+    store_e          rc;
+    store_pg_t       pg;
+    store_reader_t  *reader;
 
     memset(shards, 0, CHAT_SHARDS * sizeof(shards[0]));
     memset(&pg, 0, sizeof(pg));
     pg.dsn = conf->pg;
     pg.name = "chatctl";
+    reader = store_reader_open(conf, &pg);
 
     rc = store_pg_connect(&pg);
     if (rc == STORE_OK) {
-        rc = store_shards_read(&pg, shards);
+        rc = store_reader_connect(reader);
     }
 
+    if (rc == STORE_OK) {
+        rc = store_shards_read(reader, shards);
+    }
+
+    store_reader_free(&reader);
     store_pg_free(&pg);
 
     return rc == STORE_OK ? 0 : ctl_fail("the database cannot be read");

@@ -1,7 +1,8 @@
 /*
- * store_read.c: calls of store_read.h go to the implementation.
+ * store_read.c: calls of store_read.h and store_shards.h go to the
+ * implementation.
  *
- * Called from workers/api/; hands to a store_reader_ops_t.
+ * Called from workers/api/ and chatctl; hands to a store_reader_ops_t.
  */
 
 #include <stdlib.h>
@@ -133,4 +134,11 @@ store_members_free(store_members_t *members)
     }
 
     memset(members, 0, sizeof(*members));
+}
+
+
+store_e
+store_shards_read(store_reader_t *reader, store_shard_t list_r[CHAT_SHARDS])
+{
+    return reader->ops->shards(reader, list_r);
 }

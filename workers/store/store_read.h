@@ -35,7 +35,7 @@ void store_reader_free(store_reader_t **reader);
  * STORE_OK or STORE_UNAVAILABLE. */
 store_e store_reader_connect(store_reader_t *reader);
 
-/* the membership of the caller in the chat */
+/* What the caller may see of a chat, by membership. */
 typedef enum {
     STORE_SEES_NOTHING = 0,     /* never a member, or no such chat           */
     STORE_SEES_PAST,            /* was one: up to left_seq                   */
@@ -49,7 +49,7 @@ typedef struct {
     int           type;             /* 1 direct, 2 group                     */
     chat_str_t    title;            /* absent when null                      */
     int64_t       created;          /* ms since 1970                         */
-    int64_t       active;           /* opaque, for the cursor              */
+    int64_t       active;           /* opaque, for the cursor                */
     uint64_t      last;             /* last seq                              */
     int           role;
     uint64_t      delivered;        /* this device's                         */
@@ -64,10 +64,10 @@ typedef struct {
 #define STORE_UNREAD_MAX  10000
 
 typedef struct {
-    size_t              n;
-    store_chat_view_t  *items;
-    const store_reader_ops_t  *ops;     /* whose `rows` these are    */
-    void                      *rows;    /* opaque                    */
+    size_t                     n;
+    store_chat_view_t         *items;
+    const store_reader_ops_t  *ops;     /* private, as is `rows`             */
+    void                      *rows;
 } store_chat_views_t;
 
 /* The position after which a page of the list begins. */
@@ -94,8 +94,8 @@ typedef struct {
     int           complete;         /* nothing more in that direction        */
     int           backwards;        /* as requested                          */
     uint8_t       chat[16];         /* as requested                          */
-    const store_reader_ops_t  *ops;     /* whose `rows` these are    */
-    void                      *rows;    /* opaque                    */
+    const store_reader_ops_t  *ops;     /* private, as is `rows`             */
+    void                      *rows;
 } store_page_t;
 
 /* At most n entries: those before `seq` (backwards), or after it. For the
@@ -111,8 +111,8 @@ void store_page_free(store_page_t *page);
 typedef struct {
     store_sees_e  sees;
     int           n;
-    const store_reader_ops_t  *ops;     /* whose `rows` these are    */
-    void                      *rows;    /* opaque                    */
+    const store_reader_ops_t  *ops;     /* private, as is `rows`             */
+    void                      *rows;
 } store_members_t;
 
 /* Members by rising user id, those after `after`, at most n. */

@@ -13,6 +13,7 @@
 #include "store_pg.h"
 #include "store_presence.h"
 #include "store_read.h"
+#include "store_shards.h"
 #include "store_sync.h"
 
 struct store_reader_s {
@@ -66,6 +67,10 @@ struct store_reader_ops_s {
     /* store_presence.h */
     store_e (*shared)(store_reader_t *reader, const store_pair_t *pairs,
         size_t n, uint8_t *shared_r);
+
+    /* store_shards.h */
+    store_e (*shards)(store_reader_t *reader,
+        store_shard_t list_r[CHAT_SHARDS]);
 };
 
 /* store_read_pg.c: the implementation `postgresql`; its members are in
@@ -111,6 +116,9 @@ store_e store_read_pg_entries(store_reader_t *reader, uint64_t user,
     store_sync_entry_pt each, void *ctx);
 store_e store_read_pg_shared(store_reader_t *reader,
     const store_pair_t *pairs, size_t n, uint8_t *shared_r);
+
+store_e store_read_pg_shards(store_reader_t *reader,
+    store_shard_t list_r[CHAT_SHARDS]);
 
 /* ops->chat on a connection of the caller's, for store_chat_pg_view.c. */
 store_e store_read_pg_chat_view(store_pg_t *pg, uint64_t user,

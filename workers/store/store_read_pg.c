@@ -31,7 +31,8 @@ const store_reader_ops_t  store_read_pg_ops = {
     .behind_many = store_read_pg_behind_many,
     .requested = store_read_pg_requested,
     .entries = store_read_pg_entries,
-    .shared = store_read_pg_shared
+    .shared = store_read_pg_shared,
+    .shards = store_read_pg_shards
 };
 
 
