@@ -25,8 +25,8 @@
 
 /* ---------------------------------------------------------------- handlers */
 
-/* A change: everything is done on STORE_OK, also when it was refused. NONE:
- * the cache was stale, the batch is done again. */
+/* A change: everything is done on STORE_OK, also when it was refused.
+ * STORE_STALE: the cache was stale, the batch is retried. */
 typedef store_e (*on_change_pt)(message_t *m, message_item_t *it);
 
 store_e on_chat_create(message_t *m, message_item_t *it);

@@ -174,7 +174,7 @@ on_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf)
     rc = store_chat_member_view(m->store, chat->id, it->ev.user,
                                 it->ev.device, &own);
     if (rc != STORE_OK) {
-        return rc;
+        return rc == STORE_NOT_FOUND ? STORE_STALE : rc;
     }
 
     title.data = chat->title;

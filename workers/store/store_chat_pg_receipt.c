@@ -9,7 +9,7 @@
 #include "store_chat_pg.h"
 
 static const store_stmt_t  store_chat_receipts_stmt = {
-    "chat_marks",
+    "chat_receipts",
     "WITH m AS ("
     " UPDATE chat_members m SET"
     " delivered_seq = greatest(m.delivered_seq, i.delivered),"

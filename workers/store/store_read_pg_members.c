@@ -153,7 +153,7 @@ store_read_pg_start_at_now(store_reader_t *reader, uint64_t user,
     store_args_t  *a;
 
     static const store_stmt_t  stmt = {
-        "marks_start",
+        "receipts_start",
         "INSERT INTO device_marks (device_id, chat_id, delivered_seq) "
         "SELECT $1, m.chat_id, greatest(m.joined_seq - 1, "
             "least(c.last_seq, coalesce(m.left_seq, c.last_seq))) "
