@@ -54,6 +54,8 @@ WORKER_C  := $(wildcard workers/*.c) $(filter-out $(wildcard workers/ctl/*.c),$(
 WORKER_O  := $(patsubst %.c,$(B)/%.o,$(WORKER_C))
 CTL_O     := $(patsubst %.c,$(B)/%.o,$(wildcard workers/ctl/*.c)) \
              $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
+# the contract of chat stores; run by tests/store/test_store_contract.py
+CONTRACT  := $(B)/tests/store/store_contract
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
 .PHONY: help build man common workers module unit clean rooms packages \
@@ -109,11 +111,17 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/worker
 	$(Q)$(CC) $(CFLAGS) -I tests/unit -MMD -MP $< $(filter-out $(B)/workers/worker_main.o,$(WORKER_O)) \
 	    $(B)/libchat_common.a -o $@ -lcmocka $(LIBS_WORKER)
 
+$(CONTRACT): tests/store/store_contract.c tests/unit/chat_test.h $(B)/libchat_common.a $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS) -MMD -MP $< $(filter-out $(B)/workers/worker_main.o,$(WORKER_O)) \
+	    $(B)/libchat_common.a -o $@ -lcmocka $(LIBS_WORKER)
+
 # wraps the allocators, so that each allocation can fail
 $(B)/tests/unit/alloc_test: private CFLAGS += \
     -Wl,--wrap=malloc,--wrap=realloc,--wrap=asprintf
 
-programs: $(UNIT)
+programs: $(UNIT) $(CONTRACT)
 
 # one line for a program that passes, the full output of one that fails
 unit: programs

@@ -31,6 +31,7 @@
  * key or a value out of range fails at start, naming file and line. */
 typedef struct {
     char      *pg;                  /* libpq DSN                            */
+    char      *chat_store;          /* a name of store_open.c               */
     char      *redis;               /* redis://[[user]:pass@]host[:port][/db]
                                        or unix:///path[?db=n]               */
     char      *keys_dir;            /* token.jwk, jwks.json, chat_id.key    */

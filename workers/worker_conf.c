@@ -43,6 +43,7 @@ typedef struct {
 
 static const worker_conf_key_t  worker_conf_keys[] = {
     TEXT(pg, "host=/run/postgresql dbname=chat"),
+    WORD(chat_store, "postgresql", " postgresql "),
     TEXT(redis, "redis://127.0.0.1:6379/0"),
     TEXT(keys_dir, "/etc/chat/keys"),
     TEXT(run_dir, "/run/chat"),

@@ -163,6 +163,8 @@ members_are_read_with_their_hidden_ranges(void **state)
     store_chat_row_t   row;
     message_member_t  *m;
 
+    static const store_span_t  hidden[] = { { 5, 8 }, { 12, 12 } };
+
     chat = chat_of('a');
     chat->exists = 0;
 
@@ -172,7 +174,8 @@ members_are_read_with_their_hidden_ranges(void **state)
     row.joined = 1;
 
     for (row.user = 9; row.user > 0; row.user--) {
-        row.hidden = row.user == 4 ? str("{[5,9),[12,13)}") : str("");
+        row.hidden = hidden;
+        row.nhidden = row.user == 4 ? 2 : 0;
         message_cache_row(cache, &row);
     }
 

@@ -88,6 +88,7 @@ test_without_a_file_everything_is_at_its_default(void **state)
 
     assert_int_equal(worker_conf_load(NULL, &conf), 0);
     assert_string_equal(conf.pg, "host=/run/postgresql dbname=chat");
+    assert_string_equal(conf.chat_store, "postgresql");
     assert_string_equal(conf.run_dir, "/run/chat");
     assert_string_equal(conf.api_socket, "/run/chat/api.sock");
     assert_string_equal(conf.code_sender, "dev");
@@ -262,6 +263,7 @@ test_mistakes_are_refused(void **state)
     refused("code_sender sms\n");
     refused("code_sender webhook\n");
     refused("code_sender webhook\ncode_webhook_url ftp://x\n");
+    refused("chat_store elsewhere\n");
     refused("redis localhost\n");
     refused("redis redis://\n");
     refused("redis redis://h:0\n");

@@ -36,6 +36,7 @@
 #include "chat_token.h"
 #include "fanout_account.h"
 #include "store_account.h"
+#include "store_read.h"
 #include "worker.h"
 
 #define API_BASE           "/api/v1"
@@ -89,6 +90,7 @@ struct api_req_s {
     const api_route_t     *route;
     store_pg_t            *pg;          /* ours from API_DB or api_db_get()
                                            until api_db_put()                */
+    store_reader_t        *reader;      /* of the chats, with `pg`           */
     chat_str_t             param[API_PARAMS_MAX];   /* borrowed from the path */
     uint64_t               user;        /* API_AUTH                          */
     uint64_t               device;

@@ -41,7 +41,7 @@ api_chats_list(api_req_t *req)
     }
 
     /* One more row than requested tells whether there is a next page. */
-    rc = store_read_chats(req->pg, req->user, req->device,
+    rc = store_read_chats(req->reader, req->user, req->device,
                           given ? &cursor : NULL, limit + 1, &views);
     if (rc != STORE_OK) {
         api_reply_store(req, rc);
@@ -87,7 +87,8 @@ api_chats_get(api_req_t *req)
         return;
     }
 
-    rc = store_read_chat(req->pg, req->user, req->device, chat, &sees, &views);
+    rc = store_read_chat(req->reader, req->user, req->device, chat, &sees,
+                         &views);
 
     if (rc != STORE_OK) {
         api_reply_store(req, rc);

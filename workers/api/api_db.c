@@ -15,9 +15,10 @@
 #include "api.h"
 #include "store_read.h"
 
+/* `pg` first: the pool hands out pointers to it */
 typedef struct {
-    store_pg_t  pg;
-    unsigned    told;       /* generation that has its session settings */
+    store_pg_t       pg;
+    store_reader_t  *reader;
 } api_db_conn_t;
 
 struct api_db_s {
@@ -47,6 +48,8 @@ api_db_new(const worker_conf_t *conf)
     for (i = 0; i < db->n; i++) {
         db->conns[i].pg.dsn = conf->pg;
         db->conns[i].pg.name = "chat-worker api";
+        db->conns[i].pg.session = store_session_api;
+        db->conns[i].reader = store_reader_open(conf, &db->conns[i].pg);
         db->free[db->nfree++] = &db->conns[i].pg;
     }
 
@@ -66,7 +69,8 @@ api_db_free(api_db_t **db)
     int  i;
 
     for (i = 0; i < (*db)->n; i++) {
-        store_pg_close(&(*db)->conns[i].pg);
+        store_reader_free(&(*db)->conns[i].reader);
+        store_pg_free(&(*db)->conns[i].pg);
     }
 
     pthread_cond_destroy(&(*db)->freed);
@@ -135,6 +139,8 @@ api_db_get(api_req_t *req)
         return -1;
     }
 
+    req->reader = ((api_db_conn_t *) req->pg)->reader;
+
     return 0;
 }
 
@@ -145,6 +151,7 @@ api_db_put(api_req_t *req)
     if (req->pg != NULL) {
         api_db_release(req->api->db, req->pg);
         req->pg = NULL;
+        req->reader = NULL;
     }
 }
 
@@ -158,18 +165,9 @@ api_db_open(store_pg_t *pg)
     conn = (api_db_conn_t *) pg;
 
     /* Detect a dead connection here, before a request uses it. */
-    store_account_freshen(pg);
+    store_pg_drop_stale(pg);
 
     rc = store_pg_connect(pg);
 
-    if (rc == STORE_OK && conn->told != pg->generation) {
-        rc = store_read_session(pg);
-        if (rc == STORE_OK) {
-            conn->told = pg->generation;
-        } else {
-            store_pg_close(pg);
-        }
-    }
-
-    return rc;
+    return rc == STORE_OK ? store_reader_connect(conn->reader) : rc;
 }

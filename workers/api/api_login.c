@@ -205,7 +205,7 @@ api_login_try(api_req_t *req, const api_login_t *login, api_logged_in_t *in_r)
 
     /* This comes before the commit that creates the device: if setting its
      * cursors fails, no device exists that would receive all of history. */
-    rc = store_receipts_start_at_now(req->pg, in_r->user, device);
+    rc = store_receipts_start_at_now(req->reader, in_r->user, device);
     if (rc != STORE_OK) {
         return api_login_store(req, rc);
     }

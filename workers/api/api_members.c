@@ -31,7 +31,7 @@ api_members_list(api_req_t *req)
         return;
     }
 
-    rc = store_read_members(req->pg, req->user, chat, after, limit + 1,
+    rc = store_read_members(req->reader, req->user, chat, after, limit + 1,
                             &members);
     if (rc != STORE_OK) {
         api_reply_store(req, rc);

@@ -48,7 +48,7 @@ api_messages_list(api_req_t *req)
         return;
     }
 
-    rc = store_read_page(req->pg, req->user, chat, !after,
+    rc = store_read_page(req->reader, req->user, chat, !after,
                          after ? lower : upper, limit, &page);
     if (rc != STORE_OK) {
         api_reply_store(req, rc);
@@ -85,7 +85,7 @@ api_messages_receipts(api_req_t *req)
         return;
     }
 
-    rc = store_read_receipts(req->pg, req->user, chat, seq, after, limit + 1,
+    rc = store_read_receipts(req->reader, req->user, chat, seq, after, limit + 1,
                              &members);
     if (rc != STORE_OK) {
         api_reply_store(req, rc);

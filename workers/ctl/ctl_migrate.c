@@ -97,7 +97,7 @@ ctl_migrate(const worker_conf_t *conf, int argc, char **argv)
         rc = ctl_migrate_run(&pg, &files);
     }
 
-    store_pg_close(&pg);
+    store_pg_free(&pg);
 
     for (i = 0; i < files.n; i++) {
         free(files.list[i].sql);

@@ -12,6 +12,7 @@
 #include "chat_keys.h"
 #include "ctl.h"
 #include "redis.h"
+#include "store_pg.h"
 #include "store_shards.h"
 
 #define CTL_REDIS_MS  5000
@@ -134,20 +135,27 @@ ctl_status_number(redis_t *r, int64_t *n_r)
 static int
 ctl_status_shards(const worker_conf_t *conf, store_shard_t *shards)
 {
-    store_e     rc;
-    store_pg_t  pg;
+    store_e          rc;
+    store_pg_t       pg;
+    store_reader_t  *reader;
 
     memset(shards, 0, CHAT_SHARDS * sizeof(shards[0]));
     memset(&pg, 0, sizeof(pg));
     pg.dsn = conf->pg;
     pg.name = "chatctl";
+    reader = store_reader_open(conf, &pg);
 
     rc = store_pg_connect(&pg);
     if (rc == STORE_OK) {
-        rc = store_shards_read(&pg, shards);
+        rc = store_reader_connect(reader);
     }
 
-    store_pg_close(&pg);
+    if (rc == STORE_OK) {
+        rc = store_shards_read(reader, shards);
+    }
+
+    store_reader_free(&reader);
+    store_pg_free(&pg);
 
     return rc == STORE_OK ? 0 : ctl_fail("the database cannot be read");
 }

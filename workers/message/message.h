@@ -243,8 +243,9 @@ message_e message_process_single(message_t *m, message_item_t *item);
 /* ----------------------------------------------- entries, message_append.c */
 
 /* Appends entries to `chat`, or, when it is NULL, each to its own chat.
- * STORE_NOT_FOUND: a cached chat was stale and must be loaded again; nothing
- * was written. `alone`: as for store_chat_append(). */
+ * STORE_STALE: a cached chat was stale and must be loaded again; nothing
+ * was written. `alone`: STORE_APPEND_NOW of
+ * store_chat_append(). */
 store_e message_append(message_t *m, message_chat_t *chat,
     store_append_t *rows, size_t n, int alone);
 

@@ -39,9 +39,10 @@ message_append(message_t *m, message_chat_t *chat, store_append_t *rows,
                                    || message_append_recent(m, &rows[i]);
     }
 
-    rc = store_chat_append(m->store, rows, n, alone);
+    rc = store_chat_append(m->store, rows, n,
+                           alone ? STORE_APPEND_NOW : STORE_APPEND_STAGED);
 
-    if (rc == STORE_NOT_FOUND) {
+    if (rc == STORE_STALE) {
         worker_log(WORKER_WARN, "cached chat is stale: reloading");
     }
 

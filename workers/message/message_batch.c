@@ -88,7 +88,7 @@ message_process_single(message_t *m, message_item_t *item)
         }
 
         (void) strncpy(error, rc == STORE_FAILED
-                              ? store_chat_sqlstate(m->store) : "stale cache",
+                              ? store_chat_error(m->store) : "stale cache",
                        sizeof(error) - 1);
 
         item->failures++;

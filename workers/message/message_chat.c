@@ -25,8 +25,6 @@ static void message_chat_add(message_cache_t *cache, message_chat_t *chat,
     const store_chat_row_t *row);
 static void message_member_hide(message_member_t *member, uint64_t from,
     uint64_t to);
-static void message_member_parse_hidden(message_member_t *member,
-    const chat_str_t *text);
 
 
 message_cache_t *
@@ -309,8 +307,8 @@ message_chat_add(message_cache_t *cache, message_chat_t *chat,
     m->delivered = row->delivered;
     m->read = row->read;
 
-    if (row->hidden.data != NULL) {
-        message_member_parse_hidden(m, &row->hidden);
+    for (i = 0; i < row->nhidden; i++) {
+        message_member_hide(m, row->hidden[i].from, row->hidden[i].to);
     }
 
     chat->n++;
@@ -332,38 +330,4 @@ message_member_hide(message_member_t *member, uint64_t from, uint64_t to)
     member->hidden[member->nhidden].from = from;
     member->hidden[member->nhidden].to = to;
     member->nhidden++;
-}
-
-
-/* A multirange as PostgreSQL prints it, {[5,9),[12,20)}: upper bounds are
- * exclusive. */
-
-static void
-message_member_parse_hidden(message_member_t *member, const chat_str_t *text)
-{
-    uint64_t     n[2];
-    const char  *p, *end;
-
-    p = text->data;
-    end = p + text->len;
-    n[0] = 0;
-
-    while (p < end) {
-
-        if (*p < '0' || *p > '9') {
-            p++;
-            continue;
-        }
-
-        for (n[1] = 0; p < end && *p >= '0' && *p <= '9'; p++) {
-            n[1] = n[1] * 10 + (uint64_t) (*p - '0');
-        }
-
-        if (p < end && *p == ',') {
-            n[0] = n[1];
-            continue;
-        }
-
-        message_member_hide(member, n[0], n[1] - 1);
-    }
 }

@@ -22,7 +22,7 @@
 void message_entry_init(const message_item_t *it, chat_kind_e kind,
     uint64_t subject, int role, store_append_t *row_r);
 
-/* Appends n entries to the item's chat, in order. STORE_NOT_FOUND: the cached
+/* Appends n entries to the item's chat, in order. STORE_STALE: the cached
  * chat was stale, nothing was written. */
 store_e message_entry_append(message_t *m, message_item_t *it,
     store_append_t *rows, size_t n);

@@ -45,7 +45,7 @@ message_target_change(message_t *m, message_item_t *it,
     }
 
     /* a duplicate passes: it was allowed the first time */
-    if (target.repeat == 0
+    if (target.duplicate == 0
         && !message_target_check(m, it, member, &target, change))
     {
         return STORE_OK;

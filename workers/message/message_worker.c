@@ -28,7 +28,7 @@ message_run(worker_t *w)
     memset(&m, 0, sizeof(m));
 
     m.worker = w;
-    m.store = store_chat_new(w->conf->pg, w->id);
+    m.store = store_chat_open(w->conf, w->id);
     m.cache = message_cache_new(MESSAGE_CACHE_MAX);
     m.out = fanout_new();
     m.batch = message_batch_new();

@@ -29,7 +29,7 @@
 #include "request.h"
 
 /* A change of a chat. STORE_OK: the event is finished, also when it was
- * refused. STORE_NOT_FOUND: the cached chat was stale, the batch is attempted
+ * refused. STORE_STALE: the cached chat was stale, the batch is attempted
  * again. Other results: the transaction failed. */
 typedef store_e (*on_change_pt)(message_t *m, message_item_t *it);
 

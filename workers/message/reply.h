@@ -52,7 +52,7 @@ void reply_notify_users(message_t *m, const uint64_t *users, size_t n,
 /* ----------------------------------------------------------- reply_chat.c */
 
 /* Adds the item's chat as its sender sees it: {"chatId":...,"type":...}.
- * STORE_NOT_FOUND: the sender is not a member in the database. */
+ * STORE_STALE: the sender is not a member in the store. */
 store_e reply_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf);
 
 /* Adds a member: {"userId":...,"role":...}. */

@@ -3,7 +3,7 @@
  * chat_removed.
  *
  * Called from on_chat_*.c, on_member*.c and message_depart.c; hands to
- * store_chat_own.c for what only the database knows, and to reply.c.
+ * the chat store for what only the store knows, and to reply.c.
  */
 
 #include <string.h>
@@ -11,23 +11,24 @@
 #include "chat_json.h"
 #include "reply.h"
 
-static void reply_chat_own(chat_buf_t *buf, const store_own_t *own);
+static void reply_chat_view(chat_buf_t *buf, const store_member_view_t *view);
 
 
 store_e
 reply_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf)
 {
-    store_e          rc;
-    uint8_t          created[CHAT_TIME_TEXT];
-    chat_str_t       title, role;
-    store_own_t      own;
-    message_chat_t  *chat;
+    store_e              rc;
+    uint8_t              created[CHAT_TIME_TEXT];
+    chat_str_t           title, role;
+    message_chat_t      *chat;
+    store_member_view_t  view;
 
     chat = it->chat;
 
-    rc = store_chat_own(m->store, chat->id, it->ev.user, it->ev.device, &own);
+    rc = store_chat_member_view(m->store, chat->id, it->ev.user,
+                                it->ev.device, &view);
     if (rc != STORE_OK) {
-        return rc;
+        return rc == STORE_NOT_FOUND ? STORE_STALE : rc;
     }
 
     title.data = chat->title;
@@ -41,7 +42,7 @@ reply_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf)
                    ? ",\"type\":\"direct\",\"title\":"
                    : ",\"type\":\"group\",\"title\":");
     reply_add_str(buf, &title);
-    reply_chat_own(buf, &own);
+    reply_chat_view(buf, &view);
     reply_add(buf, ",\"role\":");
     reply_add_str(buf, &role);
     reply_add(buf, ",\"createdAt\":\"");
@@ -111,23 +112,23 @@ reply_chat_removed(message_t *m, message_item_t *it, uint64_t user)
 
 
 static void
-reply_chat_own(chat_buf_t *buf, const store_own_t *own)
+reply_chat_view(chat_buf_t *buf, const store_member_view_t *view)
 {
     reply_add(buf, ",\"lastSeq\":");
-    reply_add_num(buf, own->last);
+    reply_add_num(buf, view->last);
     reply_add(buf, ",\"lastEntry\":");
 
-    if (own->has_entry) {
-        (void) chat_entry_json(buf, &own->entry, 0);
+    if (view->has_entry) {
+        (void) chat_entry_json(buf, &view->entry, 0);
 
     } else {
         reply_add(buf, "null");
     }
 
     reply_add(buf, ",\"delivered\":");
-    reply_add_num(buf, own->delivered);
+    reply_add_num(buf, view->delivered);
     reply_add(buf, ",\"read\":");
-    reply_add_num(buf, own->read);
+    reply_add_num(buf, view->read);
     reply_add(buf, ",\"unreadCount\":");
-    reply_add_num(buf, own->unread);
+    reply_add_num(buf, view->unread);
 }

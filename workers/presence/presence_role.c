@@ -41,7 +41,7 @@ presence_run(worker_t *w)
 
     memset(&p, 0, sizeof(p));
     p.conf = w->conf;
-    p.store = store_presence_new(w->conf->pg, "chat-worker presence");
+    p.store = store_presence_open(w->conf, "chat-worker presence");
 
     while (!worker_stopping) {
 

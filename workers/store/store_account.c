@@ -1,10 +1,9 @@
 /*
  * store_account.c: transactions, devices and upkeep of store_account.h.
  *
- * Called from api_*.c; hands to store_pg.c.
+ * Called from api_*.c; hands to store_pg.h.
  */
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,10 +11,10 @@
 #include "store_row.h"
 #include "worker.h"
 
-/* Replaced tokens are kept this long, so that their reuse shows. */
+/* Replaced tokens are kept this long, so that their reuse is detected. */
 #define STORE_TOKENS_KEPT  "interval '90 days'"
 
-/* rows a trim deletes at most, of each table */
+/* limit of rows that one trim deletes from each table */
 #define STORE_TRIM_MAX     "5000"
 
 
@@ -42,29 +41,6 @@ store_account_rollback(store_pg_t *pg)
 }
 
 
-void
-store_account_freshen(store_pg_t *pg)
-{
-    struct pollfd  fd;
-
-    if (pg->conn == NULL) {
-        return;
-    }
-
-    /* an idle connection has nothing to say but that it ends; the sentence
-     * may come before the end of file, so it is not waited for. A change of
-     * the server's settings is told, too: that costs a reconnect, once. */
-    fd.fd = PQsocket(pg->conn);
-    fd.events = POLLIN;
-
-    fd.revents = 0;
-
-    if (poll(&fd, 1, 0) != 0) {
-        store_pg_close(pg);
-    }
-}
-
-
 store_e
 store_account_ping(store_pg_t *pg)
 {
@@ -76,24 +52,23 @@ store_e
 store_device_list(store_pg_t *pg, uint64_t user, store_devices_t *list_r)
 {
     int              i;
-    char             id[8];
     store_e          rc;
     store_device_t  *d;
+    store_args_t    *a;
 
-    static const Oid           types[] = { STORE_INT8 };
-    static const int           lengths[] = { 8 }, formats[] = { 1 };
     static const store_stmt_t  stmt = {
         "device_list",
         "SELECT id, name, platform, created_at, last_seen FROM devices "
         "WHERE user_id = $1 AND revoked_at IS NULL ORDER BY id LIMIT 64",
-        1, types
+        1
     };
-    const char  *params[] = { id };
 
     memset(list_r, 0, sizeof(*list_r));
-    store_put_i64(id, (int64_t) user);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &list_r->res);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+
+    rc = store_pg_query(pg, &stmt, &list_r->res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -125,24 +100,23 @@ store_e
 store_device_create(store_pg_t *pg, uint64_t user, const char *name,
     const char *platform, uint64_t *device_r)
 {
-    char       id[8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_INT8, STORE_TEXT, STORE_TEXT };
-    static const int           formats[] = { 1, 0, 0 };
     static const store_stmt_t  stmt = {
         "device_create",
         "INSERT INTO devices (user_id, name, platform, last_seen) "
         "VALUES ($1, $2, $3, now()) RETURNING id",
-        3, types
+        3
     };
-    const char  *params[] = { id, name, platform };
-    const int    lengths[] = { 8, 0, 0 };
 
-    store_put_i64(id, (int64_t) user);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_text(a, name);
+    store_args_scalar_text(a, platform);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -154,32 +128,30 @@ store_device_create(store_pg_t *pg, uint64_t user, const char *name,
 }
 
 
-/* The tokens stay for a while: a client that comes with one is then told that
- * its device was revoked, and not only that it is unknown. They are not touched
+/* The tokens are kept for a while, so that a client that presents one gets the
+ * error for a revoked device and not for an unknown token. They are not touched
  * here, because a refresh locks the token first and the device second. */
 
 store_e
 store_device_revoke(store_pg_t *pg, uint64_t user, uint64_t device)
 {
-    int        n;
-    char       ids[2][8];
-    store_e    rc;
-    PGresult  *res;
+    int            n;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_INT8, STORE_INT8 };
-    static const int           lengths[] = { 8, 8 }, formats[] = { 1, 1 };
     static const store_stmt_t  stmt = {
         "device_revoke",
         "UPDATE devices SET revoked_at = now() "
         "WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING id",
-        2, types
+        2
     };
-    const char  *params[] = { ids[0], ids[1] };
 
-    store_put_i64(ids[0], (int64_t) device);
-    store_put_i64(ids[1], (int64_t) user);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, device);
+    store_args_scalar_i64(a, user);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -194,22 +166,20 @@ store_device_revoke(store_pg_t *pg, uint64_t user, uint64_t device)
 store_e
 store_device_seen(store_pg_t *pg, uint64_t device)
 {
-    char       id[8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_INT8 };
-    static const int           lengths[] = { 8 }, formats[] = { 1 };
     static const store_stmt_t  stmt = {
         "device_seen",
         "UPDATE devices SET last_seen = now() WHERE id = $1",
-        1, types
+        1
     };
-    const char  *params[] = { id };
 
-    store_put_i64(id, (int64_t) device);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, device);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc == STORE_OK) {
         PQclear(res);
     }
@@ -222,26 +192,24 @@ store_e
 store_device_standing(store_pg_t *pg, uint64_t user, uint64_t device,
     store_standing_t *standing_r)
 {
-    char       ids[2][8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_INT8, STORE_INT8 };
-    static const int           lengths[] = { 8, 8 }, formats[] = { 1, 1 };
     static const store_stmt_t  stmt = {
         "device_standing",
         "SELECT d.revoked_at IS NOT NULL, u.suspended_at IS NOT NULL, "
             "u.erased_at IS NOT NULL "
         "FROM devices d JOIN users u ON u.id = d.user_id "
         "WHERE d.id = $1 AND d.user_id = $2",
-        2, types
+        2
     };
-    const char  *params[] = { ids[0], ids[1] };
 
-    store_put_i64(ids[0], (int64_t) device);
-    store_put_i64(ids[1], (int64_t) user);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, device);
+    store_args_scalar_i64(a, user);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -265,25 +233,23 @@ store_device_revoked(store_pg_t *pg, int seconds, store_revoked_t **list_r,
     size_t *n_r)
 {
     int               i, n;
-    char              span[8];
     store_e           rc;
     PGresult         *res;
     store_revoked_t  *list;
+    store_args_t     *a;
 
-    static const Oid           types[] = { STORE_INT8 };
-    static const int           lengths[] = { 8 }, formats[] = { 1 };
     static const store_stmt_t  stmt = {
         "device_revoked",
         "SELECT user_id, id, ceil(extract(epoch FROM revoked_at))::bigint "
         "FROM devices WHERE revoked_at IS NOT NULL "
             "AND revoked_at > now() - $1 * interval '1 second'",
-        1, types
+        1
     };
-    const char  *params[] = { span };
 
-    store_put_i64(span, seconds);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, seconds);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }

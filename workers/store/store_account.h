@@ -1,12 +1,13 @@
 /*
  * store_account.h: users, devices, tokens and codes.
  *
- * Called from the API worker (and chatctl); always PostgreSQL. Nothing here
- * touches a table of the chats' half: a login that must place a new device's
- * marks calls store_read.h for that. Functions do not open transactions: who
- * needs several in one calls store_account_begin() and _commit().
+ * Called from the API worker and chatctl; always PostgreSQL, whatever
+ * `chat_store` is. No statement here reads a table of the chats: a login that
+ * must set a new device's receipt cursors calls store_read.h. Functions do not
+ * open transactions: a caller that needs several calls in one transaction uses
+ * store_account_begin() and _commit().
  *
- * Strings in results live in the result's own `res` and go with its _free().
+ * Strings in results belong to the result's `res` and are freed by its _free().
  */
 
 #ifndef STORE_ACCOUNT_H
@@ -18,7 +19,8 @@
 #include "store_pg.h"
 
 #define STORE_PIN_MAX      129      /* of an argon2id string, terminated     */
-#define STORE_SEAL_LIFE    60       /* s a replaced token opens its successor */
+#define STORE_REPLAY_LIFE  60       /* s in which a replaced token may fetch
+                                       its successor once more              */
 #define STORE_DEVICES_MAX  64       /* read of one user; ten is the rule     */
 
 store_e store_account_begin(store_pg_t *pg);
@@ -26,9 +28,6 @@ store_e store_account_commit(store_pg_t *pg);
 /* Also when the connection is gone; keeps no result. */
 void store_account_rollback(store_pg_t *pg);
 
-/* An idle connection that the server has closed meanwhile is closed here too,
- * so that the next store_pg_connect() makes a new one. Costs one poll(). */
-void store_account_freshen(store_pg_t *pg);
 /* SELECT 1 */
 store_e store_account_ping(store_pg_t *pg);
 
@@ -40,13 +39,13 @@ typedef struct {
     int      expired;
 } store_code_t;
 
-/* Takes the place of an earlier one of the number. */
+/* Replaces an earlier code of the number. `life` in seconds. */
 store_e store_code_put(store_pg_t *pg, const char *number,
     const uint8_t hash[32], int life);
-/* Only when it is still this one. */
+/* Deletes the code if it is still this one. */
 store_e store_code_drop(store_pg_t *pg, const char *number,
     const uint8_t hash[32]);
-/* It has been used. */
+/* Deletes a code that has been used. */
 store_e store_code_use(store_pg_t *pg, const char *number);
 /* STORE_NOT_FOUND, or the row, locked until the transaction ends. */
 store_e store_code_lock(store_pg_t *pg, const char *number,
@@ -88,8 +87,8 @@ store_e store_device_list(store_pg_t *pg, uint64_t user,
 void store_devices_free(store_devices_t *list);
 store_e store_device_create(store_pg_t *pg, uint64_t user, const char *name,
     const char *platform, uint64_t *device_r);
-/* STORE_NOT_FOUND when it is not the user's, or was revoked before. Its tokens are
- * dead by that; their hashes are deleted some time later. */
+/* STORE_NOT_FOUND when it is not the user's, or was revoked before. Its tokens
+ * are invalid from then on; their hashes are deleted some time later. */
 store_e store_device_revoke(store_pg_t *pg, uint64_t user, uint64_t device);
 store_e store_device_seen(store_pg_t *pg, uint64_t device);
 
@@ -121,7 +120,7 @@ typedef struct {
     int       revoked;
     int       suspended;
     int       replaced;
-    int       recent;           /* replaced within STORE_SEAL_LIFE           */
+    int       recent;           /* replaced within STORE_REPLAY_LIFE         */
     uint8_t   replaced_by[32];  /* when replaced                             */
     uint8_t   sealed[2048];
     size_t    nsealed;          /* 0: there is none (any more)               */
@@ -154,14 +153,14 @@ typedef struct {
     PGresult    *res;
 } store_profile_t;
 
-/* STORE_NOT_FOUND for a user who never was or is erased. */
+/* STORE_NOT_FOUND for a user who does not exist or is erased. */
 store_e store_profile_get(store_pg_t *pg, uint64_t user,
     store_profile_t *profile_r);
 void store_profile_free(store_profile_t *profile);
 
 typedef struct {
     int          set_name, set_about, set_picture;
-    const char  *name, *about, *picture;    /* NULL takes it away           */
+    const char  *name, *about, *picture;    /* NULL removes it              */
 } store_profile_change_t;
 
 store_e store_profile_change(store_pg_t *pg, uint64_t user,
@@ -170,20 +169,20 @@ store_e store_profile_status(store_pg_t *pg, uint64_t user,
     const char *status);
 store_e store_profile_privacy(store_pg_t *pg, uint64_t user,
     const char *last_seen);
-/* NULL takes the PIN away. Only when the stored one is still `before` (NULL:
- * none), so that two changes at once cannot both win; else STORE_NOT_FOUND. */
+/* NULL removes the PIN. STORE_NOT_FOUND unless the stored hash is still
+ * `before` (NULL: none), so that of two concurrent changes only one wins. */
 store_e store_profile_pin(store_pg_t *pg, uint64_t user, const char *before,
     const char *hash);
 
-/* In a transaction of the caller's: takes all that says who it was, revokes
- * every device (into a new array). What the user wrote stays in the chats. */
+/* In the caller's transaction: removes all personal data and revokes every
+ * device (into a new array). Entries of the user stay in the chats. */
 store_e store_account_erase(store_pg_t *pg, uint64_t user,
     store_revoked_t **list_r, size_t *n_r);
 
 /* ------------------------------------------------------------------- upkeep */
 
-/* Deletes what nobody can use any more: codes, sealed pairs, answers to
- * idempotent requests, old tokens. Bounded work a call. */
+/* Deletes what has expired: codes, sealed token pairs, answers to idempotent
+ * requests, old tokens. Bounded work per call. */
 store_e store_account_trim(store_pg_t *pg);
 
 #endif

@@ -2,8 +2,8 @@
  * store_account_login.c: codes, users by number, and refresh tokens.
  *
  * Called from api_auth.c, api_login.c, api_refresh.c; hands to store_pg.c.
- * What is read here to be changed is read FOR UPDATE: two logins with one
- * code, or two refreshes with one token, go one after the other.
+ * Rows that the caller will change are read FOR UPDATE, which serialises two
+ * logins with one code, or two refreshes with one token.
  */
 
 #include <stdio.h>
@@ -20,15 +20,10 @@ store_e
 store_code_put(store_pg_t *pg, const char *number, const uint8_t hash[32],
     int life)
 {
-    char       span[8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = {
-        STORE_TEXT, STORE_BYTEA, STORE_INT8
-    };
-    static const int           lengths[] = { 0, 32, 8 };
-    static const int           formats[] = { 0, 1, 1 };
     static const store_stmt_t  stmt = {
         "code_put",
         "INSERT INTO login_codes (phone_number, code_hash, expires_at) "
@@ -36,12 +31,15 @@ store_code_put(store_pg_t *pg, const char *number, const uint8_t hash[32],
         "ON CONFLICT (phone_number) DO UPDATE SET "
             "code_hash = excluded.code_hash, attempts = 0, "
             "created_at = now(), expires_at = excluded.expires_at",
-        3, types
+        3
     };
-    const char  *params[] = { number, (const char *) hash, span };
 
-    store_put_i64(span, life);
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_text(a, number);
+    store_args_scalar_bytes(a, hash, 32);
+    store_args_scalar_i64(a, life);
+
+    rc = store_pg_query(pg, &stmt, &res);
 
     return store_login_done(rc, res);
 }
@@ -50,19 +48,21 @@ store_code_put(store_pg_t *pg, const char *number, const uint8_t hash[32],
 store_e
 store_code_drop(store_pg_t *pg, const char *number, const uint8_t hash[32])
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_TEXT, STORE_BYTEA };
-    static const int           lengths[] = { 0, 32 }, formats[] = { 0, 1 };
     static const store_stmt_t  stmt = {
         "code_drop",
         "DELETE FROM login_codes WHERE phone_number = $1 AND code_hash = $2",
-        2, types
+        2
     };
-    const char  *params[] = { number, (const char *) hash };
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_text(a, number);
+    store_args_scalar_bytes(a, hash, 32);
+
+    rc = store_pg_query(pg, &stmt, &res);
 
     return store_login_done(rc, res);
 }
@@ -71,20 +71,22 @@ store_code_drop(store_pg_t *pg, const char *number, const uint8_t hash[32])
 store_e
 store_code_lock(store_pg_t *pg, const char *number, store_code_t *code_r)
 {
-    store_e     rc;
-    PGresult   *res;
-    chat_str_t  hash;
+    store_e        rc;
+    PGresult      *res;
+    chat_str_t     hash;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_TEXT };
     static const store_stmt_t  stmt = {
         "code_lock",
         "SELECT code_hash, attempts, expires_at <= now() FROM login_codes "
         "WHERE phone_number = $1 FOR UPDATE",
-        1, types
+        1
     };
-    const char  *params[] = { number };
 
-    rc = store_pg_exec(pg, &stmt, params, NULL, NULL, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_text(a, number);
+
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -112,19 +114,21 @@ store_code_lock(store_pg_t *pg, const char *number, store_code_t *code_r)
 store_e
 store_code_wrong(store_pg_t *pg, const char *number)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_TEXT };
     static const store_stmt_t  stmt = {
         "code_wrong",
         "UPDATE login_codes SET attempts = attempts + 1 "
         "WHERE phone_number = $1",
-        1, types
+        1
     };
-    const char  *params[] = { number };
 
-    rc = store_pg_exec(pg, &stmt, params, NULL, NULL, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_text(a, number);
+
+    rc = store_pg_query(pg, &stmt, &res);
 
     return store_login_done(rc, res);
 }
@@ -133,18 +137,20 @@ store_code_wrong(store_pg_t *pg, const char *number)
 store_e
 store_code_use(store_pg_t *pg, const char *number)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_TEXT };
     static const store_stmt_t  stmt = {
         "code_use",
         "DELETE FROM login_codes WHERE phone_number = $1",
-        1, types
+        1
     };
-    const char  *params[] = { number };
 
-    rc = store_pg_exec(pg, &stmt, params, NULL, NULL, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_text(a, number);
+
+    rc = store_pg_query(pg, &stmt, &res);
 
     return store_login_done(rc, res);
 }
@@ -153,20 +159,22 @@ store_code_use(store_pg_t *pg, const char *number)
 store_e
 store_login_user(store_pg_t *pg, const char *number, store_login_t *user_r)
 {
-    store_e     rc;
-    PGresult   *res;
-    chat_str_t  pin;
+    store_e        rc;
+    PGresult      *res;
+    chat_str_t     pin;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_TEXT };
     static const store_stmt_t  stmt = {
         "login_user",
         "SELECT id, suspended_at IS NOT NULL, pin_hash FROM users "
         "WHERE phone_number = $1 FOR UPDATE",
-        1, types
+        1
     };
-    const char  *params[] = { number };
 
-    rc = store_pg_exec(pg, &stmt, params, NULL, NULL, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_text(a, number);
+
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -191,18 +199,20 @@ store_login_user(store_pg_t *pg, const char *number, store_login_t *user_r)
 store_e
 store_login_create(store_pg_t *pg, const char *number, uint64_t *user_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_TEXT };
     static const store_stmt_t  stmt = {
         "login_create",
         "INSERT INTO users (phone_number) VALUES ($1) RETURNING id",
-        1, types
+        1
     };
-    const char  *params[] = { number };
 
-    rc = store_pg_exec(pg, &stmt, params, NULL, NULL, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_text(a, number);
+
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -217,21 +227,21 @@ store_login_create(store_pg_t *pg, const char *number, uint64_t *user_r)
 store_e
 store_token_put(store_pg_t *pg, const uint8_t hash[32], uint64_t device)
 {
-    char       id[8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_BYTEA, STORE_INT8 };
-    static const int           lengths[] = { 32, 8 }, formats[] = { 1, 1 };
     static const store_stmt_t  stmt = {
         "token_put",
         "INSERT INTO refresh_tokens (token_hash, device_id) VALUES ($1, $2)",
-        2, types
+        2
     };
-    const char  *params[] = { (const char *) hash, id };
 
-    store_put_i64(id, (int64_t) device);
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_bytes(a, hash, 32);
+    store_args_scalar_i64(a, device);
+
+    rc = store_pg_query(pg, &stmt, &res);
 
     return store_login_done(rc, res);
 }
@@ -241,14 +251,12 @@ store_e
 store_token_lock(store_pg_t *pg, const uint8_t hash[32],
     store_token_t *token_r)
 {
-    store_e     rc;
-    PGresult   *res;
-    chat_str_t  str;
+    store_e        rc;
+    PGresult      *res;
+    chat_str_t     str;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_BYTEA };
-    static const int           lengths[] = { 32 }, formats[] = { 1 };
-
-    /* clock_timestamp(): the wait for the lock counts too */
+    /* clock_timestamp() includes the wait for the lock */
     static const store_stmt_t  stmt = {
         "token_lock",
         "SELECT d.user_id, d.id, d.revoked_at IS NOT NULL, "
@@ -258,11 +266,13 @@ store_token_lock(store_pg_t *pg, const uint8_t hash[32],
         "FROM refresh_tokens t JOIN devices d ON d.id = t.device_id "
             "JOIN users u ON u.id = d.user_id "
         "WHERE t.token_hash = $1 FOR UPDATE OF t, d",
-        1, types
+        1
     };
-    const char  *params[] = { (const char *) hash };
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_bytes(a, hash, 32);
+
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -301,23 +311,24 @@ store_e
 store_token_replace(store_pg_t *pg, const uint8_t hash[32],
     const uint8_t by[32], const uint8_t *sealed, size_t nsealed)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid  types[] = { STORE_BYTEA, STORE_BYTEA, STORE_BYTEA };
-    static const int  formats[] = { 1, 1, 1 };
     static const store_stmt_t  stmt = {
         "token_replace",
         "UPDATE refresh_tokens SET replaced_at = clock_timestamp(), "
             "replaced_by = $2, used = true, successor = $3 "
         "WHERE token_hash = $1",
-        3, types
+        3
     };
-    const char  *params[] = { (const char *) hash, (const char *) by,
-                              (const char *) sealed };
-    const int    lengths[] = { 32, 32, (int) nsealed };
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_bytes(a, hash, 32);
+    store_args_scalar_bytes(a, by, 32);
+    store_args_scalar_bytes(a, sealed, nsealed);
+
+    rc = store_pg_query(pg, &stmt, &res);
 
     return store_login_done(rc, res);
 }
@@ -326,19 +337,20 @@ store_token_replace(store_pg_t *pg, const uint8_t hash[32],
 store_e
 store_token_is_used(store_pg_t *pg, const uint8_t hash[32], int *used_r)
 {
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_BYTEA };
-    static const int           lengths[] = { 32 }, formats[] = { 1 };
     static const store_stmt_t  stmt = {
         "token_is_used",
         "SELECT used FROM refresh_tokens WHERE token_hash = $1",
-        1, types
+        1
     };
-    const char  *params[] = { (const char *) hash };
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_bytes(a, hash, 32);
+
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }

@@ -1,5 +1,5 @@
 /*
- * store_account_user.c: profiles, PINs, and the end of an account.
+ * store_account_user.c: profiles, PINs, erasure of an account.
  *
  * Called from api_users.c; hands to store_pg.c.
  */
@@ -18,25 +18,24 @@ static store_e store_profile_set(store_pg_t *pg, const store_stmt_t *stmt,
 store_e
 store_profile_get(store_pg_t *pg, uint64_t user, store_profile_t *profile_r)
 {
-    char       id[8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_INT8 };
-    static const int           lengths[] = { 8 }, formats[] = { 1 };
     static const store_stmt_t  stmt = {
         "profile_get",
         "SELECT id, phone_number, username, about, profile_picture_url, "
             "status, privacy ->> 'lastSeen', pin_hash, created_at, last_seen "
         "FROM users WHERE id = $1 AND erased_at IS NULL",
-        1, types
+        1
     };
-    const char  *params[] = { id };
 
     memset(profile_r, 0, sizeof(*profile_r));
-    store_put_i64(id, (int64_t) user);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -74,16 +73,10 @@ store_e
 store_profile_change(store_pg_t *pg, uint64_t user,
     const store_profile_change_t *change)
 {
-    char       id[8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid  types[] = {
-        STORE_INT8, STORE_BOOL, STORE_TEXT, STORE_BOOL, STORE_TEXT,
-        STORE_BOOL, STORE_TEXT
-    };
-    static const int  lengths[] = { 8, 0, 0, 0, 0, 0, 0 };
-    static const int  formats[] = { 1, 0, 0, 0, 0, 0, 0 };
     static const store_stmt_t  stmt = {
         "profile_change",
         "UPDATE users SET "
@@ -92,18 +85,19 @@ store_profile_change(store_pg_t *pg, uint64_t user,
             "profile_picture_url = "
                 "CASE WHEN $6 THEN $7 ELSE profile_picture_url END "
         "WHERE id = $1 AND erased_at IS NULL",
-        7, types
-    };
-    const char  *params[] = {
-        id,
-        change->set_name ? "t" : "f", change->name,
-        change->set_about ? "t" : "f", change->about,
-        change->set_picture ? "t" : "f", change->picture
+        7
     };
 
-    store_put_i64(id, (int64_t) user);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_bool(a, change->set_name);
+    store_args_scalar_text(a, change->name);
+    store_args_scalar_bool(a, change->set_about);
+    store_args_scalar_text(a, change->about);
+    store_args_scalar_bool(a, change->set_picture);
+    store_args_scalar_text(a, change->picture);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc == STORE_OK) {
         PQclear(res);
     }
@@ -115,11 +109,10 @@ store_profile_change(store_pg_t *pg, uint64_t user,
 store_e
 store_profile_status(store_pg_t *pg, uint64_t user, const char *status)
 {
-    static const Oid           types[] = { STORE_INT8, STORE_TEXT };
     static const store_stmt_t  stmt = {
         "profile_status",
         "UPDATE users SET status = $2 WHERE id = $1 AND erased_at IS NULL",
-        2, types
+        2
     };
 
     return store_profile_set(pg, &stmt, user, status);
@@ -129,13 +122,12 @@ store_profile_status(store_pg_t *pg, uint64_t user, const char *status)
 store_e
 store_profile_privacy(store_pg_t *pg, uint64_t user, const char *last_seen)
 {
-    static const Oid           types[] = { STORE_INT8, STORE_TEXT };
     static const store_stmt_t  stmt = {
         "profile_privacy",
         "UPDATE users "
         "SET privacy = privacy || jsonb_build_object('lastSeen', $2::text) "
         "WHERE id = $1 AND erased_at IS NULL",
-        2, types
+        2
     };
 
     return store_profile_set(pg, &stmt, user, last_seen);
@@ -146,24 +138,24 @@ store_e
 store_profile_pin(store_pg_t *pg, uint64_t user, const char *before,
     const char *hash)
 {
-    int        none;
-    char       id[8];
-    store_e    rc;
-    PGresult  *res;
+    int            none;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid  types[] = { STORE_INT8, STORE_TEXT, STORE_TEXT };
-    static const int  lengths[] = { 8, 0, 0 }, formats[] = { 1, 0, 0 };
     static const store_stmt_t  stmt = {
         "profile_pin",
         "UPDATE users SET pin_hash = $3 WHERE id = $1 "
             "AND pin_hash IS NOT DISTINCT FROM $2 AND erased_at IS NULL",
-        3, types
+        3
     };
-    const char  *params[] = { id, before, hash };
 
-    store_put_i64(id, (int64_t) user);
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_text(a, before);
+    store_args_scalar_text(a, hash);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(pg, &stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -180,18 +172,15 @@ store_account_erase(store_pg_t *pg, uint64_t user, store_revoked_t **list_r,
     size_t *n_r)
 {
     int               i, n;
-    char              id[8];
     store_e           rc;
     PGresult         *res;
     store_revoked_t  *list;
 
-    static const Oid           types[] = { STORE_INT8 };
-    static const int           lengths[] = { 8 }, formats[] = { 1 };
     static const store_stmt_t  codes = {
         "erase_codes",
         "DELETE FROM login_codes WHERE phone_number = "
             "(SELECT phone_number FROM users WHERE id = $1)",
-        1, types
+        1
     };
     static const store_stmt_t  person = {
         "erase_user",
@@ -200,13 +189,13 @@ store_account_erase(store_pg_t *pg, uint64_t user, store_revoked_t **list_r,
             "status = 'available', privacy = '{}', last_seen = NULL, "
             "erased_at = now() "
         "WHERE id = $1 AND erased_at IS NULL",
-        1, types
+        1
     };
     static const store_stmt_t  tokens = {
         "erase_tokens",
         "DELETE FROM refresh_tokens WHERE device_id IN "
             "(SELECT id FROM devices WHERE user_id = $1)",
-        1, types
+        1
     };
     static const store_stmt_t  devices = {
         "erase_devices",
@@ -216,23 +205,22 @@ store_account_erase(store_pg_t *pg, uint64_t user, store_revoked_t **list_r,
         "FROM d WHERE devices.id = d.id "
         "RETURNING devices.id, d.revoked_at IS NULL, "
             "ceil(extract(epoch FROM devices.revoked_at))::bigint",
-        1, types
+        1
     };
-    const char  *params[] = { id };
-
-    store_put_i64(id, (int64_t) user);
-
-    const store_stmt_t  *before[] = { &codes, &person, &tokens };
+    static const store_stmt_t  *const  before[] = { &codes, &person, &tokens };
 
     for (i = 0; i < 3; i++) {
-        rc = store_pg_exec(pg, before[i], params, lengths, formats, 1, &res);
+        store_args_scalar_i64(store_pg_args(pg), user);
+
+        rc = store_pg_run(pg, before[i]);
         if (rc != STORE_OK) {
             return rc;
         }
-        PQclear(res);
     }
 
-    rc = store_pg_exec(pg, &devices, params, lengths, formats, 1, &res);
+    store_args_scalar_i64(store_pg_args(pg), user);
+
+    rc = store_pg_query(pg, &devices, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -260,19 +248,11 @@ static store_e
 store_profile_set(store_pg_t *pg, const store_stmt_t *stmt, uint64_t user,
     const char *value)
 {
-    char       id[8];
-    store_e    rc;
-    PGresult  *res;
+    store_args_t  *a;
 
-    static const int  lengths[] = { 8, 0 }, formats[] = { 1, 0 };
-    const char       *params[] = { id, value };
+    a = store_pg_args(pg);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_text(a, value);
 
-    store_put_i64(id, (int64_t) user);
-
-    rc = store_pg_exec(pg, stmt, params, lengths, formats, 1, &res);
-    if (rc == STORE_OK) {
-        PQclear(res);
-    }
-
-    return rc;
+    return store_pg_run(pg, stmt);
 }

@@ -1,226 +1,234 @@
 /*
- * store_chat.c: the connection of a message worker and its transaction.
+ * store_chat.c: calls of store_chat.h go to the implementation.
  *
- * Called from workers/message/; hands to store_pg.c.
+ * Called from workers/message/; hands to a store_chat_ops_t.
  */
 
-#include <poll.h>
-#include <stdlib.h>
-
-#include "store_chat_pg.h"
-#include "worker.h"
-
-/*
- * The statements here have one good plan, by index, whatever the tables hold;
- * a plan must not depend on statistics of an hour ago. Planning for sixteen
- * partitions anew would cost more than the statement.
- */
-static const char  store_chat_settings[] =
-    "SET plan_cache_mode = force_generic_plan;"
-    "SET jit = off;"
-    "SET enable_seqscan = off";
-
-
-store_chat_t *
-store_chat_new(const char *dsn, const char *name)
-{
-    store_chat_t  *st;
-
-    st = worker_calloc(1, sizeof(*st));
-    st->pg.dsn = dsn;
-    st->pg.name = name;
-
-    return st;
-}
+#include "store_chat_ops.h"
 
 
 void
 store_chat_free(store_chat_t **st)
 {
-    if (*st == NULL) {
-        return;
+    if (*st != NULL) {
+        (*st)->ops->free(*st);
+        *st = NULL;
     }
-
-    store_chat_close(*st);
-    store_args_free(&(*st)->args);
-    free(*st);
-    *st = NULL;
 }
 
 
 store_e
-store_chat_connect(store_chat_t *st, int *fresh_r)
+store_chat_connect(store_chat_t *st, int *new_r)
 {
-    store_e   rc;
-    unsigned  before;
-
-    before = st->pg.generation;
-    *fresh_r = 0;
-
-    rc = store_pg_connect(&st->pg);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-
-    if (st->pg.generation != before) {
-        st->open = 0;
-        *fresh_r = 1;
-
-        rc = store_pg_command(&st->pg, store_chat_settings);
-        if (rc != STORE_OK) {
-            store_chat_close(st);
-            return STORE_UNAVAILABLE;
-        }
-    }
-
-    return STORE_OK;
+    return st->ops->connect(st, new_r);
 }
 
 
 void
 store_chat_close(store_chat_t *st)
 {
-    store_chat_forget(st);
-    st->open = 0;
-    store_pg_close(&st->pg);
+    st->ops->close(st);
 }
 
 
 int
 store_chat_connected(const store_chat_t *st)
 {
-    return st->pg.conn != NULL;
+    return st->ops->connected(st);
 }
 
 
 store_e
 store_chat_poll(store_chat_t *st)
 {
-    struct pollfd  fd;
-
-    if (st->pg.conn == NULL) {
-        return STORE_UNAVAILABLE;
-    }
-
-    fd.fd = PQsocket(st->pg.conn);
-    fd.events = POLLIN;
-    fd.revents = 0;
-
-    /* between statements there is nothing to read but a farewell */
-    if (poll(&fd, 1, 0) > 0 && (!PQconsumeInput(st->pg.conn)
-                                || PQstatus(st->pg.conn) != CONNECTION_OK))
-    {
-        worker_log(WORKER_WARN, "database lost: closed by the server");
-        store_chat_close(st);
-        return STORE_UNAVAILABLE;
-    }
-
-    return STORE_OK;
+    return st->ops->poll(st);
 }
 
 
 store_e
 store_chat_check(store_chat_t *st)
 {
-    return store_pg_command(&st->pg, "SELECT 1");
+    return st->ops->check(st);
 }
 
 
 store_e
 store_chat_commit(store_chat_t *st)
 {
-    if (!st->open) {
-        return store_chat_connected(st) ? STORE_OK : STORE_UNAVAILABLE;
-    }
-
-    st->open = 0;
-
-    return store_pg_command(&st->pg, "COMMIT");
+    return st->ops->commit(st);
 }
 
 
 void
 store_chat_rollback(store_chat_t *st)
 {
-    if (!st->open) {
-        return;
-    }
-
-    st->open = 0;
-
-    if (st->pg.conn != NULL
-        && store_pg_command(&st->pg, "ROLLBACK") != STORE_OK)
-    {
-        /* a connection in an unknown state keeps no locks */
-        store_chat_close(st);
-    }
+    st->ops->rollback(st);
 }
 
 
 const char *
-store_chat_sqlstate(const store_chat_t *st)
+store_chat_error(const store_chat_t *st)
 {
-    return store_pg_sqlstate(&st->pg);
+    return st->ops->error(st);
 }
 
 
 store_e
-store_chat_begin(store_chat_t *st)
+store_shard_take(store_chat_t *st, const unsigned *shards, size_t n,
+    size_t max, const char *worker, uint64_t epochs_r[CHAT_SHARDS])
 {
-    store_e  rc;
-
-    if (st->open) {
-        return STORE_OK;
-    }
-
-    rc = store_pg_command(&st->pg, "BEGIN");
-    st->open = rc == STORE_OK;
-
-    return rc;
-}
-
-
-void
-store_chat_forget(store_chat_t *st)
-{
-    PQclear(st->held);
-    st->held = NULL;
-    store_chat_views_free(&st->views);
-}
-
-
-store_args_t *
-store_chat_args(store_chat_t *st)
-{
-    store_chat_forget(st);
-    store_args_begin(&st->args);
-
-    return &st->args;
+    return st->ops->shard_take(st, shards, n, max, worker, epochs_r);
 }
 
 
 store_e
-store_chat_exec(store_chat_t *st, const store_stmt_t *stmt, PGresult **res_r)
+store_shard_release(store_chat_t *st, const unsigned *shards, size_t n)
 {
-    store_e  rc;
-
-    rc = store_chat_begin(st);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-
-    return store_chat_exec_alone(st, stmt, res_r);
+    return st->ops->shard_release(st, shards, n);
 }
 
 
 store_e
-store_chat_exec_alone(store_chat_t *st, const store_stmt_t *stmt,
-    PGresult **res_r)
+store_shard_holders(store_chat_t *st,
+    store_shard_holder_t holders_r[CHAT_SHARDS], size_t *n_r)
 {
-    store_e  rc;
+    return st->ops->shard_holders(st, holders_r, n_r);
+}
 
-    rc = store_args_exec(&st->args, &st->pg, stmt, &st->held);
-    *res_r = st->held;
 
-    return rc;
+store_e
+store_shard_cut(store_chat_t *st, const store_shard_holder_t *holder)
+{
+    return st->ops->shard_cut(st, holder);
+}
+
+
+store_e
+store_chat_load(store_chat_t *st, const uint8_t (*ids)[16], size_t n,
+    store_chat_row_pt row, void *arg)
+{
+    return st->ops->load(st, ids, n, row, arg);
+}
+
+
+store_e
+store_chat_create(store_chat_t *st, const uint8_t id[16], uint8_t type,
+    const chat_str_t *title, uint64_t creator, uint64_t owner,
+    const uint64_t *users, size_t n, int64_t *created_r)
+{
+    return st->ops->create(st, id, type, title, creator, owner, users, n,
+        created_r);
+}
+
+
+store_e
+store_chat_title(store_chat_t *st, const uint8_t id[16],
+    const chat_str_t *title)
+{
+    return st->ops->title(st, id, title);
+}
+
+
+store_e
+store_chat_members_add(store_chat_t *st, const uint8_t id[16],
+    const uint64_t *users, const uint64_t *seqs, size_t n,
+    uint64_t *version_r)
+{
+    return st->ops->members_add(st, id, users, seqs, n, version_r);
+}
+
+
+store_e
+store_chat_member_leave(store_chat_t *st, const uint8_t id[16], uint64_t user,
+    uint64_t left, uint64_t *version_r)
+{
+    return st->ops->member_leave(st, id, user, left, version_r);
+}
+
+
+store_e
+store_chat_roles(store_chat_t *st, const uint8_t id[16],
+    const uint64_t *users, const uint8_t *roles, size_t n,
+    uint64_t *version_r)
+{
+    return st->ops->roles(st, id, users, roles, n, version_r);
+}
+
+
+store_e
+store_chat_clear(store_chat_t *st, const uint8_t id[16], uint64_t user,
+    uint64_t seq)
+{
+    return st->ops->clear(st, id, user, seq);
+}
+
+
+store_e
+store_chat_member_view(store_chat_t *st, const uint8_t id[16], uint64_t user,
+    uint64_t device, store_member_view_t *view_r)
+{
+    return st->ops->member_view(st, id, user, device, view_r);
+}
+
+
+store_e
+store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
+    store_append_e when)
+{
+    return st->ops->append(st, items, n, when);
+}
+
+
+store_e
+store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
+    chat_entry_t *e_r)
+{
+    return st->ops->entry(st, id, seq, e_r);
+}
+
+
+store_e
+store_chat_receipts(store_chat_t *st, const store_receipt_t *receipts,
+    size_t n)
+{
+    return st->ops->receipts(st, receipts, n);
+}
+
+
+store_e
+store_chat_target(store_chat_t *st, const uint8_t id[16], uint64_t seq,
+    uint64_t device, const chat_str_t *message_id, store_target_t *target_r)
+{
+    return st->ops->target(st, id, seq, device, message_id, target_r);
+}
+
+
+store_e
+store_chat_edit(store_chat_t *st, const uint8_t id[16], uint64_t seq,
+    const chat_str_t *content)
+{
+    return st->ops->edit(st, id, seq, content);
+}
+
+
+store_e
+store_chat_erase(store_chat_t *st, const uint8_t id[16], uint64_t seq)
+{
+    return st->ops->erase(st, id, seq);
+}
+
+
+store_e
+store_chat_key_take(store_chat_t *st, uint64_t user, const char *route,
+    const chat_str_t *key, uint64_t digest, store_key_t *key_r)
+{
+    return st->ops->key_take(st, user, route, key, digest, key_r);
+}
+
+
+store_e
+store_chat_key_fill(store_chat_t *st, uint64_t user, const char *route,
+    const chat_str_t *key, unsigned status, const chat_str_t *body)
+{
+    return st->ops->key_fill(st, user, route, key, status, body);
 }

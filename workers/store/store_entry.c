@@ -1,7 +1,7 @@
 /*
  * store_entry.c: see store_entry.h.
  *
- * Called from store_sync.c, store_chat*.c and the API's history.
+ * Called from store_read_pg_*.c and store_chat_pg_load.c.
  */
 
 #include <string.h>
@@ -67,7 +67,7 @@ store_entry_chat_read(const PGresult *res, int row, int col,
     e_r->reply_to = (uint64_t) store_row_i64(res, row, col + COL_REPLY_TO);
     e_r->role = store_role_word(store_row_i16(res, row, col + COL_ROLE));
 
-    /* who, when and which place stay of a deleted message, nothing else */
+    /* A deleted message keeps its sender, time and seq, nothing else. */
     if (!PQgetisnull(res, row, col + COL_DELETED)) {
         e_r->deleted = 1;
         return;
@@ -78,8 +78,8 @@ store_entry_chat_read(const PGresult *res, int row, int col,
     e_r->media_id = store_row_str(res, row, col + COL_MEDIA_ID);
     e_r->edited = store_row_ms(res, row, col + COL_EDITED);
 
-    /* the row keeps the moment, the entry's shape the span; both were made
-     * from one clock reading, so rounding only takes out the sub-second */
+    /* The row has the time of expiry, the entry its distance in seconds. Both
+     * come from one clock reading, so rounding removes milliseconds only. */
     expires = store_row_ms(res, row, col + COL_EXPIRES);
     if (expires > e_r->timestamp) {
         e_r->expires_in = (uint64_t) (expires - e_r->timestamp + 500) / 1000;

@@ -1,7 +1,7 @@
 /*
  * store_migrate.c: see store_migrate.h.
  *
- * Called from ctl_migrate.c; hands to store_pg.c.
+ * Called from ctl_migrate.c; hands to store_pg.h.
  */
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "store_row.h"
 #include "worker.h"
 
-/* "CHATmigr": apart from the two-number locks of the shards */
+/* "CHATmigr"; the locks of the shards have two numbers */
 #define STORE_MIGRATE_LOCK  "4848196829733021554"
 
 static store_e store_migrate_run(store_pg_t *pg, const store_migration_t *m,
@@ -21,20 +21,20 @@ static store_e store_migrate_lock(store_pg_t *pg, void (*waiting)(void));
 
 static const store_stmt_t  store_migrate_try = {
     "migrate_try",
-    "SELECT pg_try_advisory_lock(" STORE_MIGRATE_LOCK ")", 0, NULL
+    "SELECT pg_try_advisory_lock(" STORE_MIGRATE_LOCK ")", 0
 };
 
 static const store_stmt_t  store_migrate_list = {
     "migrate_list",
     "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
-    0, NULL
+    0
 };
 
-static const store_stmt_t  store_migrate_note = {
-    "migrate_note",
+static const store_stmt_t  store_migrate_insert = {
+    "migrate_insert",
     "INSERT INTO schema_migrations (version, name, checksum) "
     "VALUES ($1::int, $2, $3)",
-    3, NULL
+    3
 };
 
 
@@ -43,7 +43,7 @@ store_migrate_open(store_pg_t *pg, void (*waiting)(void))
 {
     store_e  rc;
 
-    /* a migration may take long, and says what is wrong with its SQL */
+    /* A migration may take long; the server's errors are about its SQL. */
     pg->limit_ms = -1;
     pg->verbose = 1;
 
@@ -78,7 +78,9 @@ store_migrate_lock(store_pg_t *pg, void (*waiting)(void))
     store_e    rc;
     PGresult  *res;
 
-    rc = store_pg_exec(pg, &store_migrate_try, NULL, NULL, NULL, 1, &res);
+    (void) store_pg_args(pg);
+
+    rc = store_pg_query(pg, &store_migrate_try, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -105,7 +107,9 @@ store_migrate_applied(store_pg_t *pg, store_migration_t **list_r, size_t *n_r)
     PGresult           *res;
     store_migration_t  *m;
 
-    rc = store_pg_exec(pg, &store_migrate_list, NULL, NULL, NULL, 0, &res);
+    (void) store_pg_args(pg);
+
+    rc = store_pg_query(pg, &store_migrate_list, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -116,7 +120,7 @@ store_migrate_applied(store_pg_t *pg, store_migration_t **list_r, size_t *n_r)
 
     for (i = 0; i < n; i++) {
         m = &(*list_r)[i];
-        m->version = atoi(PQgetvalue(res, i, 0));
+        m->version = store_row_i32(res, i, 0);
         snprintf(m->name, sizeof(m->name), "%s", PQgetvalue(res, i, 1));
         snprintf(m->checksum, sizeof(m->checksum), "%s",
                  PQgetvalue(res, i, 2));
@@ -156,32 +160,25 @@ store_migrate_apply(store_pg_t *pg, const store_migration_t *m,
 static store_e
 store_migrate_run(store_pg_t *pg, const store_migration_t *m, const char *sql)
 {
-    char         version[16];
-    store_e      rc;
-    PGresult    *res;
-    const char  *params[3];
+    store_e        rc;
+    store_args_t  *a;
 
     rc = store_pg_command(pg, sql);
     if (rc != STORE_OK) {
         return rc;
     }
 
-    /* a file that commits by itself could not be undone when its note fails */
+    /* A file that commits itself cannot be rolled back when its row fails. */
     if (PQtransactionStatus(pg->conn) != PQTRANS_INTRANS) {
         worker_log(WORKER_ERROR, "%s ends the transaction it runs in",
                    m->name);
         return STORE_FAILED;
     }
 
-    snprintf(version, sizeof(version), "%d", m->version);
-    params[0] = version;
-    params[1] = m->name;
-    params[2] = m->checksum;
+    a = store_pg_args(pg);
+    store_args_scalar_i32(a, (uint32_t) m->version);
+    store_args_scalar_text(a, m->name);
+    store_args_scalar_text(a, m->checksum);
 
-    rc = store_pg_exec(pg, &store_migrate_note, params, NULL, NULL, 0, &res);
-    if (rc == STORE_OK) {
-        PQclear(res);
-    }
-
-    return rc;
+    return store_pg_run(pg, &store_migrate_insert);
 }

@@ -1,11 +1,10 @@
 /*
- * store_pg.c: one connection to PostgreSQL, see store_pg.h.
+ * store_pg.c: executes statements on one connection, see store_pg.h.
  *
- * Called from the store_* files; hands to libpq and store_pg_wait.c. The
- * connection is kept in libpq's non-blocking mode and waited for with poll(),
- * so that a server that is stopped, or a network that swallows packets, costs
- * STORE_PG_LIMIT and not the process. Logs the sqlstate and the statement's name, never the server's
- * sentence about data: it may quote what a user wrote.
+ * Called from the store_* files; hands to libpq and store_pg_wait.c. A server
+ * that is stopped, or a network that drops packets, costs STORE_PG_LIMIT and
+ * does not block the process. Logs the sqlstate and the statement's name,
+ * never the server's message text: it may quote what a user wrote.
  */
 
 #include <stdio.h>
@@ -16,94 +15,34 @@
 #include "store_pg_wait.h"
 #include "worker.h"
 
-static char *store_pg_options(const char *dsn);
 static store_e store_pg_prepare(store_pg_t *pg, const store_stmt_t *stmt);
 static store_e store_pg_finish(store_pg_t *pg, const char *what,
     PGresult **res_r);
-static store_e store_pg_judge(store_pg_t *pg, const char *what,
+static store_e store_pg_classify(store_pg_t *pg, const char *what,
     PGresult *res);
-static store_e store_pg_lost(store_pg_t *pg, const char *what,
-    const char *why);
-static void store_pg_log_connect(const store_pg_t *pg);
 
 
-store_e
-store_pg_connect(store_pg_t *pg)
+store_args_t *
+store_pg_args(store_pg_t *pg)
 {
-    char        *options;
-    const char  *keys[16], *values[16];
-    int          n;
+    store_args_begin(&pg->args);
 
-    if (pg->conn != NULL) {
-        if (PQstatus(pg->conn) == CONNECTION_OK) {
-            return STORE_OK;
-        }
-        store_pg_close(pg);
-    }
-
-    options = store_pg_options(pg->dsn);
-
-    /* with expand_dbname a later key wins: what stands before dbname is our
-     * default, what stands behind it is law */
-    n = 0;
-#define ADD(key, value)  (keys[n] = (key), values[n] = (value), n++)
-    ADD("connect_timeout", "2");
-    ADD("keepalives", "1");
-    ADD("keepalives_idle", "4");
-    ADD("keepalives_interval", "2");
-    ADD("keepalives_count", "2");
-    ADD("tcp_user_timeout", "8000");
-    ADD("application_name", pg->name ? pg->name : "chat-worker");
-    ADD("dbname", pg->dsn);
-    ADD("options", options);
-    ADD(NULL, NULL);
-#undef ADD
-
-    pg->conn = PQconnectdbParams(keys, values, 1);
-    free(options);
-
-    if (pg->conn == NULL) {
-        worker_die("PQconnectdbParams: out of memory");
-    }
-
-    if (PQstatus(pg->conn) != CONNECTION_OK) {
-        store_pg_log_connect(pg);
-        store_pg_close(pg);
-        return STORE_UNAVAILABLE;
-    }
-
-    if (PQsetnonblocking(pg->conn, 1) != 0) {
-        return store_pg_lost(pg, "connect", "cannot be non-blocking");
-    }
-
-    pg->generation++;
-    pg->nprepared = 0;
-    pg->sqlstate[0] = '\0';
-
-    return STORE_OK;
-}
-
-
-void
-store_pg_close(store_pg_t *pg)
-{
-    if (pg->conn != NULL) {
-        PQfinish(pg->conn);
-    }
-
-    pg->conn = NULL;
-    pg->nprepared = 0;
+    return &pg->args;
 }
 
 
 store_e
-store_pg_exec(store_pg_t *pg, const store_stmt_t *stmt,
-    const char *const *params, const int *lengths, const int *formats,
-    int binary, PGresult **res_r)
+store_pg_query(store_pg_t *pg, const store_stmt_t *stmt, PGresult **res_r)
 {
-    store_e  rc;
+    int          lengths[STORE_ARGS_MAX], formats[STORE_ARGS_MAX];
+    store_e      rc;
+    const char  *values[STORE_ARGS_MAX];
 
     *res_r = NULL;
+
+    if (stmt->nparams != pg->args.n) {
+        worker_die("statement %s: %d parameters", stmt->name, pg->args.n);
+    }
 
     if (pg->conn == NULL) {
         return STORE_UNAVAILABLE;
@@ -114,13 +53,28 @@ store_pg_exec(store_pg_t *pg, const store_stmt_t *stmt,
         return rc;
     }
 
-    if (!PQsendQueryPrepared(pg->conn, stmt->name, stmt->nparams, params,
-                             lengths, formats, binary))
+    store_args_finish(&pg->args, values, lengths, formats);
+
+    if (!PQsendQueryPrepared(pg->conn, stmt->name, stmt->nparams, values,
+                             lengths, formats, 1))
     {
         return store_pg_lost(pg, stmt->name, "could not be sent");
     }
 
     return store_pg_finish(pg, stmt->name, res_r);
+}
+
+
+store_e
+store_pg_run(store_pg_t *pg, const store_stmt_t *stmt)
+{
+    store_e    rc;
+    PGresult  *res;
+
+    rc = store_pg_query(pg, stmt, &res);
+    PQclear(res);
+
+    return rc;
 }
 
 
@@ -143,8 +97,8 @@ store_pg_command(store_pg_t *pg, const char *sql)
         return rc;
     }
 
-    /* the server answers COMMIT of a failed transaction with success and the
-     * word ROLLBACK; to take it for a commit would lose messages */
+    /* The server answers COMMIT of a failed transaction with success and the
+     * command tag ROLLBACK; treating it as a commit would lose messages. */
     if (strncasecmp(sql, "COMMIT", 6) == 0
         && strcmp(PQcmdStatus(res), "COMMIT") != 0)
     {
@@ -162,37 +116,6 @@ const char *
 store_pg_sqlstate(const store_pg_t *pg)
 {
     return pg->sqlstate;
-}
-
-
-/* Our settings first, the DSN's own options behind them: the last one wins. */
-
-static char *
-store_pg_options(const char *dsn)
-{
-    char              *options;
-    const char        *own;
-    PQconninfoOption  *list, *o;
-
-    own = NULL;
-    list = PQconninfoParse(dsn, NULL);      /* NULL: connecting will tell */
-
-    for (o = list; o != NULL && o->keyword != NULL; o++) {
-        if (strcmp(o->keyword, "options") == 0) {
-            own = o->val;
-        }
-    }
-
-    if (asprintf(&options, "-c statement_timeout=5000 "
-                 "-c client_min_messages=warning%s%s",
-                 own ? " " : "", own ? own : "") < 0)
-    {
-        worker_die("out of memory");
-    }
-
-    PQconninfoFree(list);
-
-    return options;
 }
 
 
@@ -216,7 +139,7 @@ store_pg_prepare(store_pg_t *pg, const store_stmt_t *stmt)
     }
 
     if (!PQsendPrepare(pg->conn, stmt->name, stmt->sql, stmt->nparams,
-                       stmt->types))
+                       pg->args.types))
     {
         return store_pg_lost(pg, stmt->name, "could not be sent");
     }
@@ -233,15 +156,15 @@ store_pg_prepare(store_pg_t *pg, const store_stmt_t *stmt)
 }
 
 
-/* Waits for the answer to what was sent. With several statements in one
- * command the first error counts, else the last result. */
+/* Waits for the answer. With several statements in one command the first error
+ * counts, else the last result. */
 
 static store_e
 store_pg_finish(store_pg_t *pg, const char *what, PGresult **res_r)
 {
     int        limit;
     int64_t    deadline;
-    store_e    rc, verdict;
+    store_e    rc, one;
     PGresult  *res, *last;
 
     *res_r = NULL;
@@ -267,15 +190,15 @@ store_pg_finish(store_pg_t *pg, const char *what, PGresult **res_r)
             break;
         }
 
-        verdict = store_pg_judge(pg, what, res);
-        if (verdict == STORE_UNAVAILABLE) {
+        one = store_pg_classify(pg, what, res);
+        if (one == STORE_UNAVAILABLE) {
             PQclear(res);
             PQclear(last);
             return store_pg_lost(pg, what, "connection broken");
         }
 
         if (rc == STORE_OK) {
-            rc = verdict;
+            rc = one;
         }
 
         PQclear(last);
@@ -298,7 +221,7 @@ store_pg_finish(store_pg_t *pg, const char *what, PGresult **res_r)
 
 
 static store_e
-store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
+store_pg_classify(store_pg_t *pg, const char *what, PGresult *res)
 {
     const char  *state;
 
@@ -323,7 +246,7 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
         return STORE_UNAVAILABLE;
     }
 
-    /* the environment: connection exceptions (08), shutting down or starting
+    /* The environment: connection exceptions (08), shutting down or starting
      * (57P0x), out of disk, memory or connections (53), I/O errors (58) */
     if (strncmp(state, "08", 2) == 0
         || strncmp(state, "57P", 3) == 0
@@ -340,11 +263,11 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
     if (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0
         || strcmp(state, "55P03") == 0 || strcmp(state, "57014") == 0)
     {
-        worker_log(WORKER_INFO, "statement=%s sqlstate=%s again", what, state);
+        worker_log(WORKER_INFO, "statement=%s sqlstate=%s retry", what, state);
         return STORE_CONFLICT;
     }
 
-    /* class 42 is about our own text, so the sentence may be told */
+    /* Class 42 is about our own SQL text, so the message holds no data. */
     if (pg->verbose || strncmp(state, "42", 2) == 0) {
         worker_log(WORKER_ERROR, "statement=%s sqlstate=%s %s", what, state,
                    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
@@ -354,28 +277,4 @@ store_pg_judge(store_pg_t *pg, const char *what, PGresult *res)
     }
 
     return STORE_FAILED;
-}
-
-
-static store_e
-store_pg_lost(store_pg_t *pg, const char *what, const char *why)
-{
-    worker_log(WORKER_WARN, "statement=%s database lost: %s", what, why);
-    store_pg_close(pg);
-
-    return STORE_UNAVAILABLE;
-}
-
-
-/* The first line of libpq's sentence: it names host and port, no secret. */
-
-static void
-store_pg_log_connect(const store_pg_t *pg)
-{
-    const char  *text;
-
-    text = PQerrorMessage(pg->conn);
-
-    worker_log(WORKER_WARN, "database away: %.*s",
-               (int) strcspn(text, "\n"), text);
 }

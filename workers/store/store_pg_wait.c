@@ -1,5 +1,5 @@
 /*
- * store_pg_wait.c: waiting for a PostgreSQL connection, with an end.
+ * store_pg_wait.c: waits for a PostgreSQL connection until a deadline.
  *
  * Called from store_pg.c; hands to libpq and poll().
  */
@@ -24,8 +24,8 @@ store_pg_wait_sent(PGconn *conn, int64_t deadline)
             return rc;
         }
 
-        /* a server that is itself blocked writing to us reads nothing until
-         * we take what it has written */
+        /* A server that is blocked writing to us reads nothing until we read
+         * what it has written. */
         rc = store_pg_poll(conn, POLLIN|POLLOUT, deadline);
         if (rc < 0) {
             return -1;
@@ -47,8 +47,8 @@ store_pg_wait_result(PGconn *conn, int64_t deadline)
             return -1;
         }
 
-        /* on failure libpq may still hold the server's parting words, such as
-         * 57P01, which PQgetResult() then hands out */
+        /* On failure libpq may still hold the server's last error, such as
+         * 57P01, which PQgetResult() then returns. */
         if (!PQconsumeInput(conn)) {
             return 0;
         }
@@ -58,8 +58,8 @@ store_pg_wait_result(PGconn *conn, int64_t deadline)
 }
 
 
-/* What is ready, or -1 when the time is up. A signal does not end the wait:
- * a worker that is asked to stop finishes its statement. */
+/* The ready events, or -1 at the deadline. A signal does not end the wait: a
+ * worker that has to stop finishes its statement. */
 
 static int
 store_pg_poll(PGconn *conn, short events, int64_t deadline)

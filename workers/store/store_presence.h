@@ -1,9 +1,9 @@
 /*
- * store_presence.h: who may know how a user is, and when it was last seen.
+ * store_presence.h: who may see a user's presence, and the time last seen.
  *
- * Called from the presence worker. Who shares a chat is read from chats, the
- * rest is read from and written to accounts: no statement joins the two.
- * Callers see neither libpq nor SQL.
+ * Called from the presence worker. Whether two users share a chat is read from
+ * the chat store that `chat_store` names, the rest is read from and written to
+ * the accounts.
  */
 
 #ifndef STORE_PRESENCE_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "store_result.h"
+#include "worker.h"
 
 typedef struct store_presence_s  store_presence_t;
 
@@ -21,14 +22,15 @@ typedef struct {
     uint64_t  user;
 } store_pair_t;
 
-/* A user as others may see it: `online` when it may be said at all (it has
- * not chosen to be invisible), last_seen in ms or 0 when nobody may know. No
- * call for a user that does not exist or is erased. */
+/* A user as others may see them: `online` is 0 when the user is invisible,
+ * last_seen in ms, or 0 when it is hidden. No call for a user that does not
+ * exist or is erased. */
 typedef void (*store_presence_pt)(void *ctx, uint64_t user, int online,
     int64_t last_seen);
 
-/* Both strings are borrowed for the life of the result. Not yet connected. */
-store_presence_t *store_presence_new(const char *dsn, const char *name);
+/* New, not yet connected; conf and name are borrowed for its life. */
+store_presence_t *store_presence_open(const worker_conf_t *conf,
+    const char *name);
 void store_presence_free(store_presence_t **s);
 
 /* Connects when not connected. STORE_OK or STORE_UNAVAILABLE. */
@@ -42,8 +44,8 @@ store_e store_presence_shared(store_presence_t *s, const store_pair_t *pairs,
 store_e store_presence_users(store_presence_t *s, const uint64_t *users,
     size_t n, store_presence_pt each, void *ctx);
 
-/* users[i] was last seen at seen[i] (ms). Never moves back; an invisible user
- * leaves no trace. */
+/* Stores that users[i] was last seen at seen[i] (ms). The time never moves
+ * back; for an invisible user nothing is stored. */
 store_e store_presence_left(store_presence_t *s, const uint64_t *users,
     const int64_t *seen, size_t n);
 

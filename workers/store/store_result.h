@@ -1,7 +1,7 @@
 /*
  * store_result.h: how a call to a store ended.
  *
- * For callers that may see neither libpq nor SQL; store_pg.h includes it.
+ * The same for every store, whatever it is made of.
  */
 
 #ifndef STORE_RESULT_H
@@ -9,12 +9,13 @@
 
 typedef enum {
     STORE_OK = 0,
-    STORE_UNAVAILABLE,                 /* connection broken, no answer in time, disk
-                                   full: it has been closed               */
-    STORE_CONFLICT,                 /* serialization failure, deadlock, statement
-                                   timeout: again                         */
-    STORE_FAILED,                /* the statement failed: sqlstate says why */
-    STORE_NOT_FOUND                  /* no such row                            */
+    STORE_UNAVAILABLE,      /* connection broken, no answer in time, disk
+                               full: the connection has been closed         */
+    STORE_CONFLICT,         /* somebody else was in the way: retry          */
+    STORE_FAILED,           /* the request itself failed: see _error()      */
+    STORE_NOT_FOUND,        /* there is no such thing                       */
+    STORE_STALE             /* the chat is not as the caller believed:
+                               nothing was written; load it and retry       */
 } store_e;
 
 #endif

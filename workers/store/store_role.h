@@ -1,7 +1,7 @@
 /*
- * store_role.h: roles of members, as stored and as said.
+ * store_role.h: roles of members, as stored and as words.
  *
- * For callers that may see neither libpq nor SQL; store_entry.h includes it.
+ * Called from message and API workers; store_entry.h includes it.
  */
 
 #ifndef STORE_ROLE_H
@@ -12,7 +12,7 @@
 /* chat_members.role, entries.role: append, never reorder */
 enum { STORE_OWNER = 1, STORE_ADMIN, STORE_MEMBER };
 
-/* An absent string for 0. And back: 0 for another word. */
+/* An absent string for an unknown role; 0 for an unknown word. */
 chat_str_t store_role_word(int role);
 int store_role_number(const char *word, size_t len);
 

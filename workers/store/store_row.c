@@ -1,7 +1,7 @@
 /*
  * store_row.c: see store_row.h.
  *
- * Called from the store_* files; pure but for worker_die().
+ * Called from the store_* files; pure except for worker_die().
  */
 
 #include <string.h>
@@ -106,17 +106,4 @@ store_row_read(const PGresult *res, int row, int col, int size)
     }
 
     return n;
-}
-
-
-char *
-store_put_i64(char *dst, int64_t n)
-{
-    int  i;
-
-    for (i = 7; i >= 0; i--) {
-        *dst++ = (char) ((uint64_t) n >> (8 * i));
-    }
-
-    return dst;
 }

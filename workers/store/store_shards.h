@@ -1,7 +1,8 @@
 /*
- * store_shards.h: who owns which shard, to look at.
+ * store_shards.h: the current owners of the shards, for display.
  *
- * Called from ctl_status.c. Reads what the message workers write.
+ * Called from ctl_status.c. Hands to the
+ * implementation that `chat_store` names.
  */
 
 #ifndef STORE_SHARDS_H
@@ -10,15 +11,16 @@
 #include <stdint.h>
 
 #include "chat_proto.h"
-#include "store_pg.h"
+#include "store_read.h"
 
 typedef struct {
-    uint64_t  epoch;                /* 0: was never taken                   */
+    uint64_t  epoch;                /* 0: never acquired                    */
     int64_t   since;                /* ms since 1970                        */
     int       held;                 /* its lock is held now                 */
     char      worker[64];
 } store_shard_t;
 
-store_e store_shards_read(store_pg_t *pg, store_shard_t list_r[CHAT_SHARDS]);
+store_e store_shards_read(store_reader_t *reader,
+    store_shard_t list_r[CHAT_SHARDS]);
 
 #endif

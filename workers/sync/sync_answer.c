@@ -113,7 +113,7 @@ sync_list(store_sync_t *store, const chat_event_t *ev,
     /* the flag MORE precedes the items, so they are buffered */
     more = 0;
 
-    rc = n ? store_sync_asked(store, ev->user, ev->device, reqs, n,
+    rc = n ? store_sync_requested(store, ev->user, ev->device, reqs, n,
                               sync_list_item, &items)
            : store_sync_behind(store, ev->user, ev->device, CHAT_SYNC_LIST,
                                sync_list_item, &items, &more);

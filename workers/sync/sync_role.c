@@ -72,7 +72,7 @@ sync_run(worker_t *w)
 
     memset(&s, 0, sizeof(s));
     s.conf = w->conf;
-    s.store = store_sync_new(w->conf->pg, "chat-worker sync");
+    s.store = store_sync_open(w->conf, "chat-worker sync");
 
     for (i = 0; i < CHAT_SYNC_SHARDS; i++) {
         snprintf(s.keys[i], sizeof(s.keys[i]), CHAT_KEY_SYNC, i);

@@ -1,9 +1,9 @@
 /*
- * store_chat_member.c: chats are made, members come and go.
+ * store_chat_pg_member.c: chats are created, members join and leave.
  *
- * Called from on_chat_*.c and on_member*.c. Whatever changes who is a member,
- * or as what, counts members_version up in the same statement: a cache that
- * was read under another version is told by the next send.
+ * Called from store_chat.c; hands to store_chat_pg.c. Every statement that
+ * changes membership or a role also increments members_version: the next
+ * append of a worker whose cache has another version is STORE_STALE.
  */
 
 #include "store_chat_pg.h"
@@ -27,17 +27,17 @@ static const store_stmt_t  store_chat_create_stmt = {
     " FROM unnest($6::int8[]) u"
     ")"
     "SELECT created_at FROM c",
-    6, NULL
+    6
 };
 
 static const store_stmt_t  store_chat_title_stmt = {
     "chat_title",
     "UPDATE chats SET title = $2::text WHERE id = $1::uuid",
-    2, NULL
+    2
 };
 
-/* excluded.joined_seq is the seq of the new member_added; who comes back keeps
- * the first one, and what was between left and now is hidden */
+/* excluded.joined_seq is the seq of the new member_added. A user who returns
+ * keeps the first joined_seq; the entries since leaving become hidden. */
 static const store_stmt_t  store_chat_add_stmt = {
     "chat_add",
     STORE_CHAT_NEXT_VERSION
@@ -48,7 +48,7 @@ static const store_stmt_t  store_chat_add_stmt = {
     " int8multirange(int8range(chat_members.left_seq + 1,"
     " excluded.joined_seq))"
     STORE_CHAT_VERSION,
-    3, NULL
+    3
 };
 
 static const store_stmt_t  store_chat_leave_stmt = {
@@ -57,7 +57,7 @@ static const store_stmt_t  store_chat_leave_stmt = {
     " UPDATE chat_members SET left_seq = $3::int8"
     " WHERE chat_id = $1::uuid AND user_id = $2::int8"
     STORE_CHAT_VERSION,
-    3, NULL
+    3
 };
 
 static const store_stmt_t  store_chat_roles_stmt = {
@@ -67,14 +67,14 @@ static const store_stmt_t  store_chat_roles_stmt = {
     " FROM unnest($2::int8[], $3::int2[]) i (u, role)"
     " WHERE m.chat_id = $1::uuid AND m.user_id = i.u"
     STORE_CHAT_VERSION,
-    3, NULL
+    3
 };
 
 static const store_stmt_t  store_chat_clear_stmt = {
     "chat_clear",
     "UPDATE chat_members SET cleared_seq = $3::int8"
     " WHERE chat_id = $1::uuid AND user_id = $2::int8",
-    3, NULL
+    3
 };
 
 static store_e store_chat_version(store_chat_t *st, const store_stmt_t *stmt,
@@ -82,7 +82,7 @@ static store_e store_chat_version(store_chat_t *st, const store_stmt_t *stmt,
 
 
 store_e
-store_chat_create(store_chat_t *st, const uint8_t id[16], uint8_t type,
+store_chat_pg_create(store_chat_t *st, const uint8_t id[16], uint8_t type,
     const chat_str_t *title, uint64_t creator, uint64_t owner,
     const uint64_t *users, size_t n, int64_t *created_r)
 {
@@ -91,7 +91,7 @@ store_chat_create(store_chat_t *st, const uint8_t id[16], uint8_t type,
     PGresult      *res;
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_uuid(a, id);
     store_args_scalar_i16(a, type);
     store_args_scalar_str(a, title);
@@ -103,7 +103,7 @@ store_chat_create(store_chat_t *st, const uint8_t id[16], uint8_t type,
         store_args_i64(a, users[i]);
     }
 
-    rc = store_chat_exec(st, &store_chat_create_stmt, &res);
+    rc = store_chat_pg_change(st, &store_chat_create_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -115,29 +115,29 @@ store_chat_create(store_chat_t *st, const uint8_t id[16], uint8_t type,
 
 
 store_e
-store_chat_title(store_chat_t *st, const uint8_t id[16],
+store_chat_pg_title(store_chat_t *st, const uint8_t id[16],
     const chat_str_t *title)
 {
     PGresult      *res;
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_uuid(a, id);
     store_args_scalar_str(a, title);
 
-    return store_chat_exec(st, &store_chat_title_stmt, &res);
+    return store_chat_pg_change(st, &store_chat_title_stmt, &res);
 }
 
 
 store_e
-store_chat_members_add(store_chat_t *st, const uint8_t id[16],
+store_chat_pg_members_add(store_chat_t *st, const uint8_t id[16],
     const uint64_t *users, const uint64_t *seqs, size_t n,
     uint64_t *version_r)
 {
     size_t         i;
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_uuid(a, id);
     store_args_array(a, STORE_INT8);
 
@@ -156,12 +156,12 @@ store_chat_members_add(store_chat_t *st, const uint8_t id[16],
 
 
 store_e
-store_chat_member_leave(store_chat_t *st, const uint8_t id[16],
+store_chat_pg_member_leave(store_chat_t *st, const uint8_t id[16],
     uint64_t user, uint64_t left, uint64_t *version_r)
 {
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_uuid(a, id);
     store_args_scalar_i64(a, user);
     store_args_scalar_i64(a, left);
@@ -171,14 +171,14 @@ store_chat_member_leave(store_chat_t *st, const uint8_t id[16],
 
 
 store_e
-store_chat_roles(store_chat_t *st, const uint8_t id[16],
+store_chat_pg_roles(store_chat_t *st, const uint8_t id[16],
     const uint64_t *users, const uint8_t *roles, size_t n,
     uint64_t *version_r)
 {
     size_t         i;
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_uuid(a, id);
     store_args_array(a, STORE_INT8);
 
@@ -197,18 +197,18 @@ store_chat_roles(store_chat_t *st, const uint8_t id[16],
 
 
 store_e
-store_chat_clear(store_chat_t *st, const uint8_t id[16], uint64_t user,
+store_chat_pg_clear(store_chat_t *st, const uint8_t id[16], uint64_t user,
     uint64_t seq)
 {
     PGresult      *res;
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_uuid(a, id);
     store_args_scalar_i64(a, user);
     store_args_scalar_i64(a, seq);
 
-    return store_chat_exec(st, &store_chat_clear_stmt, &res);
+    return store_chat_pg_change(st, &store_chat_clear_stmt, &res);
 }
 
 
@@ -219,13 +219,13 @@ store_chat_version(store_chat_t *st, const store_stmt_t *stmt,
     store_e    rc;
     PGresult  *res;
 
-    rc = store_chat_exec(st, stmt, &res);
+    rc = store_chat_pg_change(st, stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
 
     if (PQntuples(res) != 1) {
-        return STORE_NOT_FOUND;
+        return STORE_STALE;
     }
 
     *version_r = (uint64_t) store_row_i64(res, 0, 0);

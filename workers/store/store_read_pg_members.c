@@ -1,33 +1,32 @@
 /*
- * store_read_members.c: who is in a chat, and how far each has come.
+ * store_read_pg_members.c: members of a chat, and their receipts.
  *
- * Called from api_members.c, api_messages.c and, for the marks of a new
- * device, api_login.c; hands to store_pg.c.
+ * Called from store_read.c; hands to store_pg.h.
  */
 
 #include <string.h>
 
 #include "store_entry.h"
-#include "store_read.h"
+#include "store_read_ops.h"
 #include "store_row.h"
 
 enum { COL_CURRENT, COL_USER, COL_ROLE };
 
 enum { COL_DELIVERED = COL_USER + 1, COL_READ, COL_DELIVERED_AT, COL_READ_AT };
 
-static store_e store_members_read(store_e rc, store_members_t *members);
+static store_e store_members_read(store_e rc, PGresult *res,
+    store_members_t *members);
 
 
 store_e
-store_read_members(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
-    uint64_t after, unsigned n, store_members_t *members_r)
+store_read_pg_members(store_reader_t *reader, uint64_t user,
+    const uint8_t chat[16], uint64_t after, unsigned n,
+    store_members_t *members_r)
 {
-    char     id[8], edge[8], limit[8];
-    store_e  rc;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid  types[] = { STORE_UUID, STORE_INT8, STORE_INT8,
-                                  STORE_INT8 };
-    static const int  lengths[] = { 16, 8, 8, 8 }, formats[] = { 1, 1, 1, 1 };
     static const store_stmt_t  stmt = {
         "read_members",
         "SELECT m.left_seq IS NULL, o.* FROM chat_members m "
@@ -36,44 +35,43 @@ store_read_members(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
             "AND o.left_seq IS NULL AND m.left_seq IS NULL "
             "ORDER BY o.user_id LIMIT $4) o ON true "
         "WHERE m.chat_id = $1 AND m.user_id = $2",
-        4, types
+        4
     };
-    const char  *params[] = { (const char *) chat, id, edge, limit };
 
     memset(members_r, 0, sizeof(*members_r));
-    store_put_i64(id, (int64_t) user);
-    store_put_i64(edge, (int64_t) after);
-    store_put_i64(limit, (int64_t) n);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1,
-                       &members_r->res);
+    a = store_pg_args(reader->accounts);
+    store_args_scalar_uuid(a, chat);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_i64(a, after);
+    store_args_scalar_i64(a, n);
 
-    return store_members_read(rc, members_r);
+    rc = store_pg_query(reader->accounts, &stmt, &res);
+
+    return store_members_read(rc, res, members_r);
 }
 
 
 void
-store_members_item(const store_members_t *members, int i, uint64_t *user_r,
+store_read_pg_member(const store_members_t *members, int i, uint64_t *user_r,
     int *role_r)
 {
-    *user_r = (uint64_t) store_row_i64(members->res, i, COL_USER);
-    *role_r = store_row_i16(members->res, i, COL_ROLE);
+    *user_r = (uint64_t) store_row_i64(members->rows, i, COL_USER);
+    *role_r = store_row_i16(members->rows, i, COL_ROLE);
 }
 
 
-/* When: the first time a mark was moved to `seq` or beyond. */
+/* The time of a receipt is when its cursor first reached or passed `seq`. */
 
 store_e
-store_read_receipts(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
-    uint64_t seq, uint64_t after, unsigned n, store_members_t *members_r)
+store_read_pg_receipts(store_reader_t *reader, uint64_t user,
+    const uint8_t chat[16], uint64_t seq, uint64_t after, unsigned n,
+    store_members_t *members_r)
 {
-    char     id[8], number[8], edge[8], limit[8];
-    store_e  rc;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid  types[] = { STORE_UUID, STORE_INT8, STORE_INT8,
-                                  STORE_INT8, STORE_INT8 };
-    static const int  lengths[] = { 16, 8, 8, 8, 8 };
-    static const int  formats[] = { 1, 1, 1, 1, 1 };
     static const store_stmt_t  stmt = {
         "read_receipts",
         "SELECT m.left_seq IS NULL, o.* FROM chat_members m "
@@ -96,36 +94,37 @@ store_read_receipts(store_pg_t *pg, uint64_t user, const uint8_t chat[16],
                 "AND m.left_seq IS NULL "
             "ORDER BY o.user_id LIMIT $5) o ON true "
         "WHERE m.chat_id = $1 AND m.user_id = $2",
-        5, types
+        5
     };
-    const char  *params[] = { (const char *) chat, id, number, edge, limit };
 
     memset(members_r, 0, sizeof(*members_r));
-    store_put_i64(id, (int64_t) user);
-    store_put_i64(number, (int64_t) seq);
-    store_put_i64(edge, (int64_t) after);
-    store_put_i64(limit, (int64_t) n);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1,
-                       &members_r->res);
+    a = store_pg_args(reader->accounts);
+    store_args_scalar_uuid(a, chat);
+    store_args_scalar_i64(a, user);
+    store_args_scalar_i64(a, seq);
+    store_args_scalar_i64(a, after);
+    store_args_scalar_i64(a, n);
 
-    return store_members_read(rc, members_r);
+    rc = store_pg_query(reader->accounts, &stmt, &res);
+
+    return store_members_read(rc, res, members_r);
 }
 
 
 void
-store_members_receipt(const store_members_t *members, int i,
+store_read_pg_receipt(const store_members_t *members, int i,
     store_entry_receipt_t *receipt_r)
 {
     PGresult  *res;
 
-    res = members->res;
+    res = members->rows;
 
     receipt_r->user = (uint64_t) store_row_i64(res, i, COL_USER);
     receipt_r->delivered = store_row_bool(res, i, COL_DELIVERED);
     receipt_r->read = store_row_bool(res, i, COL_READ);
 
-    /* what is read has been delivered, whoever wrote the marks */
+    /* What is read has been delivered. */
     receipt_r->delivered |= receipt_r->read;
 
     receipt_r->read_at =
@@ -142,42 +141,33 @@ store_members_receipt(const store_members_t *members, int i,
 }
 
 
-void
-store_members_free(store_members_t *members)
-{
-    PQclear(members->res);
-    memset(members, 0, sizeof(*members));
-}
-
-
-/* A chat that the user left stays visible up to the leaving: so is the mark.
- * Nothing of the accounts' half is touched: the chats may live elsewhere. */
+/* A chat that the user has left stays visible up to left_seq, which is then
+ * the cursor. */
 
 store_e
-store_receipts_start_at_now(store_pg_t *pg, uint64_t user, uint64_t device)
+store_read_pg_start_at_now(store_reader_t *reader, uint64_t user,
+    uint64_t device)
 {
-    char       ids[2][8];
-    store_e    rc;
-    PGresult  *res;
+    store_e        rc;
+    PGresult      *res;
+    store_args_t  *a;
 
-    static const Oid           types[] = { STORE_INT8, STORE_INT8 };
-    static const int           lengths[] = { 8, 8 }, formats[] = { 1, 1 };
     static const store_stmt_t  stmt = {
-        "marks_start",
+        "receipts_start",
         "INSERT INTO device_marks (device_id, chat_id, delivered_seq) "
         "SELECT $1, m.chat_id, greatest(m.joined_seq - 1, "
             "least(c.last_seq, coalesce(m.left_seq, c.last_seq))) "
         "FROM chat_members m JOIN chats c ON c.id = m.chat_id "
         "WHERE m.user_id = $2 "
         "ON CONFLICT (device_id, chat_id) DO NOTHING",
-        2, types
+        2
     };
-    const char  *params[] = { ids[0], ids[1] };
 
-    store_put_i64(ids[0], (int64_t) device);
-    store_put_i64(ids[1], (int64_t) user);
+    a = store_pg_args(reader->accounts);
+    store_args_scalar_i64(a, device);
+    store_args_scalar_i64(a, user);
 
-    rc = store_pg_exec(pg, &stmt, params, lengths, formats, 1, &res);
+    rc = store_pg_query(reader->accounts, &stmt, &res);
     if (rc == STORE_OK) {
         PQclear(res);
     }
@@ -187,22 +177,25 @@ store_receipts_start_at_now(store_pg_t *pg, uint64_t user, uint64_t device)
 
 
 static store_e
-store_members_read(store_e rc, store_members_t *members)
+store_members_read(store_e rc, PGresult *res, store_members_t *members)
 {
     if (rc != STORE_OK) {
         return rc;
     }
 
-    members->n = PQntuples(members->res);
+    members->ops = &store_read_pg_ops;
+    members->rows = res;
+    members->n = PQntuples(res);
+
     if (members->n == 0) {
         members->sees = STORE_SEES_NOTHING;
         return STORE_OK;
     }
 
-    members->sees = store_row_bool(members->res, 0, COL_CURRENT)
-                    ? STORE_SEES_ALL : STORE_SEES_PAST;
+    members->sees = store_row_bool(res, 0, COL_CURRENT) ? STORE_SEES_ALL
+                                                        : STORE_SEES_PAST;
 
-    if (PQgetisnull(members->res, 0, COL_USER)) {
+    if (PQgetisnull(res, 0, COL_USER)) {
         members->n = 0;
     }
 

@@ -1,11 +1,13 @@
 /*
- * store_shards.c: see store_shards.h.
+ * store_read_pg_shards.c: the owners of the shards, from their locks.
+ *
+ * Called from store_read.c; hands to store_pg.h.
  */
 
 #include <stdio.h>
 #include <string.h>
 
-#include "store_shards.h"
+#include "store_read_ops.h"
 #include "store_row.h"
 
 /* 1128808788 is 0x43484154, the class of the shards' advisory locks; a lock
@@ -19,12 +21,12 @@ static const store_stmt_t  store_shards_stmt = {
     "                      WHERE datname = current_database())"
     "   AND l.classid = 1128808788 AND l.objid = o.shard::oid"
     "   AND l.objsubid = 2 AND l.granted",
-    0, NULL
+    0
 };
 
 
 store_e
-store_shards_read(store_pg_t *pg, store_shard_t list_r[CHAT_SHARDS])
+store_read_pg_shards(store_reader_t *reader, store_shard_t list_r[CHAT_SHARDS])
 {
     int             i, shard;
     store_e         rc;
@@ -34,7 +36,9 @@ store_shards_read(store_pg_t *pg, store_shard_t list_r[CHAT_SHARDS])
 
     memset(list_r, 0, CHAT_SHARDS * sizeof(list_r[0]));
 
-    rc = store_pg_exec(pg, &store_shards_stmt, NULL, NULL, NULL, 1, &res);
+    (void) store_pg_args(reader->accounts);
+
+    rc = store_pg_query(reader->accounts, &store_shards_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }

@@ -1,17 +1,15 @@
 /*
- * store_chat_key.c: the same answer again for the same Idempotency-Key.
+ * store_chat_pg_key.c: the same answer for the same Idempotency-Key.
  *
- * Called from on_chat_create.c and on_members_add.c. The row is written before
- * the work and filled after it, in one transaction: of two workers that are
- * asked the same, the second waits for the first one's commit and then reads
+ * Called from store_chat.c; hands to store_chat_pg.c. The row is inserted
+ * before the work and filled after it, in one transaction: of two workers with
+ * the same request, the second waits for the first one's commit and then reads
  * its answer.
  */
 
-#include <string.h>
-
 #include "store_chat_pg.h"
 
-/* a row older than a day is taken over; the status 0 is never seen by others */
+/* A row older than a day is replaced. No other transaction sees status 0. */
 static const store_stmt_t  store_chat_key_take_stmt = {
     "chat_key_take",
     "INSERT INTO idempotency_keys (user_id, route, key, digest, status, body)"
@@ -20,37 +18,38 @@ static const store_stmt_t  store_chat_key_take_stmt = {
     " digest = excluded.digest, status = 0, body = '', created_at = now()"
     " WHERE idempotency_keys.created_at < now() - interval '24 hours'"
     " RETURNING true",
-    4, NULL
+    4
 };
 
 static const store_stmt_t  store_chat_key_read_stmt = {
     "chat_key_read",
     "SELECT digest, status, body FROM idempotency_keys"
     " WHERE user_id = $1::int8 AND route = $2::text AND key = $3::text",
-    3, NULL
+    3
 };
 
 static const store_stmt_t  store_chat_key_fill_stmt = {
     "chat_key_fill",
     "UPDATE idempotency_keys SET status = $4::int4, body = $5::text"
     " WHERE user_id = $1::int8 AND route = $2::text AND key = $3::text",
-    5, NULL
+    5
 };
 
-static store_args_t *store_chat_key_args(store_chat_t *st, uint64_t user,
+static store_args_t *store_chat_pg_key_args(store_chat_t *st, uint64_t user,
     const char *route, const chat_str_t *key);
 
 
 store_e
-store_chat_key_take(store_chat_t *st, uint64_t user, const char *route,
+store_chat_pg_key_take(store_chat_t *st, uint64_t user, const char *route,
     const chat_str_t *key, uint64_t digest, store_key_t *key_r)
 {
     store_e    rc;
     PGresult  *res;
 
-    store_args_scalar_i64(store_chat_key_args(st, user, route, key), digest);
+    store_args_scalar_i64(store_chat_pg_key_args(st, user, route, key),
+                          digest);
 
-    rc = store_chat_exec(st, &store_chat_key_take_stmt, &res);
+    rc = store_chat_pg_change(st, &store_chat_key_take_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -59,15 +58,15 @@ store_chat_key_take(store_chat_t *st, uint64_t user, const char *route,
         return STORE_OK;
     }
 
-    (void) store_chat_key_args(st, user, route, key);
+    (void) store_chat_pg_key_args(st, user, route, key);
 
-    rc = store_chat_exec(st, &store_chat_key_read_stmt, &res);
+    rc = store_chat_pg_change(st, &store_chat_key_read_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
 
     if (PQntuples(res) == 0) {
-        /* swept away between the two: the caller begins anew */
+        /* Deleted between the two statements: the caller retries. */
         return STORE_CONFLICT;
     }
 
@@ -80,33 +79,29 @@ store_chat_key_take(store_chat_t *st, uint64_t user, const char *route,
 
 
 store_e
-store_chat_key_fill(store_chat_t *st, uint64_t user, const char *route,
+store_chat_pg_key_fill(store_chat_t *st, uint64_t user, const char *route,
     const chat_str_t *key, unsigned status, const chat_str_t *body)
 {
     PGresult      *res;
     store_args_t  *a;
 
-    a = store_chat_key_args(st, user, route, key);
+    a = store_chat_pg_key_args(st, user, route, key);
     store_args_scalar_i32(a, status);
     store_args_scalar_str(a, body);
 
-    return store_chat_exec(st, &store_chat_key_fill_stmt, &res);
+    return store_chat_pg_change(st, &store_chat_key_fill_stmt, &res);
 }
 
 
 static store_args_t *
-store_chat_key_args(store_chat_t *st, uint64_t user, const char *route,
+store_chat_pg_key_args(store_chat_t *st, uint64_t user, const char *route,
     const chat_str_t *key)
 {
-    chat_str_t     name;
     store_args_t  *a;
 
-    name.data = route;
-    name.len = strlen(route);
-
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_i64(a, user);
-    store_args_scalar_str(a, &name);
+    store_args_scalar_text(a, route);
     store_args_scalar_str(a, key);
 
     return a;

@@ -1,23 +1,25 @@
 /*
- * store_array.c: see store_array.h.
+ * store_args.c: see store_args.h.
  *
- * Called from store_chat*.c; hands to store_pg.c. The server's form of an
- * array: dimensions, whether it has nulls, type, then for each dimension its
- * length and lower bound, then the elements with their lengths; all
- * big-endian. An empty array has no dimensions.
+ * Called from the store_* files and store_pg.c; pure but for worker_die(). The
+ * binary form of an array: number of dimensions, whether there are nulls,
+ * element type, then length and lower bound of each dimension, then the
+ * elements, each behind its length; all numbers are big-endian. An empty array
+ * has no dimensions.
  */
 
 #include <string.h>
 
-#include "store_array.h"
-#include "store_row.h"
+#include "store_args.h"
 #include "worker.h"
 
 #define STORE_ARRAY_HEAD   20
 #define STORE_ARRAY_EMPTY  12
 
 static uint8_t *store_args_room(store_args_t *a, size_t n);
-static void store_args_next(store_args_t *a, int array);
+static void store_args_next(store_args_t *a, unsigned oid, int array);
+static unsigned store_args_array_type(unsigned oid);
+static void store_args_copy(store_args_t *a, const void *data, size_t n);
 static void store_args_element(store_args_t *a, const void *data, size_t n);
 static void store_args_close(store_args_t *a, int i);
 static uint8_t *store_args_be(uint8_t *dst, uint64_t n, int size);
@@ -46,7 +48,7 @@ store_args_array(store_args_t *a, unsigned oid)
 {
     uint8_t  *p;
 
-    store_args_next(a, 1);
+    store_args_next(a, oid, 1);
 
     p = store_args_room(a, STORE_ARRAY_HEAD);
     memset(p, 0, STORE_ARRAY_HEAD);
@@ -146,31 +148,15 @@ store_args_i16_or_null(store_args_t *a, uint16_t n)
 void
 store_args_scalar_i64(store_args_t *a, uint64_t n)
 {
-    store_args_next(a, 0);
+    store_args_next(a, STORE_INT8, 0);
     (void) store_args_be(store_args_room(a, 8), n, 8);
-}
-
-
-void
-store_args_scalar_i64_or_null(store_args_t *a, uint64_t n)
-{
-    store_args_scalar_i64(a, n);
-    a->nulls[a->n - 1] = n == 0;
-}
-
-
-void
-store_args_scalar_i16_or_null(store_args_t *a, uint16_t n)
-{
-    store_args_scalar_i16(a, n);
-    a->nulls[a->n - 1] = n == 0;
 }
 
 
 void
 store_args_scalar_i32(store_args_t *a, uint32_t n)
 {
-    store_args_next(a, 0);
+    store_args_next(a, STORE_INT4, 0);
     (void) store_args_be(store_args_room(a, 4), n, 4);
 }
 
@@ -178,69 +164,120 @@ store_args_scalar_i32(store_args_t *a, uint32_t n)
 void
 store_args_scalar_i16(store_args_t *a, uint16_t n)
 {
-    store_args_next(a, 0);
+    store_args_next(a, STORE_INT2, 0);
     (void) store_args_be(store_args_room(a, 2), n, 2);
+}
+
+
+void
+store_args_scalar_bool(store_args_t *a, int yes)
+{
+    store_args_next(a, STORE_BOOL, 0);
+    *store_args_room(a, 1) = yes ? 1 : 0;
+}
+
+
+void
+store_args_scalar_us(store_args_t *a, int64_t us)
+{
+    store_args_next(a, STORE_TIMESTAMPTZ, 0);
+    (void) store_args_be(store_args_room(a, 8), (uint64_t) us, 8);
 }
 
 
 void
 store_args_scalar_uuid(store_args_t *a, const uint8_t id[16])
 {
-    store_args_next(a, 0);
+    store_args_next(a, STORE_UUID, 0);
     memcpy(store_args_room(a, 16), id, 16);
+}
+
+
+void
+store_args_scalar_bytes(store_args_t *a, const void *data, size_t n)
+{
+    store_args_next(a, STORE_BYTEA, 0);
+    store_args_copy(a, data, n);
 }
 
 
 void
 store_args_scalar_str(store_args_t *a, const chat_str_t *s)
 {
-    store_args_next(a, 0);
-
     if (s->data == NULL) {
-        a->nulls[a->n - 1] = 1;
+        store_args_scalar_null(a, STORE_TEXT);
         return;
     }
 
-    /* one more, so that an empty string has an address */
-    memcpy(store_args_room(a, s->len + 1), s->data, s->len);
-    a->buf[a->n - 1].len--;
+    store_args_next(a, STORE_TEXT, 0);
+    store_args_copy(a, s->data, s->len);
 }
 
 
-store_e
-store_args_exec(store_args_t *a, store_pg_t *pg, const store_stmt_t *stmt,
-    PGresult **res_r)
+void
+store_args_scalar_text(store_args_t *a, const char *text)
 {
-    int          i;
-    int          lengths[STORE_ARGS_MAX], formats[STORE_ARGS_MAX];
-    const char  *values[STORE_ARGS_MAX];
+    chat_str_t  s;
 
-    if (stmt->nparams != a->n) {
-        worker_die("statement %s: %d parameters", stmt->name, a->n);
-    }
+    s.data = text;
+    s.len = text ? strlen(text) : 0;
+
+    store_args_scalar_str(a, &s);
+}
+
+
+void
+store_args_scalar_null(store_args_t *a, unsigned oid)
+{
+    store_args_next(a, oid, 0);
+    a->nulls[a->n - 1] = 1;
+}
+
+
+void
+store_args_finish(store_args_t *a, const char **values_r, int *lengths_r,
+    int *formats_r)
+{
+    int  i;
 
     for (i = 0; i < a->n; i++) {
+        formats_r[i] = 1;
 
-        if (a->array[i]) {
-            store_args_close(a, i);
-
-        } else if (a->nulls[i]) {
-            values[i] = NULL;
-            lengths[i] = 0;
-            formats[i] = 1;
+        if (!a->array[i] && a->nulls[i]) {
+            values_r[i] = NULL;
+            lengths_r[i] = 0;
             continue;
         }
 
-        values[i] = (const char *) a->buf[i].data;
-        lengths[i] = (int) a->buf[i].len;
-        formats[i] = 1;
-    }
+        if (a->array[i]) {
+            store_args_close(a, i);
+        }
 
-    return store_pg_exec(pg, stmt, values, lengths, formats, 1, res_r);
+        values_r[i] = (const char *) a->buf[i].data;
+        lengths_r[i] = (int) a->buf[i].len;
+    }
 }
 
 
-/* n bytes at the end of the current parameter, already counted */
+/* The value of a scalar; one byte more than needed is reserved, so that an
+ * empty value has an address: NULL would be null. */
+
+static void
+store_args_copy(store_args_t *a, const void *data, size_t n)
+{
+    uint8_t  *p;
+
+    p = store_args_room(a, n + 1);
+    a->buf[a->n - 1].len--;
+
+    if (n != 0) {
+        memcpy(p, data, n);
+    }
+}
+
+
+/* Reserves n bytes at the end of the current parameter; its length already
+ * includes them. */
 
 static uint8_t *
 store_args_room(store_args_t *a, size_t n)
@@ -262,17 +299,39 @@ store_args_room(store_args_t *a, size_t n)
 
 
 static void
-store_args_next(store_args_t *a, int array)
+store_args_next(store_args_t *a, unsigned oid, int array)
 {
     if (a->n == STORE_ARGS_MAX) {
         worker_die("too many parameters");
     }
 
     chat_buf_reset(&a->buf[a->n]);
+    a->types[a->n] = array ? store_args_array_type(oid) : oid;
     a->array[a->n] = (uint8_t) array;
     a->nulls[a->n] = 0;
     a->count[a->n] = 0;
     a->n++;
+}
+
+
+static unsigned
+store_args_array_type(unsigned oid)
+{
+    size_t  i;
+
+    static const unsigned  types[][2] = {
+        { STORE_INT8, 1016 }, { STORE_INT4, 1007 }, { STORE_INT2, 1005 },
+        { STORE_UUID, 2951 }, { STORE_TEXT, 1009 },
+        { STORE_TIMESTAMPTZ, 1185 }
+    };
+
+    for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (types[i][0] == oid) {
+            return types[i][1];
+        }
+    }
+
+    worker_die("no array of type %u", oid);
 }
 
 

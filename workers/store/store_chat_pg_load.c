@@ -1,13 +1,15 @@
 /*
- * store_chat_load.c: chats with all their members, many in one statement.
+ * store_chat_pg_load.c: chats with all their members, many in one statement.
  *
- * Called from message_chat.c for what its cache does not hold.
+ * Called from store_chat.c; hands to store_chat_pg.c.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "store_chat_pg.h"
 #include "store_entry.h"
+#include "worker.h"
 
 static const store_stmt_t  store_chat_load_stmt = {
     "chat_load",
@@ -19,39 +21,47 @@ static const store_stmt_t  store_chat_load_stmt = {
     " JOIN chats c ON c.id = i.id"
     " LEFT JOIN chat_members m ON m.chat_id = c.id"
     " ORDER BY i.ord, m.user_id",
-    1, NULL
+    1
 };
 
 static const store_stmt_t  store_chat_entry_stmt = {
     "chat_entry",
     "SELECT " STORE_ENTRY_COLUMNS("e.expires_at < now()")
     " FROM entries e WHERE e.chat_id = $1::uuid AND e.seq = $2::int8",
-    2, NULL
+    2
 };
+
+static size_t store_chat_pg_spans(const chat_str_t *text,
+    store_span_t **spans, size_t *max);
 
 
 store_e
-store_chat_load(store_chat_t *st, const uint8_t (*ids)[16], size_t n,
+store_chat_pg_load(store_chat_t *st, const uint8_t (*ids)[16], size_t n,
     store_chat_row_pt row, void *arg)
 {
-    int                i;
-    size_t             k;
-    store_e            rc;
-    PGresult          *res;
-    store_args_t      *a;
-    store_chat_row_t   r;
+    int               i;
+    size_t            k, max;
+    store_e           rc;
+    PGresult         *res;
+    chat_str_t        hidden;
+    store_args_t     *a;
+    store_span_t     *spans;
+    store_chat_row_t  r;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_array(a, STORE_UUID);
 
     for (k = 0; k < n; k++) {
         store_args_uuid(a, ids[k]);
     }
 
-    rc = store_chat_exec_alone(st, &store_chat_load_stmt, &res);
+    rc = store_chat_pg_query(st, &store_chat_load_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
+
+    spans = NULL;
+    max = 0;
 
     for (i = 0; i < PQntuples(res); i++) {
         memset(&r, 0, sizeof(r));
@@ -69,29 +79,34 @@ store_chat_load(store_chat_t *st, const uint8_t (*ids)[16], size_t n,
         r.left = (uint64_t) store_row_i64(res, i, 10);
         r.delivered = (uint64_t) store_row_i64(res, i, 11);
         r.read = (uint64_t) store_row_i64(res, i, 12);
-        r.hidden = store_row_str(res, i, 13);
         r.last_at = store_row_ms(res, i, 14);
+
+        hidden = store_row_str(res, i, 13);
+        r.nhidden = store_chat_pg_spans(&hidden, &spans, &max);
+        r.hidden = spans;
 
         row(arg, &r);
     }
+
+    free(spans);
 
     return STORE_OK;
 }
 
 
 store_e
-store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
+store_chat_pg_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
     chat_entry_t *e_r)
 {
     store_e        rc;
     PGresult      *res;
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_args_scalar_uuid(a, id);
     store_args_scalar_i64(a, seq);
 
-    rc = store_chat_exec_alone(st, &store_chat_entry_stmt, &res);
+    rc = store_chat_pg_query(st, &store_chat_entry_stmt, &res);
     if (rc != STORE_OK) {
         return rc;
     }
@@ -103,4 +118,49 @@ store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
     store_entry_read(res, 0, 0, e_r);
 
     return STORE_OK;
+}
+
+
+/* Reads a multirange as PostgreSQL prints it, {[5,9),[12,20)}: the upper bound
+ * is exclusive. Absent: no spans. */
+
+static size_t
+store_chat_pg_spans(const chat_str_t *text, store_span_t **spans, size_t *max)
+{
+    size_t       n;
+    uint64_t     from, number;
+    const char  *p, *end;
+
+    n = 0;
+    from = 0;
+    p = text->data;
+    end = p + text->len;
+
+    while (p < end) {
+
+        if (*p < '0' || *p > '9') {
+            p++;
+            continue;
+        }
+
+        for (number = 0; p < end && *p >= '0' && *p <= '9'; p++) {
+            number = number * 10 + (uint64_t) (*p - '0');
+        }
+
+        if (p < end && *p == ',') {
+            from = number;
+            continue;
+        }
+
+        if (n == *max) {
+            *max = *max ? 2 * *max : 8;
+            *spans = worker_realloc(*spans, *max * sizeof(**spans));
+        }
+
+        (*spans)[n].from = from;
+        (*spans)[n].to = number - 1;
+        n++;
+    }
+
+    return n;
 }

@@ -1,15 +1,15 @@
 /*
- * store_chat_receipt.c: delivered and read, many in one statement.
+ * store_chat_pg_receipt.c: delivered and read, many in one statement.
  *
- * Called from on_receipts.c. A row that would not rise is not written: a mark
- * sent again must cost no dead row. What rises is noted with its time, for
- * receipts that are asked for later.
+ * Called from store_chat.c; hands to store_chat_pg.c. A row whose cursor would
+ * not rise is not written: a receipt sent twice must cost no dead row. The
+ * time of each rise is kept, for receipts that are requested later.
  */
 
 #include "store_chat_pg.h"
 
 static const store_stmt_t  store_chat_receipts_stmt = {
-    "chat_marks",
+    "chat_receipts",
     "WITH m AS ("
     " UPDATE chat_members m SET"
     " delivered_seq = greatest(m.delivered_seq, i.delivered),"
@@ -36,18 +36,19 @@ static const store_stmt_t  store_chat_receipts_stmt = {
     " ON CONFLICT (device_id, chat_id) DO UPDATE"
     " SET delivered_seq = excluded.delivered_seq"
     " WHERE device_marks.delivered_seq < excluded.delivered_seq",
-    6, NULL
+    6
 };
 
 
 store_e
-store_chat_receipts(store_chat_t *st, const store_receipt_t *marks, size_t n)
+store_chat_pg_receipts(store_chat_t *st, const store_receipt_t *receipts,
+    size_t n)
 {
     size_t         i;
     PGresult      *res;
     store_args_t  *a;
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
 
 #define EACH(oid, call)                                                      \
     store_args_array(a, oid);                                                \
@@ -55,14 +56,14 @@ store_chat_receipts(store_chat_t *st, const store_receipt_t *marks, size_t n)
         call;                                                                \
     }
 
-    EACH(STORE_UUID, store_args_uuid(a, marks[i].chat))
-    EACH(STORE_INT8, store_args_i64(a, marks[i].user))
-    EACH(STORE_INT8, store_args_i64(a, marks[i].device))
-    EACH(STORE_INT8, store_args_i64(a, marks[i].device_delivered))
-    EACH(STORE_INT8, store_args_i64(a, marks[i].delivered))
-    EACH(STORE_INT8, store_args_i64(a, marks[i].read))
+    EACH(STORE_UUID, store_args_uuid(a, receipts[i].chat))
+    EACH(STORE_INT8, store_args_i64(a, receipts[i].user))
+    EACH(STORE_INT8, store_args_i64(a, receipts[i].device))
+    EACH(STORE_INT8, store_args_i64(a, receipts[i].device_delivered))
+    EACH(STORE_INT8, store_args_i64(a, receipts[i].delivered))
+    EACH(STORE_INT8, store_args_i64(a, receipts[i].read))
 
 #undef EACH
 
-    return store_chat_exec_alone(st, &store_chat_receipts_stmt, &res);
+    return store_chat_pg_query(st, &store_chat_receipts_stmt, &res);
 }

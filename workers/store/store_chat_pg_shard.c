@@ -1,8 +1,9 @@
 /*
- * store_chat_shard.c: one owner a shard, by session advisory locks.
+ * store_chat_pg_shard.c: one owner per shard, by session advisory locks.
  *
- * Called from message_shard.c. A lock belongs to the connection that commits
- * the shard's entries, and goes with it.
+ * Called from store_chat.c; hands to store_chat_pg.c. A lock belongs to the
+ * connection that commits the shard's entries, and ends with it. The token of
+ * a holder is the process id of its backend.
  */
 
 #include <stdio.h>
@@ -13,8 +14,8 @@
 /* the class of the locks: "CHAT" */
 #define STORE_SHARD_CLASS  "1128808788"
 
-/* The volatile function in WHERE is called until LIMIT is full, so no lock is
- * taken beyond it; MATERIALIZED keeps it from being called twice. */
+/* The volatile function in WHERE is called until LIMIT is reached, so no lock
+ * is taken beyond it; MATERIALIZED prevents a second call. */
 static const store_stmt_t  store_shard_take_stmt = {
     "shard_take",
     "WITH got AS MATERIALIZED ("
@@ -25,18 +26,18 @@ static const store_stmt_t  store_shard_take_stmt = {
     "ON CONFLICT (shard) DO UPDATE SET epoch = shard_owners.epoch + 1,"
     " worker = excluded.worker, since = now() "
     "RETURNING shard, epoch",
-    3, NULL
+    3
 };
 
 static const store_stmt_t  store_shard_release_stmt = {
     "shard_release",
     "SELECT pg_advisory_unlock(" STORE_SHARD_CLASS ", s)"
     " FROM unnest($1::int4[]) s",
-    1, NULL
+    1
 };
 
-/* By the connection's name, not by shard_owners: between lock and row the
- * table still names the owner before. */
+/* The worker's id comes from the connection's name, not from shard_owners:
+ * between the lock and the row the table still names the previous owner. */
 static const store_stmt_t  store_shard_holders_stmt = {
     "shard_holders",
     "SELECT l.objid::int4, l.pid::int4, a.application_name::text"
@@ -44,14 +45,14 @@ static const store_stmt_t  store_shard_holders_stmt = {
     " WHERE l.locktype = 'advisory' AND l.classid = " STORE_SHARD_CLASS
     " AND l.objsubid = 2 AND l.granted AND l.database ="
     " (SELECT oid FROM pg_database WHERE datname = current_database())",
-    0, NULL
+    0
 };
 
 static const store_stmt_t  store_shard_cut_stmt = {
     "shard_cut",
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE pid = $1::int4 AND application_name = $2::text",
-    2, NULL
+    2
 };
 
 static void store_shard_list(store_args_t *a, const unsigned *shards,
@@ -61,7 +62,7 @@ static store_e store_shard_exec(store_chat_t *st, const store_stmt_t *stmt,
 
 
 store_e
-store_shard_take(store_chat_t *st, const unsigned *shards, size_t n,
+store_chat_pg_shard_take(store_chat_t *st, const unsigned *shards, size_t n,
     size_t max, const char *worker, uint64_t epochs_r[CHAT_SHARDS])
 {
     int            i;
@@ -74,7 +75,7 @@ store_shard_take(store_chat_t *st, const unsigned *shards, size_t n,
     name.data = worker;
     name.len = strlen(worker);
 
-    a = store_chat_args(st);
+    a = store_chat_pg_args(st);
     store_shard_list(a, shards, n);
     store_args_scalar_i64(a, max);
     store_args_scalar_str(a, &name);
@@ -97,18 +98,18 @@ store_shard_take(store_chat_t *st, const unsigned *shards, size_t n,
 
 
 store_e
-store_shard_release(store_chat_t *st, const unsigned *shards, size_t n)
+store_chat_pg_shard_release(store_chat_t *st, const unsigned *shards, size_t n)
 {
     PGresult  *res;
 
-    store_shard_list(store_chat_args(st), shards, n);
+    store_shard_list(store_chat_pg_args(st), shards, n);
 
     return store_shard_exec(st, &store_shard_release_stmt, &res);
 }
 
 
 store_e
-store_shard_holders(store_chat_t *st,
+store_chat_pg_shard_holders(store_chat_t *st,
     store_shard_holder_t holders_r[CHAT_SHARDS], size_t *n_r)
 {
     int                    i;
@@ -118,7 +119,7 @@ store_shard_holders(store_chat_t *st,
     store_shard_holder_t  *h;
 
     *n_r = 0;
-    (void) store_chat_args(st);
+    (void) store_chat_pg_args(st);
 
     rc = store_shard_exec(st, &store_shard_holders_stmt, &res);
     if (rc != STORE_OK) {
@@ -130,7 +131,7 @@ store_shard_holders(store_chat_t *st,
         name = store_row_str(res, i, 2);
 
         h->shard = (unsigned) store_row_i32(res, i, 0);
-        h->pid = store_row_i32(res, i, 1);
+        h->token = (uint64_t) store_row_i32(res, i, 1);
         (void) snprintf(h->worker, sizeof(h->worker), "%.*s", (int) name.len,
                         name.data ? name.data : "");
     }
@@ -140,7 +141,7 @@ store_shard_holders(store_chat_t *st,
 
 
 store_e
-store_shard_cut(store_chat_t *st, const store_shard_holder_t *holder)
+store_chat_pg_shard_cut(store_chat_t *st, const store_shard_holder_t *holder)
 {
     PGresult      *res;
     chat_str_t     name;
@@ -149,8 +150,8 @@ store_shard_cut(store_chat_t *st, const store_shard_holder_t *holder)
     name.data = holder->worker;
     name.len = strlen(holder->worker);
 
-    a = store_chat_args(st);
-    store_args_scalar_i32(a, (uint32_t) holder->pid);
+    a = store_chat_pg_args(st);
+    store_args_scalar_i32(a, (uint32_t) holder->token);
     store_args_scalar_str(a, &name);
 
     return store_shard_exec(st, &store_shard_cut_stmt, &res);
@@ -170,16 +171,15 @@ store_shard_list(store_args_t *a, const unsigned *shards, size_t n)
 }
 
 
-/* Outside a transaction: each of these stands for itself. After a failure
- * nobody knows which locks are held, so the connection goes. */
+/* Each of these statements is its own transaction. After a failure it is
+ * unknown which locks are held, so the connection is closed. */
 
 static store_e
 store_shard_exec(store_chat_t *st, const store_stmt_t *stmt, PGresult **res_r)
 {
     store_e  rc;
 
-    rc = store_args_exec(&st->args, &st->pg, stmt, &st->held);
-    *res_r = st->held;
+    rc = store_chat_pg_query(st, stmt, res_r);
 
     if (rc != STORE_OK) {
         store_chat_close(st);
