@@ -22,6 +22,17 @@
 #define CHAT_GROUP_SYNC     "sync"              /* XGROUP ... MKSTREAM  */
 #define CHAT_KEY_PUSH       "notification.push"
 
+/* The feed of committed entries, docs/feed.md: a stream for each shard of chats
+ * with one field, whose value is chat_committed.h, and a consumer group for
+ * each role; the roles, a sorted set by the ms of their last heartbeat; and
+ * counters, a hash. The message worker writes only while a role is there. */
+#define CHAT_KEY_COMMITTED  "message.committed:{%u}"    /* as CHAT_KEY_SENT */
+#define CHAT_COMMITTED_FIELD "r"
+#define CHAT_KEY_FEED_ROLES "feed.roles"
+#define CHAT_KEY_FEED_STATS "feed.stats"
+#define CHAT_FEED_ROLE_MAX  32      /* a name: a-z 0-9 . _ -            */
+#define CHAT_FEED_DEAD_MS   10000   /* a role without a heartbeat is dead   */
+
 /* presence: what edges tell, capped (the oldest is worth the least); who is
  * told about a user: a hash, edge hex -> ms of its last WATCH, that expires;
  * who has gone and is not yet called offline: a sorted set by ms; the edges

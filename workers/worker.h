@@ -54,6 +54,8 @@ typedef struct {
     int        block_ms;            /* longest wait for new entries         */
     int        linger_us;           /* window in which a worker reads once
                                        while entries come without a pause   */
+    int        feed_limit;          /* stream entries kept of a shard's feed of
+                                       committed entries, docs/feed.md      */
     /* how many processes of each role the pool runs */
     int        n_message, n_api, n_sync, n_push, n_presence;
 } worker_conf_t;

@@ -54,6 +54,7 @@ static const worker_conf_key_t  worker_conf_keys[] = {
     NUMBER(batch_max, 256, 1, 1000),
     NUMBER(block_ms, 250, 10, 1000),
     NUMBER(linger_us, 3000, 0, 20000),
+    NUMBER(feed_limit, 100000, 1, 100000000),
     NUMBER(n_message, 2, 0, 64),
     NUMBER(n_api, 1, 0, 64),
     NUMBER(n_sync, 1, 0, 64),
