@@ -17,6 +17,7 @@
  * on_*.c            one event type each: may it be, what does it change, who
  *                   is told
  * fanout_*.c        the ways out: routes, one PUBLISH per edge and batch
+ * message_feed*.c   records of committed entries, for other roles
  * message_dead.c    what fails five times is set aside
  * message_unavailable.c    answers `unavailable` while PostgreSQL is away
  *
@@ -48,6 +49,7 @@ struct redisContext;
 
 typedef struct message_s        message_t;
 typedef struct message_batch_s  message_batch_t;
+typedef struct message_feed_s   message_feed_t;
 
 /* how a story ends */
 typedef enum {
@@ -89,6 +91,7 @@ struct message_s {
     message_cache_t      *cache;
     fanout_t             *out;
     message_batch_t      *batch;
+    message_feed_t       *feed;     /* message_feed.h                       */
     message_shard_t       shards[CHAT_SHARDS];
     unsigned              owned;
     int64_t               heartbeat_at;  /* next heartbeat, monotonic ms         */

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "message_feed.h"
 #include "on.h"
 
 static message_e message_finish(message_t *m, message_item_t *items,
@@ -119,6 +120,9 @@ message_finish(message_t *m, message_item_t *items, size_t n)
         (void) message_redis_lost(m, "PUBLISH");
         return MESSAGE_RETRY;
     }
+
+    /* in front of XDEL: what has left the stream is in the feed */
+    message_feed_send(m);
 
     /* last: what is not in the stream is never looked at again */
     message_stream_done(m, items, n);

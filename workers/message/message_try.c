@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "chat_id.h"
+#include "message_feed.h"
 #include "on.h"
 
 #define MESSAGE_TRIES  5            /* of a batch whose cache was stale     */
@@ -120,6 +121,7 @@ message_try(message_t *m, message_item_t *items, size_t n)
         }
 
         fanout_reset(m->out);
+        message_feed_reset(m);
         message_drop(m, 1);
 
         if (rc == STORE_UNAVAILABLE) {
@@ -330,6 +332,11 @@ message_round(message_t *m, message_item_t *items, size_t n, unsigned round,
         }
 
         rc = message_changes[items[i].ev.type](m, &items[i]);
+
+        if (rc == STORE_OK && items[i].redo) {
+            rc = message_feed_redo(m, &items[i]);
+        }
+
         if (rc != STORE_OK) {
             return rc;
         }

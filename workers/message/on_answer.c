@@ -9,6 +9,7 @@
 
 #include "chat_id.h"
 #include "chat_json.h"
+#include "message_feed.h"
 #include "on.h"
 
 
@@ -283,6 +284,7 @@ on_publish(message_t *m, message_item_t *it, const chat_entry_t *e,
     fanout_entry(m->out, it->chat, e, m->shards[it->shard].epoch,
                  it->ev.flags & CHAT_EV_F_REST ? nobody : on_from(it), back,
                  it->redo ? CHAT_REC_F_REDO : 0);
+    message_feed_gather(m, it->chat, e, it->redo);
 }
 
 
