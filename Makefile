@@ -37,8 +37,8 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter
 comma   := ,
 OPT     := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined,-O2)
 CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE \
-           -I common -I workers -I workers/message -I workers/store \
-           -I workers/api -I workers/sync -I workers/push -I workers/presence \
+           -I common -I workers -I workers/redis -I workers/message -I workers/store \
+           -I workers/api -I workers/sync -I workers/feed -I workers/push -I workers/presence \
            -I /usr/include/postgresql $(if $(CHAT_TEST),-DCHAT_TEST_BUILD) \
            $(EXTRA_CFLAGS)
 LIBS_WORKER := -lhiredis -lpq -ljansson -lsodium -lmicrohttpd -lcurl -lpthread -lm
@@ -91,7 +91,13 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libchat_common.a $(filter-out $(B)/worker
 $(B)/tests/unit/alloc_test: private CFLAGS += \
     -Wl,--wrap=malloc,--wrap=realloc,--wrap=asprintf
 
-programs: $(UNIT)
+# a consumer of the feed, for tests/workers/test_feed.py
+$(B)/feed_reader: tests/workers/feed_reader.c $(B)/libchat_common.a $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS) -MMD -MP $(filter-out %.a,$^) \
+	    $(B)/libchat_common.a -o $@ $(LIBS_WORKER)
+
+programs: $(UNIT) $(B)/feed_reader
 
 # what passed in a line a program, what failed in full
 unit: programs

@@ -14,7 +14,6 @@
  * worker_log.c    one fact a line, to stderr
  * worker_mem.c    memory that is there, or the process is not
  * worker_time.c   clocks, waiting, backoff
- * worker_redis.c  a blocking connection to Redis with limits and backoff
  */
 
 #ifndef WORKER_H
@@ -148,6 +147,16 @@ void *worker_calloc(size_t n, size_t size);
 void *worker_realloc(void *p, size_t size);
 char *worker_strdup(const char *s);
 
+/* Makes room for one more element behind the n of `array`, a pointer in which
+ * `max` fit now; at 0 it may be NULL. Dies out of memory. */
+#define WORKER_GROW(array, n, max)                                           \
+    do {                                                                     \
+        if ((n) == (max)) {                                                  \
+            (max) = (max) ? 2 * (max) : 64;                                  \
+            (array) = worker_realloc((array), (max) * sizeof(*(array)));     \
+        }                                                                    \
+    } while (0)
+
 int64_t worker_ms(void);            /* wall clock, ms since 1970            */
 int64_t worker_us(void);            /* the same, us                         */
 int64_t worker_mono_ms(void);       /* monotonic                            */
@@ -167,13 +176,8 @@ int worker_backoff(int n, int base, int cap);
 
 struct redisContext;
 
-/* Connects (2 s), authenticates, selects, and sets `timeout_ms` as the limit
- * of every reply (0: none); NULL after logging a warning. The caller owns it
- * and frees it with redisFree(). */
+/* For callers that do not use redis/redis.h yet. */
 struct redisContext *worker_redis_connect(const worker_conf_t *conf,
     int timeout_ms);
-
-/* 0 when `url` can be read as an address of Redis, else -1. */
-int worker_redis_check(const char *url);
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "redis.h"
 #include "worker.h"
 
 #define WORKER_CONF_LINE  4096
@@ -358,7 +359,7 @@ worker_conf_finish(const char *file, worker_conf_t *conf, const uint8_t *seen)
         }
     }
 
-    if (worker_redis_check(conf->redis) != 0) {
+    if (redis_address_check(conf->redis) != 0) {
         fprintf(stderr, "%s: redis must be redis://[[user]:pass@]host[:port]"
                 "[/db] or unix:///path[?db=n]\n", file);
         return -1;

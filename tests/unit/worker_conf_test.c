@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "redis.h"
 #include "worker.h"
 
 #define CONF_FILE  "conf/workers.conf"
@@ -247,14 +248,14 @@ test_mistakes_are_refused(void **state)
 static void
 test_redis_addresses_that_can_be_read(void **state)
 {
-    assert_int_equal(worker_redis_check("redis://h"), 0);
-    assert_int_equal(worker_redis_check("redis://h/"), 0);
-    assert_int_equal(worker_redis_check("redis://h:1/0"), 0);
-    assert_int_equal(worker_redis_check("redis://:p@w@h"), 0);
-    assert_int_equal(worker_redis_check("redis://u:p@h:6379/15"), 0);
-    assert_int_equal(worker_redis_check("redis://[::1]"), 0);
-    assert_int_equal(worker_redis_check("unix:///run/redis.sock"), 0);
-    assert_int_equal(worker_redis_check("unix:///run/redis.sock?db=2"), 0);
+    assert_int_equal(redis_address_check("redis://h"), 0);
+    assert_int_equal(redis_address_check("redis://h/"), 0);
+    assert_int_equal(redis_address_check("redis://h:1/0"), 0);
+    assert_int_equal(redis_address_check("redis://:p@w@h"), 0);
+    assert_int_equal(redis_address_check("redis://u:p@h:6379/15"), 0);
+    assert_int_equal(redis_address_check("redis://[::1]"), 0);
+    assert_int_equal(redis_address_check("unix:///run/redis.sock"), 0);
+    assert_int_equal(redis_address_check("unix:///run/redis.sock?db=2"), 0);
 }
 
 
