@@ -16,7 +16,7 @@
 /* A read of 64 streams costs Redis as much as a dozen records, so that a
  * consumer under load reads at most once in so many ms. When idle, a record is
  * delivered immediately. */
-#define FEED_LINGER_MS     25
+#define FEED_LINGER_MS     100
 
 struct feed_s {
     const worker_conf_t  *conf;     /* borrowed                             */

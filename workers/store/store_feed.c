@@ -14,7 +14,7 @@ static const store_stmt_t  store_feed_entries_stmt = {
     "feed_entries",
     "SELECT e.seq, e.kind, e.sender_id, e.sender_device, e.created_at,"
     " e.content_type, e.media_id, e.target, e.subject,"
-    " (e.expires_at IS NOT NULL)::int2, (e.deleted_at IS NOT NULL)::int2"
+    " e.expires_at IS NOT NULL, e.deleted_at IS NOT NULL"
     " FROM entries e WHERE e.chat_id = $1::uuid AND e.seq > ("
     "SELECT c.last_seq - $3::int8 FROM chats c WHERE c.id = $1::uuid)"
     " AND e.created_at >= to_timestamp($2::int8 / 1000.0) ORDER BY e.seq",
@@ -55,8 +55,8 @@ store_feed_entries(store_chat_t *st, const uint8_t id[16], int64_t since,
         e.media_id = store_row_str(res, i, 6);
         e.target = (uint64_t) store_row_i64(res, i, 7);
         e.subject = (uint64_t) store_row_i64(res, i, 8);
-        e.expires_in = (uint64_t) store_row_i16(res, i, 9);
-        e.deleted = (uint8_t) store_row_i16(res, i, 10);
+        e.expires_in = store_row_bool(res, i, 9) ? 1 : 0;
+        e.deleted = store_row_bool(res, i, 10) ? 1 : 0;
 
         entry(arg, &e);
     }
