@@ -50,11 +50,22 @@ def load(stores, chats, users, rate, seconds):
     return sent
 
 
+def commands(stores, n):
+    """Redis' own µs per message, without reading and writing sockets."""
+    stats = stores.redis().info("commandstats")
+    want = {k: v for k, v in stats.items() if k[8:] in (
+        "xadd", "xreadgroup", "xack", "xautoclaim", "evalsha")}
+    return " ".join("%s %.2f" % (k[8:], v["usec"] / n)
+                    for k, v in sorted(want.items()))
+
+
 def measure(stores, pids, *args):
     before = [cpu([p]) for p in pids]
+    stores.redis().config_resetstat()
     n = load(stores, *args)
     time.sleep(1.5)             # trimmed, too
-    return n, [(cpu([p]) - b) / n for p, b in zip(pids, before)]
+    return n, [(cpu([p]) - b) / n for p, b in zip(pids, before)], \
+        commands(stores, n)
 
 
 def main():
@@ -77,20 +88,20 @@ def main():
         load(stores, chats, users, rate, 2)
         pids = [worker.pid, stores.redis_process.pid]
         for turn in range(2):
-            n, used = measure(stores, pids, chats, users, rate, seconds)
+            n, used, by = measure(stores, pids, chats, users, rate, seconds)
             print(f"no role:  messages={n} worker {used[0]:.1f} "
-                  f"Redis {used[1]:.1f}")
+                  f"Redis {used[1]:.1f} ({by})")
             conf = stores.conf()
             reader = subprocess.Popen(
                 [str(BUILD / "feed_reader"), str(conf), "bench"],
                 env=clean_env(), stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL)
             time.sleep(1.5)
-            n, used = measure(stores, pids + [reader.pid], chats, users, rate,
-                              seconds)
+            n, used, by = measure(stores, pids + [reader.pid], chats, users,
+                                  rate, seconds)
             print(f"one role: messages={n} worker {used[0]:.1f} "
-                  f"Redis {used[1]:.1f} consumer {used[2]:.1f}; stats "
-                  f"{r.hgetall('feed.stats')}")
+                  f"Redis {used[1]:.1f} consumer {used[2]:.1f} ({by}); "
+                  f"stats {r.hgetall('feed.stats')}")
             reader.terminate()
             reader.wait()
             stores.ctl("feed", "drop", "bench")
