@@ -6,7 +6,7 @@
  * no role is registered nothing is gathered and nothing is sent.
  *
  * message_feed.c       gathers records and appends XADD
- * message_feed_trim.c  once a second: registered roles, trimming, counters
+ * message_feed_trim.c  periodic work: registered roles, trimming, counters
  */
 
 #ifndef MESSAGE_FEED_H
@@ -27,6 +27,7 @@ struct message_feed_s {
     message_feed_role_t  roles[MESSAGE_FEED_ROLES_MAX];
     size_t               nroles;
     int64_t              tick_at;   /* next periodic work, monotonic ms     */
+    int64_t              trim_at;   /* next trimming, monotonic ms          */
     chat_buf_t           bufs[CHAT_SHARDS];     /* value of the next XADD   */
     size_t               nrecords;  /* gathered and not sent                */
     uint64_t             owned;     /* shards, at the last periodic work    */

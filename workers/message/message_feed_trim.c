@@ -2,9 +2,9 @@
  * message_feed_trim.c: periodic work for the feed.
  *
  * Called from message_worker.c. Hands to Redis. Once a second the worker reads
- * which roles are registered, so that it knows whether to write, and trims the
- * shards that it owns and has written to. A script trims, so that no consumer
- * acknowledges or registers between the look at the groups and XTRIM.
+ * which roles are registered, so that it knows whether to write; every four
+ * seconds it trims the shards that it owns and has written to. A script trims,
+ * so that no group changes between the look at the groups and XTRIM.
  */
 
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "message_feed.h"
 
 #define MESSAGE_FEED_TICK_MS  1000
+#define MESSAGE_FEED_TRIM_MS  4000  /* a script for each busy shard         */
 
 /* KEYS[1] stream, ARGV[1] limit, then the registered roles. A stream entry may
  * go when each of these groups has acknowledged it, so what stays begins at the
@@ -81,10 +82,16 @@ message_feed_tick(message_t *m)
     feed->dropping &= mask;
     feed->owned = mask;
 
-    if (message_redis_drain(m) != 0 || message_feed_roles(m) != 0
-        || message_feed_trim(m) != 0)
-    {
+    if (message_redis_drain(m) != 0 || message_feed_roles(m) != 0) {
         return -1;
+    }
+
+    if (now >= feed->trim_at) {
+        feed->trim_at = now + MESSAGE_FEED_TRIM_MS;
+
+        if (message_feed_trim(m) != 0) {
+            return -1;
+        }
     }
 
     message_feed_stats(m);
