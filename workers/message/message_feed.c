@@ -23,6 +23,8 @@
  * difference of two clocks, the edge's and PostgreSQL's. */
 #define MESSAGE_FEED_CLOCKS_MS  60000
 
+#define MESSAGE_FEED_LOG_MS     10000
+
 typedef struct {
     message_t             *m;
     const message_chat_t  *chat;
@@ -189,4 +191,21 @@ message_feed_send(message_t *m)
 
     feed->written += feed->nrecords;
     feed->nrecords = 0;
+}
+
+
+void
+message_feed_refused(message_t *m, const char *error)
+{
+    int64_t  now;
+
+    now = worker_mono_ms();
+
+    if (m->feed->refused_at == 0
+        || now - m->feed->refused_at >= MESSAGE_FEED_LOG_MS)
+    {
+        m->feed->refused_at = now;
+        worker_log(WORKER_ERROR, "redis refuses XADD, XDEL or HINCRBY: %s",
+                   error);
+    }
 }

@@ -30,6 +30,7 @@ struct message_feed_s {
     int64_t              trim_at;   /* next trimming, monotonic ms          */
     chat_buf_t           bufs[CHAT_SHARDS];     /* value of the next XADD   */
     size_t               nrecords;  /* gathered and not sent                */
+    int64_t              refused_at;    /* last log line, monotonic ms      */
     uint64_t             owned;     /* shards, at the last periodic work    */
     uint64_t             untrimmed; /* shards that may hold stream entries  */
     uint64_t             dropping;  /* shards whose drops are in the log    */
@@ -57,6 +58,10 @@ void message_feed_reset(message_t *m);
 /* Appends one XADD for each shard with records, without sending; the replies
  * are counted in m->acks. Between the commit and XDEL of the events. */
 void message_feed_send(message_t *m);
+
+/* Redis has refused XADD or another command whose reply nobody waits for: logs
+ * so, at most once in ten seconds. Messages go on, for clients come first. */
+void message_feed_refused(message_t *m, const char *error);
 
 /* Periodic work, at most once a second. -1: Redis was lost. */
 int message_feed_tick(message_t *m);

@@ -10,7 +10,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "message.h"
+#include "message_feed.h"
 
 #define MESSAGE_REDIS_MS  5000      /* limit of one reply                   */
 
@@ -80,6 +80,10 @@ message_redis_drain(message_t *m)
 
         if (redisGetReply(m->redis, (void **) &reply) != REDIS_OK) {
             return message_redis_lost(m, "XDEL");
+        }
+
+        if (reply->type == REDIS_REPLY_ERROR) {
+            message_feed_refused(m, reply->str);
         }
 
         freeReplyObject(reply);
