@@ -121,7 +121,13 @@ $(CONTRACT): tests/store/store_contract.c tests/unit/chat_test.h $(B)/libchat_co
 $(B)/tests/unit/alloc_test: private CFLAGS += \
     -Wl,--wrap=malloc,--wrap=realloc,--wrap=asprintf
 
-programs: $(UNIT) $(CONTRACT)
+# a consumer of the feed, for tests/workers/test_feed.py
+$(B)/feed_reader: tests/workers/feed_reader.c $(B)/libchat_common.a $(filter-out $(B)/workers/worker_main.o,$(WORKER_O))
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $(CFLAGS) -MMD -MP $(filter-out %.a,$^) \
+	    $(B)/libchat_common.a -o $@ $(LIBS_WORKER)
+
+programs: $(UNIT) $(CONTRACT) $(B)/feed_reader
 
 # one line for a program that passes, the full output of one that fails
 unit: programs

@@ -22,6 +22,17 @@
 #define CHAT_KEY_SYNC       "session.sync:{%u}" /* user % CHAT_SYNC_SHARDS  */
 #define CHAT_GROUP_SYNC     "sync"              /* XGROUP ... MKSTREAM  */
 
+/* The feed of committed entries, docs/feed.md: a stream for each shard of chats
+ * with one field, whose value is chat_committed.h, and a consumer group for
+ * each role; the roles, a sorted set by the ms of their last heartbeat; and
+ * counters, a hash. The message worker writes only while a role is there. */
+#define CHAT_KEY_COMMITTED  "message.committed:{%u}"    /* as CHAT_KEY_SENT */
+#define CHAT_COMMITTED_FIELD "r"
+#define CHAT_KEY_FEED_ROLES "feed.roles"
+#define CHAT_KEY_FEED_STATS "feed.stats"
+#define CHAT_FEED_ROLE_MAX  32      /* a name: a-z 0-9 . _ -            */
+#define CHAT_FEED_DEAD_MS   10000   /* a role without a heartbeat is dead   */
+
 /* Presence: the stream of events from the edges, capped because the oldest are
  * worth the least; the edges that watch a user, a hash that expires: edge hex
  * -> ms of its last WATCH; users without a session that are not yet published

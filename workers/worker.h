@@ -54,6 +54,8 @@ typedef struct {
     int        block_ms;            /* longest wait for new entries         */
     int        linger_us;           /* batch window: under steady load a
                                        message worker reads once in each    */
+    int        feed_limit;          /* stream entries kept of a shard's feed of
+                                       committed entries, docs/feed.md      */
     int       *processes;           /* worker_conf_processes()              */
 } worker_conf_t;
 

@@ -62,6 +62,7 @@ static const worker_conf_key_t  worker_conf_keys[] = {
     NUMBER(batch_max, 256, 1, 1000),
     NUMBER(block_ms, 250, 10, 1000),
     NUMBER(linger_us, 3000, 0, 20000),
+    NUMBER(feed_limit, 100000, 1, 100000000),
     PROCESSES(message, 2),
     PROCESSES(api, 1),
     PROCESSES(sync, 1),

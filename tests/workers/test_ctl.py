@@ -45,7 +45,8 @@ def versions(stores, env):
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["keys"], ["dead"],
                                   ["dead", "retry"], ["dead", "show", "x"],
                                   ["dead", "drop", "1-1", "2-2"],
-                                  ["status", "more"],
+                                  ["status", "more"], ["feed", "drop"],
+                                  ["feed", "nonsense"],
                                   ["migrate", "--bad"]])
 def test_wrong_usage_is_told_with_code_2(stores, argv):
     done = stores.ctl(*argv, check=False)
@@ -53,7 +54,8 @@ def test_wrong_usage_is_told_with_code_2(stores, argv):
     assert "Usage:" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["migrate", "keys", "dead", "status"])
+@pytest.mark.parametrize("command", ["migrate", "keys", "dead", "status",
+                                     "feed"])
 def test_help_says_what_a_command_does(stores, command):
     done = stores.ctl(command, "--help")
     assert done.stdout.startswith("Usage: chatctl [-c FILE] " + command)

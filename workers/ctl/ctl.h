@@ -7,6 +7,7 @@
  * ctl_file.c     reads small files, writes them atomically
  * ctl_dead.c     dead list, show, retry, drop
  * ctl_dead_show.c  the output of list and show
+ * ctl_feed.c     feed: roles that consume the feed of committed entries
  * ctl_status.c   status: streams, owners, workers
  *
  * Exit codes: 0 success, 1 failure (reported on stderr), 2 wrong usage.
@@ -32,6 +33,7 @@ extern const ctl_command_t  ctl_command_migrate;
 extern const ctl_command_t  ctl_command_keys;
 extern const ctl_command_t  ctl_command_dead;
 extern const ctl_command_t  ctl_command_status;
+extern const ctl_command_t  ctl_command_feed;
 
 /* "chatctl: ..." on stderr; returns 1, the exit code. */
 int ctl_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

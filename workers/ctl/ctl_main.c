@@ -23,6 +23,7 @@ static const ctl_command_t *const  ctl_commands[] = {
     &ctl_command_keys,
     &ctl_command_dead,
     &ctl_command_status,
+    &ctl_command_feed,
     NULL
 };
 

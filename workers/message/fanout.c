@@ -126,7 +126,7 @@ fanout_notice_users(fanout_t *f, const uint64_t *users, size_t n,
     out->nusers = n;
 
     for (i = 0; i < n; i++) {
-        FANOUT_GROW(f->users, f->nusers, f->users_max)
+        WORKER_GROW(f->users, f->nusers, f->users_max);
         f->users[f->nusers++] = users[i];
     }
 }
@@ -146,7 +146,7 @@ fanout_out(fanout_t *f, chat_rec_e type, fanout_who_e who)
 {
     fanout_out_t  *out;
 
-    FANOUT_GROW(f->outs, f->nouts, f->outs_max)
+    WORKER_GROW(f->outs, f->nouts, f->outs_max);
 
     out = &f->outs[f->nouts++];
     memset(out, 0, sizeof(*out));

@@ -25,7 +25,7 @@ fanout_marker_remove(fanout_t *f, fanout_route_t *route)
 {
     fanout_removed_t  *absent;
 
-    FANOUT_GROW(f->removed, f->nremoved, f->removed_max)
+    WORKER_GROW(f->removed, f->nremoved, f->removed_max);
     absent = &f->removed[f->nremoved++];
 
     absent->user = route->user;

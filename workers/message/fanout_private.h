@@ -107,13 +107,6 @@ struct fanout_s {
     size_t                ndead, dead_max;
 };
 
-/* Makes room for one more of *array. */
-#define FANOUT_GROW(array, n, max)                                           \
-    if ((n) == (max)) {                                                      \
-        (max) = (max) ? 2 * (max) : 64;                                      \
-        (array) = worker_realloc((array), (max) * sizeof(*(array)));         \
-    }
-
 /* fanout_route.c */
 int fanout_route_drain(fanout_t *f);
 void fanout_route_invalid(void *data, const chat_str_t *key);

@@ -158,7 +158,7 @@ fanout_send_edge(fanout_t *f, fanout_edge_t *edge)
 
     redis_append_argv(f->redis, channel, 3, argv, lengths);
 
-    FANOUT_GROW(f->sent, f->nsent, f->sent_max)
+    WORKER_GROW(f->sent, f->nsent, f->sent_max);
     f->sent[f->nsent++] = edge->id;
 
     chat_buf_reset(&edge->buf);
@@ -180,7 +180,7 @@ fanout_read_replies(fanout_t *f)
         }
 
         if (redis_reply_integer(reply, &receivers) == 0 && receivers == 0) {
-            FANOUT_GROW(f->dead, f->ndead, f->dead_max)
+            WORKER_GROW(f->dead, f->ndead, f->dead_max);
             f->dead[f->ndead++] = f->sent[i];
         }
 
@@ -394,14 +394,14 @@ fanout_chat_online(fanout_t *f, message_chat_t *chat)
         route = fanout_route_get(f, chat->members[i].user);
 
         if (route->nmarkers != 0) {
-            FANOUT_GROW(f->marked, f->nmarked, f->marked_max)
+            WORKER_GROW(f->marked, f->nmarked, f->marked_max);
             f->marked[f->nmarked].route = route;
             f->marked[f->nmarked].member = &chat->members[i];
             f->nmarked++;
         }
 
         for (k = 0; k < route->n; k++) {
-            FANOUT_GROW(f->online, f->nonline, f->online_max)
+            WORKER_GROW(f->online, f->nonline, f->online_max);
             f->online[f->nonline].edge = fanout_edge(f,
                                                      route->sessions[k].edge);
             f->online[f->nonline].member = &chat->members[i];
@@ -448,7 +448,7 @@ fanout_touch(fanout_t *f, fanout_edge_t *edge)
 
     edge->touched = 1;
 
-    FANOUT_GROW(f->touched, f->ntouched, f->touched_max)
+    WORKER_GROW(f->touched, f->ntouched, f->touched_max);
     f->touched[f->ntouched++] = edge;
 }
 

@@ -48,7 +48,7 @@ fanout_route_get(fanout_t *f, uint64_t user)
         route->user = user;
         HASH_ADD(hh, f->routes, user, sizeof(route->user), route);
 
-        FANOUT_GROW(f->missing, f->nmissing, f->missing_max)
+        WORKER_GROW(f->missing, f->nmissing, f->missing_max);
         f->missing[f->nmissing++] = route;
         route->again = f->again ? f->batch : 0;
     }

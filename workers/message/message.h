@@ -23,6 +23,7 @@
  * message_append.c       entries become one statement
  * reply.h                what they send: answers, refusals, notices
  * fanout_*.c             routes, one PUBLISH per edge and batch
+ * message_feed*.c        records of committed entries, for other roles
  * message_dead.c         the dead-letter stream, after five failures
  * message_unavailable.c  answers `unavailable` while PostgreSQL is lost
  *
@@ -53,6 +54,7 @@
 
 typedef struct message_s        message_t;
 typedef struct message_batch_s  message_batch_t;
+typedef struct message_feed_s   message_feed_t;
 
 /* what happens to events next */
 typedef enum {
@@ -95,7 +97,7 @@ struct message_s {
     fanout_t             *out;
     message_batch_t      *batch;
     chat_buf_t            json;     /* reply_buf()                          */
-
+    message_feed_t       *feed;     /* message_feed.h                       */
     message_shard_t       shards[CHAT_SHARDS];
     unsigned              owned;
 

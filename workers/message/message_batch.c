@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "message_feed.h"
 #include "reply.h"
 
 static message_e message_finish(message_t *m, message_item_t *items,
@@ -122,6 +123,9 @@ message_finish(message_t *m, message_item_t *items, size_t n)
         (void) message_redis_lost(m, "PUBLISH");
         return MESSAGE_RETRY;
     }
+
+    /* in front of XDEL: what has left the stream is in the feed */
+    message_feed_send(m);
 
     /* last: an event that has left its stream is never processed again */
     message_stream_done(m, items, n);

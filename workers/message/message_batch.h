@@ -24,13 +24,6 @@ struct message_batch_s {
     int                committing;  /* COMMIT was sent in this attempt      */
 };
 
-/* Makes room for one more element. */
-#define MESSAGE_GROW(array, n, max)                                          \
-    if ((n) == (max)) {                                                      \
-        (max) = (max) ? 2 * (max) : 64;                                      \
-        (array) = worker_realloc((array), (max) * sizeof(*(array)));         \
-    }
-
 /* Sets the items' chats, loading in one query those that are not cached, and
  * collects the receipts. */
 store_e message_prepare(message_t *m, message_item_t *items, size_t n);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "message_entry.h"
+#include "message_feed.h"
 #include "reply.h"
 
 static void message_entry_send(message_t *m, message_item_t *it,
@@ -125,6 +126,7 @@ message_entry_send(message_t *m, message_item_t *it, const chat_entry_t *e,
     fanout_entry(m->out, it->chat, e, m->shards[it->shard].epoch,
                  it->ev.flags & CHAT_EV_F_REST ? nobody : reply_address(it),
                  rejoined, redo ? CHAT_REC_F_REDO : 0);
+    message_feed_gather(m, it->chat, e, redo);
 }
 
 

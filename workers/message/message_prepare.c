@@ -115,7 +115,7 @@ message_prepare_receipts(message_t *m, message_item_t *item)
     end = p + item->ev.body.len;
 
     while (end - p >= CHAT_RECEIPT_SIZE) {
-        MESSAGE_GROW(b->receipts, b->nreceipts, b->receipts_max)
+        WORKER_GROW(b->receipts, b->nreceipts, b->receipts_max);
 
         r = &b->receipts[b->nreceipts];
         p = chat_receipt_decode(p, &r->receipt);
@@ -141,14 +141,14 @@ message_prepare_chat(message_t *m, const uint8_t id[16])
     chat = message_cache_get(m->cache, id, &missing);
 
     if (missing) {
-        MESSAGE_GROW(b->missing, b->nmissing, b->missing_max)
+        WORKER_GROW(b->missing, b->nmissing, b->missing_max);
         memcpy(b->missing[b->nmissing++], id, 16);
     }
 
     if (chat->batch != b->number) {
         chat->batch = b->number;
 
-        MESSAGE_GROW(b->chats, b->nchats, b->chats_max)
+        WORKER_GROW(b->chats, b->nchats, b->chats_max);
         b->chats[b->nchats++] = chat;
     }
 

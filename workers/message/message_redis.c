@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "message.h"
+#include "message_feed.h"
 
 #define MESSAGE_REDIS_MS  5000      /* limit of one reply                   */
 
@@ -68,6 +68,7 @@ message_redis_lost(message_t *m, const char *what)
 int
 message_redis_drain(message_t *m)
 {
+    const char     *error;
     redis_reply_t  *reply;
 
     for ( /* void */ ; m->acks > 0; m->acks--) {
@@ -75,6 +76,12 @@ message_redis_drain(message_t *m)
 
         if (reply == NULL) {
             return message_redis_lost(m, "XDEL");
+        }
+
+        error = redis_reply_error(reply);
+
+        if (error != NULL) {
+            message_feed_refused(m, error);
         }
 
         redis_reply_free(reply);

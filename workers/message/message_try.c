@@ -8,6 +8,7 @@
  */
 
 #include "message_batch.h"
+#include "message_feed.h"
 #include "on.h"
 
 #define MESSAGE_TRIES  5            /* attempts of a batch                  */
@@ -63,6 +64,7 @@ message_try(message_t *m, message_item_t *items, size_t n)
         }
 
         fanout_reset(m->out);
+        message_feed_reset(m);
         message_release_chats(m, 1);
 
         if (rc == STORE_UNAVAILABLE) {
@@ -184,6 +186,11 @@ message_round(message_t *m, message_item_t *items, size_t n, unsigned round,
         }
 
         rc = message_changes[items[i].ev.type](m, &items[i]);
+
+        if (rc == STORE_OK && items[i].redo) {
+            rc = message_feed_redo(m, &items[i]);
+        }
+
         if (rc != STORE_OK) {
             return rc;
         }
@@ -211,8 +218,8 @@ message_round_collect(message_t *m, message_item_t *items, size_t n,
             continue;
         }
 
-        MESSAGE_GROW(b->sends, b->nsends, b->sends_max)
-        MESSAGE_GROW(b->rows, b->nsends, b->rows_max)
+        WORKER_GROW(b->sends, b->nsends, b->sends_max);
+        WORKER_GROW(b->rows, b->nsends, b->rows_max);
 
         if (on_send_message(m, &items[i], &b->rows[b->nsends])) {
             b->sends[b->nsends++] = &items[i];

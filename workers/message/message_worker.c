@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "message.h"
+#include "message_feed.h"
 
 static void message_iterate(message_t *m);
 static void message_read_process(message_t *m, message_read_t *read);
@@ -32,6 +32,7 @@ message_run(worker_t *w)
     m.cache = message_cache_new(MESSAGE_CACHE_MAX);
     m.out = fanout_new();
     m.batch = message_batch_new();
+    m.feed = message_feed_new();
 
     worker_log(WORKER_INFO, "started id=%s", w->id);
 
@@ -43,6 +44,7 @@ message_run(worker_t *w)
     message_redis_close(&m);
 
     message_batch_free(&m.batch);
+    message_feed_free(&m.feed);
     fanout_free(&m.out);
     message_cache_free(&m.cache);
     store_chat_free(&m.store);
@@ -70,12 +72,17 @@ message_iterate(message_t *m)
         return;
     }
 
+    /* committed, and Redis may have lost the events */
+    message_feed_send(m);
+
     if (message_store_open(m) != 0) {
         message_unavailable(m);
         return;
     }
 
-    if (message_shard_tick(m) != 0 || message_reclaim(m) != 0) {
+    if (message_shard_tick(m) != 0 || message_feed_tick(m) != 0
+        || message_reclaim(m) != 0)
+    {
         return;
     }
 

@@ -50,11 +50,11 @@ reply_chat_json(message_t *m, message_item_t *it, chat_buf_t *buf)
 
     if (chat->type == STORE_DIRECT) {
         reply_add(buf, "\",\"peerId\":");
-        reply_add_id(buf, own.peer);
+        reply_add_id(buf, view.peer);
 
     } else {
         reply_add(buf, "\",\"memberCount\":");
-        reply_add_num(buf, own.members);
+        reply_add_num(buf, view.members);
     }
 
     reply_add(buf, "}");

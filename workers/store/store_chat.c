@@ -188,6 +188,14 @@ store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
 
 
 store_e
+store_chat_entries_since(store_chat_t *st, const uint8_t id[16],
+    int64_t since, store_entry_pt entry, void *arg)
+{
+    return st->ops->entries_since(st, id, since, entry, arg);
+}
+
+
+store_e
 store_chat_receipts(store_chat_t *st, const store_receipt_t *receipts,
     size_t n)
 {

@@ -196,6 +196,19 @@ store_e store_chat_append(store_chat_t *st, store_append_t *items, size_t n,
 store_e store_chat_entry(store_chat_t *st, const uint8_t id[16], uint64_t seq,
     chat_entry_t *e_r);
 
+/* The latest entries of a chat that store_chat_entries_since() considers: more
+ * than one request writes (CHAT_MEMBERS_MAX). */
+#define STORE_SINCE_MAX  20000
+
+typedef void (*store_entry_pt)(void *arg, const chat_entry_t *e);
+
+/* Calls `entry`, in the order of seq, for each of the chat's latest entries
+ * that was written at `since` (ms since 1970) or later. Content, message id,
+ * role and reply_to are not read; expires_in is 1 when the entry expires.
+ * Strings are borrowed for the call. */
+store_e store_chat_entries_since(store_chat_t *st, const uint8_t id[16],
+    int64_t since, store_entry_pt entry, void *arg);
+
 /* --------------------------------------------------------------- receipts */
 
 typedef struct {

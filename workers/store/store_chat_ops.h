@@ -58,6 +58,8 @@ typedef struct {
         store_append_e when);
     store_e (*entry)(store_chat_t *st, const uint8_t id[16], uint64_t seq,
         chat_entry_t *e_r);
+    store_e (*entries_since)(store_chat_t *st, const uint8_t id[16],
+        int64_t since, store_entry_pt entry, void *arg);
     store_e (*receipts)(store_chat_t *st, const store_receipt_t *receipts,
         size_t n);
     store_e (*target)(store_chat_t *st, const uint8_t id[16], uint64_t seq,

@@ -45,6 +45,7 @@ static const store_chat_ops_t  store_chat_pg_ops = {
     .member_view = store_chat_pg_member_view,
     .append = store_chat_pg_append,
     .entry = store_chat_pg_entry,
+    .entries_since = store_chat_pg_entries_since,
     .receipts = store_chat_pg_receipts,
     .target = store_chat_pg_target,
     .edit = store_chat_pg_edit,

@@ -4,6 +4,7 @@
  * store_chat_pg.c           the connection and its transaction
  * store_chat_pg_shard.c     ownership of shards
  * store_chat_pg_load.c      a chat with its members, an entry
+ * store_chat_pg_feed.c      the entries of a chat since a time
  * store_chat_pg_append.c    entries get their seq
  * store_chat_pg_member.c    chats and members change
  * store_chat_pg_receipt.c   delivered and read
@@ -82,6 +83,8 @@ store_e store_chat_pg_append(store_chat_t *st, store_append_t *items,
     size_t n, store_append_e when);
 store_e store_chat_pg_entry(store_chat_t *st, const uint8_t id[16],
     uint64_t seq, chat_entry_t *e_r);
+store_e store_chat_pg_entries_since(store_chat_t *st, const uint8_t id[16],
+    int64_t since, store_entry_pt entry, void *arg);
 store_e store_chat_pg_receipts(store_chat_t *st,
     const store_receipt_t *receipts, size_t n);
 store_e store_chat_pg_target(store_chat_t *st, const uint8_t id[16],
