@@ -158,9 +158,9 @@ struct ngx_chat_out_s {                 /* one frame in one session's queue */
 #define NGX_CHAT_CHECK        0x02      /* request this chat's stored cursor */
 #define NGX_CHAT_REQUESTED    0x04      /* requested, no answer yet         */
 #define NGX_CHAT_RECEIPT      0x08      /* has receipts to flush            */
-#define NGX_CHAT_UNWRITTEN    0x10      /* has only a receipt of the client:
+#define NGX_CHAT_RECEIPT_ONLY    0x10      /* has only a receipt of the client:
                                            no entry was written yet         */
-#define NGX_CHAT_WAITS        (NGX_CHAT_PROVISIONAL | NGX_CHAT_CHECK)
+#define NGX_CHAT_UNVALIDATED        (NGX_CHAT_PROVISIONAL | NGX_CHAT_CHECK)
 
 typedef struct {
     u_char              chat[16];
@@ -431,7 +431,7 @@ typedef struct {
 #define NGX_CHAT_TABLE_MAX   16384      /* cursors, per session             */
 #define NGX_CHAT_REST_WAIT   10000      /* ms */
 #define NGX_CHAT_REST_MAX    10000      /* waiting requests                 */
-#define NGX_CHAT_LINGER      2000       /* ms after a close frame           */
+#define NGX_CHAT_CLOSE_TIMEOUT      2000       /* ms after a close frame           */
 #define NGX_CHAT_START       2000       /* ms that requests wait for a new
                                            process to reach Redis           */
 

@@ -69,7 +69,7 @@ ngx_chat_link_up(ngx_chat_redis_t *rd)
     }
 
     ngx_chat_link_tick();
-    ngx_chat_route_all();
+    ngx_chat_route_renew_all();
 
     if (edge->subscription.up) {
         ngx_chat_link_refresh();
@@ -97,8 +97,8 @@ ngx_chat_link_down(ngx_chat_redis_t *rd)
 static void
 ngx_chat_link_refresh(void)
 {
-    ngx_chat_sync_all();
-    ngx_chat_presence_all();
+    ngx_chat_sync_resync_all();
+    ngx_chat_presence_refresh_all();
 }
 
 
@@ -224,7 +224,7 @@ ngx_chat_link_announced(ngx_chat_reply_t *reply, void *data)
                       "chat: Redis was emptied: writing %ui routes anew",
                       edge->by_id.n);
         edge->revoked_loaded = 0;
-        ngx_chat_route_all();
+        ngx_chat_route_renew_all();
         ngx_chat_link_refresh();
     }
 

@@ -161,7 +161,7 @@ ngx_chat_batch_notice(chat_rec_t *rec)
             }
 
             if (chats) {
-                ngx_chat_presence_chats(s);
+                ngx_chat_presence_membership_changed(s);
             }
 
             (void) ngx_chat_write_shared(s, f);

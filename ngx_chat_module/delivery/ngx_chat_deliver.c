@@ -102,7 +102,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
 
     k = ngx_chat_table_find(&s->table, rec->chat);
 
-    if (k == NULL || (k->flags & NGX_CHAT_UNWRITTEN)) {
+    if (k == NULL || (k->flags & NGX_CHAT_RECEIPT_ONLY)) {
 
         if (k == NULL) {
             k = ngx_chat_sync_cursor(s, rec->chat);
@@ -113,13 +113,13 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
             }
         }
 
-        k->flags &= ~NGX_CHAT_UNWRITTEN;
+        k->flags &= ~NGX_CHAT_RECEIPT_ONLY;
         k->last = rec->seq - 1;
         k->target = k->last;
         k->acked = ngx_max(k->acked, k->last);
 
         if (check) {
-            k->flags |= NGX_CHAT_WAITS;
+            k->flags |= NGX_CHAT_UNVALIDATED;
         }
 
         /* The list brings the stored cursor of this chat. A chat that a
@@ -131,7 +131,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
 
     /* Until the chat cursor is validated, its `last` is a guess. */
 
-    if (rec->seq <= k->last && !(k->flags & NGX_CHAT_WAITS)) {
+    if (rec->seq <= k->last && !(k->flags & NGX_CHAT_UNVALIDATED)) {
 
         /* Already written, but the sender may still wait for its ack. */
         if (rec->device == s->device && rec->message_id.data != NULL
@@ -145,7 +145,7 @@ ngx_chat_deliver_live(ngx_chat_session_t *s, chat_rec_t *rec,
     }
 
     if (s->sync.state == NGX_CHAT_LIVE
-        && !(k->flags & NGX_CHAT_WAITS)
+        && !(k->flags & NGX_CHAT_UNVALIDATED)
         && k->target <= k->last
         && rec->seq == k->last + 1)
     {

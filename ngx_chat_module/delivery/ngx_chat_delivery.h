@@ -66,7 +66,7 @@ void ngx_chat_sync_up_to_date(ngx_chat_session_t *s);
 
 /* Entries may have been lost: all sessions, or one after wait ms, refresh the
  * list. */
-void ngx_chat_sync_all(void);
+void ngx_chat_sync_resync_all(void);
 void ngx_chat_sync_restart(ngx_chat_session_t *s, ngx_msec_t wait);
 
 /* Sends the next request, if one is due and allowed. */
@@ -99,7 +99,7 @@ void ngx_chat_table_free(ngx_chat_table_t *t);
  * writes the routes of all sessions again */
 ngx_int_t ngx_chat_route_set(ngx_chat_session_t *s);
 void ngx_chat_route_clear(ngx_chat_session_t *s);
-void ngx_chat_route_all(void);
+void ngx_chat_route_renew_all(void);
 
 /* ngx_chat_leave.c */
 ngx_uint_t ngx_chat_leave_clean(ngx_chat_session_t *s);

@@ -138,7 +138,7 @@ ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat,
 
     k = ngx_chat_table_find(&s->table, chat);
 
-    if (k == NULL || (k->flags & NGX_CHAT_UNWRITTEN)) {
+    if (k == NULL || (k->flags & NGX_CHAT_RECEIPT_ONLY)) {
 
         /* A chat that a complete list does not contain is up to date: the
          * device has acknowledged all of its entries. */
@@ -147,7 +147,7 @@ ngx_chat_duplicate_place(ngx_chat_session_t *s, const u_char *chat,
                : NGX_CHAT_DUPLICATE_BELOW;
     }
 
-    if (k->flags & NGX_CHAT_WAITS) {
+    if (k->flags & NGX_CHAT_UNVALIDATED) {
         return NGX_CHAT_DUPLICATE_PENDING;
     }
 
@@ -201,7 +201,7 @@ ngx_chat_duplicate_defer(ngx_chat_session_t *s, chat_rec_t *rec, uint64_t hash)
 
     k = ngx_chat_table_find(&s->table, rec->chat);
 
-    if (k != NULL && !(k->flags & (NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS))) {
+    if (k != NULL && !(k->flags & (NGX_CHAT_RECEIPT_ONLY | NGX_CHAT_UNVALIDATED))) {
         k->target = ngx_max(k->target, rec->seq);
         ngx_chat_sync_repair(s, k);
     }

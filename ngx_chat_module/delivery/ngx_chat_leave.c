@@ -66,7 +66,7 @@ ngx_chat_leave_clean(ngx_chat_session_t *s)
     for (i = 0; i < s->table.n; i++) {
         k = &s->table.cursors[i];
 
-        if ((k->flags & NGX_CHAT_WAITS)
+        if ((k->flags & NGX_CHAT_UNVALIDATED)
             || k->target > k->last || k->acked < k->last)
         {
             return 0;

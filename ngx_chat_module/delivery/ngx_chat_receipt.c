@@ -45,7 +45,7 @@ ngx_chat_receipt_set(ngx_chat_session_t *s, const u_char *chat, uint64_t seq,
             return;
         }
 
-        k->flags |= NGX_CHAT_UNWRITTEN;
+        k->flags |= NGX_CHAT_RECEIPT_ONLY;
     }
 
     if (read) {

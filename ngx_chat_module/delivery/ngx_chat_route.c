@@ -216,7 +216,7 @@ ngx_chat_route_clear(ngx_chat_session_t *s)
  * then writes the routes of all open sessions anew. */
 
 void
-ngx_chat_route_all(void)
+ngx_chat_route_renew_all(void)
 {
     ngx_queue_t         *q;
     ngx_chat_edge_t     *edge;

@@ -71,7 +71,7 @@ ngx_chat_sync_up_to_date(ngx_chat_session_t *s)
 /* The refreshes are spread over at most 3 s, to spare the sync worker. */
 
 void
-ngx_chat_sync_all(void)
+ngx_chat_sync_resync_all(void)
 {
     ngx_queue_t         *q;
     ngx_msec_t           spread;
@@ -313,18 +313,18 @@ ngx_chat_sync_list(ngx_chat_session_t *s, chat_rec_t *rec)
                 break;
             }
 
-            k->flags |= NGX_CHAT_UNWRITTEN;
+            k->flags |= NGX_CHAT_RECEIPT_ONLY;
         }
 
         /* Otherwise the receipts on this connection count: the stored cursor
          * may be ahead of the entries written here. */
-        if (k->flags & (NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS)) {
+        if (k->flags & (NGX_CHAT_RECEIPT_ONLY | NGX_CHAT_UNVALIDATED)) {
             k->last = item.delivered;
             k->acked = item.delivered;
         }
 
         k->target = ngx_max(k->target, item.last);
-        k->flags &= ~(NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS | NGX_CHAT_REQUESTED);
+        k->flags &= ~(NGX_CHAT_RECEIPT_ONLY | NGX_CHAT_UNVALIDATED | NGX_CHAT_REQUESTED);
     }
 
     if (rec->flags & CHAT_REC_F_MORE) {
@@ -349,7 +349,7 @@ ngx_chat_sync_listed(ngx_chat_session_t *s, ngx_uint_t partial)
         if (partial) {
             /* Not in the answer: not, or no longer, a chat of this user. */
             if (k->flags & NGX_CHAT_REQUESTED) {
-                k->flags &= ~(NGX_CHAT_WAITS | NGX_CHAT_REQUESTED);
+                k->flags &= ~(NGX_CHAT_UNVALIDATED | NGX_CHAT_REQUESTED);
                 k->target = k->last;
             }
 

@@ -38,7 +38,7 @@ ngx_chat_sync_request_page(ngx_chat_session_t *s)
     while (s->sync.pos < s->table.n) {
         k = &s->table.cursors[s->sync.pos];
 
-        if (k->target > k->last && !(k->flags & NGX_CHAT_WAITS)) {
+        if (k->target > k->last && !(k->flags & NGX_CHAT_UNVALIDATED)) {
             break;
         }
 
@@ -57,7 +57,7 @@ ngx_chat_sync_request_page(ngx_chat_session_t *s)
          k < &s->table.cursors[s->table.n] && room && n < CHAT_SYNC_CHATS;
          k++)
     {
-        if (k->target <= k->last || (k->flags & NGX_CHAT_WAITS)) {
+        if (k->target <= k->last || (k->flags & NGX_CHAT_UNVALIDATED)) {
             continue;
         }
 
@@ -182,7 +182,7 @@ ngx_chat_sync_delivered(ngx_chat_session_t *s, ngx_chat_cursor_t *k,
 {
     uint64_t  n;
 
-    if (k->flags & (NGX_CHAT_UNWRITTEN | NGX_CHAT_WAITS)) {
+    if (k->flags & (NGX_CHAT_RECEIPT_ONLY | NGX_CHAT_UNVALIDATED)) {
         return;
     }
 

@@ -164,7 +164,7 @@ ngx_chat_table_compact(ngx_chat_table_t *t)
         k = &t->cursors[i];
 
         if (k->target > k->last
-            || (k->flags & (NGX_CHAT_RECEIPT | NGX_CHAT_WAITS)))
+            || (k->flags & (NGX_CHAT_RECEIPT | NGX_CHAT_UNVALIDATED)))
         {
             t->cursors[n++] = *k;
         }

@@ -19,7 +19,7 @@ static ngx_int_t ngx_chat_upgrade_collect(ngx_http_request_t *r,
  * to return to nginx. */
 
 ngx_int_t
-ngx_chat_upgrade_headers(ngx_http_request_t *r, ngx_chat_upgrade_t *up,
+ngx_chat_handshake_headers(ngx_http_request_t *r, ngx_chat_upgrade_t *up,
     const char **why)
 {
     ngx_int_t         rc;
@@ -170,7 +170,7 @@ ngx_chat_upgrade_collect(ngx_http_request_t *r, ngx_chat_upgrade_t *up)
  * own host, and what chat_allowed_origins lists. NGX_ERROR otherwise. */
 
 ngx_int_t
-ngx_chat_upgrade_origin(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
+ngx_chat_handshake_origin(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
     ngx_chat_upgrade_t *up)
 {
     u_char      *host;
@@ -237,7 +237,7 @@ ngx_chat_upgrade_origin(ngx_http_request_t *r, ngx_chat_loc_conf_t *lcf,
  * token when a subprotocol carries one. */
 
 ngx_int_t
-ngx_chat_upgrade_protocols(ngx_str_t *offered, ngx_str_t *bearer)
+ngx_chat_handshake_protocols(ngx_str_t *offered, ngx_str_t *bearer)
 {
     u_char     *p, *end, *start;
     size_t      len;

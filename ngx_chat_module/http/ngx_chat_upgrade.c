@@ -52,7 +52,7 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
     }
 
     why = NULL;
-    rc = ngx_chat_upgrade_headers(r, &up, &why);
+    rc = ngx_chat_handshake_headers(r, &up, &why);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -61,7 +61,7 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
         goto bad_request;
     }
 
-    if (ngx_chat_upgrade_origin(r, lcf, &up) != NGX_OK) {
+    if (ngx_chat_handshake_origin(r, lcf, &up) != NGX_OK) {
         ngx_chat_edge->counters.refused++;
         return ngx_chat_problem(r, CHAT_E_FORBIDDEN,
                                 "This Origin may not connect: add it to "
@@ -71,7 +71,7 @@ ngx_chat_upgrade_handler(ngx_http_request_t *r)
     ngx_str_null(&bearer);
     ngx_str_null(&token);
 
-    offered = ngx_chat_upgrade_protocols(&up.protocol, &bearer);
+    offered = ngx_chat_handshake_protocols(&up.protocol, &bearer);
     if (offered != NGX_OK) {
         why = "Offer the subprotocol chat.v1 in Sec-WebSocket-Protocol.";
         goto bad_request;
@@ -143,7 +143,7 @@ ngx_chat_upgrade_echo_handler(ngx_http_request_t *r)
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_chat_module);
 
     why = NULL;
-    rc = ngx_chat_upgrade_headers(r, &up, &why);
+    rc = ngx_chat_handshake_headers(r, &up, &why);
 
     if (rc != NGX_OK || why != NULL) {
         return rc != NGX_OK ? rc

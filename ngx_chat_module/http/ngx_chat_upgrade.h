@@ -19,14 +19,14 @@ typedef struct {
 
 /* Collects the headers. NGX_OK with *why set: a bad request. Another value: the
  * request has been answered. */
-ngx_int_t ngx_chat_upgrade_headers(ngx_http_request_t *r,
+ngx_int_t ngx_chat_handshake_headers(ngx_http_request_t *r,
     ngx_chat_upgrade_t *up, const char **why);
 
 /* NGX_OK when the Origin header (RFC 6454) is allowed or absent. */
-ngx_int_t ngx_chat_upgrade_origin(ngx_http_request_t *r,
+ngx_int_t ngx_chat_handshake_origin(ngx_http_request_t *r,
     ngx_chat_loc_conf_t *lcf, ngx_chat_upgrade_t *up);
 
 /* NGX_OK when chat.v1 is among the offered ones; *bearer gets the token. */
-ngx_int_t ngx_chat_upgrade_protocols(ngx_str_t *offered, ngx_str_t *bearer);
+ngx_int_t ngx_chat_handshake_protocols(ngx_str_t *offered, ngx_str_t *bearer);
 
 #endif

@@ -150,7 +150,7 @@ ngx_chat_presence_deliver(chat_rec_t *rec)
  * may see: refresh with the next tick. */
 
 void
-ngx_chat_presence_chats(ngx_chat_session_t *s)
+ngx_chat_presence_membership_changed(ngx_chat_session_t *s)
 {
     if (s->follows != NULL) {
         s->follows->refresh_at = ngx_current_msec;
@@ -162,7 +162,7 @@ ngx_chat_presence_chats(ngx_chat_session_t *s)
  * spread so that the presence workers are not flooded. */
 
 void
-ngx_chat_presence_all(void)
+ngx_chat_presence_refresh_all(void)
 {
     ngx_queue_t         *q;
     ngx_msec_t           spread;

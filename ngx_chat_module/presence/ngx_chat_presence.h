@@ -54,10 +54,10 @@ void ngx_chat_presence_unsubscribe(ngx_chat_session_t *s,
 void ngx_chat_presence_deliver(chat_rec_t *rec);
 
 /* The session's user has joined or left a chat: who is visible may change. */
-void ngx_chat_presence_chats(ngx_chat_session_t *s);
+void ngx_chat_presence_membership_changed(ngx_chat_session_t *s);
 
 /* Updates may have been lost: every session refreshes, spread over time. */
-void ngx_chat_presence_all(void);
+void ngx_chat_presence_refresh_all(void);
 void ngx_chat_presence_tick(void);          /* every 100 ms                 */
 
 /* ngx_chat_follow.c: find returns NULL when nobody here, or the session, does

@@ -100,7 +100,7 @@ ngx_chat_drain_handler(ngx_event_t *ev)
     grace = ngx_chat_drain_grace();
     last = ngx_min(grace, NGX_CHAT_DRAIN_LAST);
     over = (ngx_msec_int_t) (ngx_current_msec
-                             + ngx_min(edge->conf->drain / 4, NGX_CHAT_LINGER)
+                             + ngx_min(edge->conf->drain / 4, NGX_CHAT_CLOSE_TIMEOUT)
                              - edge->drain_until)
            >= 0;
 

@@ -204,12 +204,12 @@ ngx_chat_session_linger(void)
     edge = ngx_chat_edge;
 
     if (edge->drain_until == 0) {
-        return NGX_CHAT_LINGER;
+        return NGX_CHAT_CLOSE_TIMEOUT;
     }
 
     left = edge->drain_until - ngx_current_msec;
 
-    return ngx_max(ngx_min(left, NGX_CHAT_LINGER), 1);
+    return ngx_max(ngx_min(left, NGX_CHAT_CLOSE_TIMEOUT), 1);
 }
 
 

@@ -15,7 +15,7 @@ import time
 import uuid
 
 from edge import wait_for
-from inner import ASKED, put, parse
+from inner import REQUESTED, put, parse
 from wire import PING, PONG
 
 EPOCH = 100                 # of every shard, unless a test says otherwise
@@ -122,7 +122,7 @@ class Played:
     def list(of, *items, flags=None):
         """The answer to a SYNC_LIST: (chat, delivered, last) each."""
         if flags is None:
-            flags = ASKED if of.body else 0
+            flags = REQUESTED if of.body else 0
         return put("SYNC_LIST", flags, items, session=of.session,
                    seq=of.seq)
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from edge import Edge
-from inner import ASKED, FAILED, MORE, REDO
+from inner import REQUESTED, FAILED, MORE, REDO
 from played import Played, new_chat, quiet, seqs
 
 WINDOW = 256
@@ -323,7 +323,7 @@ def test_a_redone_entry_while_catching_up_is_not_written_twice(w, me):
     answer(w, page)
     ev = w.wait("SYNC_LIST")
     assert ev.body == [(done, 0, 0)]
-    w.publish(w.list(ev, (done, 8, 8), flags=ASKED))
+    w.publish(w.list(ev, (done, 8, 8), flags=REQUESTED))
     assert entries(sock, 2) == run_of(behind, 5, 6)
     assert sock.message()["type"] == "sync_complete"
     w.publish(w.entry(done, 9, [me[0]]), w.entry(behind, 7, [me[0]]))

@@ -117,7 +117,7 @@ def test_who_does_not_move_is_closed_and_the_worker_ends_in_time(drain):
         w = Played(edge)
         chat = new_chat()
         users = [next(numbers) for _ in range(6)]
-        polite, waiting, mute, mute_tls, deaf, deaf_tls = (
+        polite, waiting, mute, mute_tls, nonreader, nonreader_tls = (
             w.synced(user, user, sock=edge.open(tls, window))[0]
             for user, tls, window in zip(
                 users, (False, False, False, True, False, True),
@@ -137,7 +137,7 @@ def test_who_does_not_move_is_closed_and_the_worker_ends_in_time(drain):
         for thread in closes:
             thread.join()
         assert codes == [1012, 1012]
-        for sock in (mute, mute_tls, deaf, deaf_tls):
+        for sock in (mute, mute_tls, nonreader, nonreader_tls):
             sock.close()
 
 

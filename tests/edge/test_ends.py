@@ -177,7 +177,7 @@ def marks(w, device, *chats):
     how often."""
     got, times = {}, {}
     while not set(chats) <= set(got):
-        ev = w.wait("MARKS")
+        ev = w.wait("RECEIPTS")
         for _, _, of, chat, delivered, read in ev.body:
             if of == device:
                 old = got.get(chat, (0, 0))
@@ -230,7 +230,7 @@ def test_marks_of_many_sessions_go_as_one_event_a_shard(w):
         mark(sock, chat, 3)
     found, events = set(), 0
     while len(found) < len(mine):
-        ev = w.wait("MARKS")
+        ev = w.wait("RECEIPTS")
         assert ev.flags == 0
         found |= {(user, device) for _, user, device, of, _, _ in ev.body
                   if of == chat}

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from inner import ASKED, F_ASKED, ONLINE, SHOWN, put
+from inner import REQUESTED, F_REQUESTED, ONLINE, VISIBLE, put
 from played import TIMESTAMP, quiet
 
 import schema
@@ -55,10 +55,10 @@ def unsubscribe(sock, *who):
     assert sock.message() == {"type": "presence", "users": []}
 
 
-def answer(pw, ev, *items, flags=ASKED, as_of=None):
+def answer(pw, ev, *items, flags=REQUESTED, as_of=None):
     """(user, flags, last seen) each; without any, all are shown online."""
     pw.publish(put("PRESENCE", flags,
-                   items or [(u, ONLINE | SHOWN, 0) for u in ev.body],
+                   items or [(u, ONLINE | VISIBLE, 0) for u in ev.body],
                    session=ev.session, timestamp=as_of or next(pw.as_of)))
 
 
@@ -89,10 +89,11 @@ def test_a_question_goes_to_the_worker_and_its_answer_to_the_client(pw, live):
     on, off, seen, hidden = people(4)
     subscribe(ann, seen, on, hidden, off, on)
     ev = pw.wait("WATCH")
-    assert (ev.user, ev.session, ev.flags) == (ann.user, ann.session, F_ASKED)
+    assert (ev.user, ev.session, ev.flags) == (
+        ann.user, ann.session, F_REQUESTED)
     assert ev.body == [on, off, seen, hidden]       # ascending, each once
-    answer(pw, ev, (on, ONLINE | SHOWN, 0), (off, SHOWN, 0),
-           (seen, SHOWN, NOW), (hidden, 0, 0))
+    answer(pw, ev, (on, ONLINE | VISIBLE, 0), (off, VISIBLE, 0),
+           (seen, VISIBLE, NOW), (hidden, 0, 0))
     assert heard(ann) == [(on, "online", None), (off, "offline", None),
                           (seen, "offline", TIMESTAMP),
                           (hidden, "offline", None)]
@@ -126,7 +127,7 @@ def test_what_is_not_answered_is_asked_again_and_then_unavailable(pw, live):
     pw.wait("WATCH")
     for _ in range(2):
         ev = pw.wait("WATCH")
-        assert ev.body == [known, lost] and ev.flags == F_ASKED
+        assert ev.body == [known, lost] and ev.flags == F_REQUESTED
     got = schema.validate_frame(ann.message())
     assert (got["type"], got["code"]) == ("error", "unavailable")
     assert got["retryAfter"] > 0
@@ -257,7 +258,7 @@ def test_news_before_the_answer_is_not_lost(pw, live):
     news(pw, (user, ONLINE, 0), as_of=at + 10)
     time.sleep(0.4)
     quiet(ann)
-    answer(pw, ev, (user, SHOWN, NOW), as_of=at)
+    answer(pw, ev, (user, VISIBLE, NOW), as_of=at)
     assert heard(ann) == [(user, "online", None)]
 
 
@@ -386,7 +387,7 @@ def test_redis_emptied_everything_is_asked_and_told_again(pw, live):
     ev = pw.wait("WATCH", where=lambda e: e.session == ann.session)
     assert (ev.flags, ev.body) == (0, [user])
     pw.ready()
-    answer(pw, ev, (user, SHOWN, NOW), flags=0)
+    answer(pw, ev, (user, VISIBLE, NOW), flags=0)
     assert heard(ann) == [(user, "offline", TIMESTAMP)]
 
 
@@ -395,7 +396,7 @@ def test_hardly_anything_is_fuzzed_into_the_record(pw, live):
     ann = live()
     [user] = people(1)
     follow(pw, ann, user)
-    pw.publish(put("PRESENCE", ASKED, [(user, 3, 0)], session=1 << 60,
+    pw.publish(put("PRESENCE", REQUESTED, [(user, 3, 0)], session=1 << 60,
                    timestamp=next(pw.as_of)))
     pw.publish(put("PRESENCE", 0, [], timestamp=next(pw.as_of)))
     news(pw, (2 ** 63, ONLINE, 0), (0, 255, -1))

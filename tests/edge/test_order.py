@@ -31,7 +31,7 @@ import uuid
 
 import pytest
 from edge import Edge
-from inner import ASKED, CHECK, FAILED, HIDDEN, REDO, put
+from inner import REQUESTED, CHECK, FAILED, HIDDEN, REDO, put
 from played import Played, frame
 from wire import CLOSE, Closed, Socket
 
@@ -166,7 +166,7 @@ class Conn:
         that were lost with the subscription."""
         return self.over or all(
             n == 0 or mid in self.again or self.acks.get(mid) == 1
-            or mid in self.world.unheard for mid, n in self.sent.items())
+            or mid in self.world.unanswered for mid, n in self.sent.items())
 
 
 class World:
@@ -188,7 +188,7 @@ class World:
         self.unpublished = {c: [] for c in self.chats}
         self.marks, self.marked = {}, {}
         self.answers, self.clock, self.mids = [], 0, 0
-        self.unheard = set()
+        self.unanswered = set()
         for c in self.chats:
             for _ in range(rng.choice((0, 0, 3, 40, 300))):
                 self.commit(c, 0, 0, self.mid())
@@ -252,7 +252,7 @@ class World:
                     "FRAME", chat=chat, session=ev.session, message_id=mid,
                     frame=json.dumps({"type": "error", "code": "not_member",
                                       "messageId": mid}))):
-                self.unheard.add(mid)
+                self.unanswered.add(mid)
             return
         e, fresh = self.commit(chat, user, device, mid)
         session = ev.session if ev is not None else 0
@@ -271,7 +271,7 @@ class World:
             self.w.publish(*recs)
 
     def step_work(self):
-        for ev in self.w.take("SEND", "MARKS"):
+        for ev in self.w.take("SEND", "RECEIPTS"):
             if ev.type == "SEND":
                 self.append(ev.chat, ev.user, ev.device, ev.message_id, ev)
                 continue
@@ -331,7 +331,7 @@ class World:
                 if self.stored(ev.device, c) < len(self.entries[c])]
             items = [(c, self.stored(ev.device, c), len(self.entries[c]))
                      for c in chats]
-            return put("SYNC_LIST", (ASKED if asked else 0)
+            return put("SYNC_LIST", (REQUESTED if asked else 0)
                        | (FAILED if failed else 0), [] if failed else items,
                        session=ev.session, seq=ev.seq)
         out, room = [], self.rng.choice((128, 128, 7))

@@ -114,7 +114,7 @@ def test_redis_dies_and_comes_back_empty(me):
         w.ready()
         wait_for(lambda: route(edge, *me), "its route")
         # the mark waited for Redis
-        assert w.wait("MARKS").body == [(session, *me, chat, 4, 0)]
+        assert w.wait("RECEIPTS").body == [(session, *me, chat, 4, 0)]
         resynced(w, sock, session, chat, 7)
         send(sock, chat, "a-1")
         ev = w.wait("SEND")

@@ -65,7 +65,7 @@ class Run:
         self.rate = rate
         self.group = group
         self.problems = []
-        self.deaf = False           # some clients are cut off by iptables
+        self.unreachable = False           # some clients are cut off by iptables
 
     def ask(self, what, *args):
         """Runs something in the swarm's loop, from the fault's thread."""
@@ -99,14 +99,14 @@ class Run:
             old.silent = True
             c.old.append(old)
             c.again()
-        self.deaf = True
+        self.unreachable = True
         subprocess.run(["iptables-restore", "-w", "-n"], check=True,
                        text=True, input="\n".join(
                            ["*filter", f":{CHAIN} - [0:0]", *rules,
                             f"-I INPUT -i lo -j {CHAIN}", "COMMIT", ""]))
 
     def hear_again(self):
-        self.deaf = False
+        self.unreachable = False
         for what in (["-D", "INPUT", "-i", "lo", "-j", CHAIN],
                      ["-F", CHAIN], ["-X", CHAIN]):
             subprocess.run(["iptables", "-w", *what], check=False)
@@ -138,7 +138,7 @@ class Run:
             await rest.settle()
             await swarm.settle(30 * SLOW)
         finally:
-            if self.deaf:
+            if self.unreachable:
                 self.hear_again()
             await swarm.stop()
         verdict = checker.check(swarm.record)

@@ -18,7 +18,7 @@ TEXT = "x" * 32000              # a message is nearly as large as may be
 ENOUGH = 2 * BUFFER // len(TEXT)
 
 
-def connect_deaf(stack, signer, people):
+def connect_nonreaders(stack, signer, people):
     """Sockets of clients that read up to sync_complete and then nothing more.
     Their segments are small, so that the kernel takes little of what is
     sent."""
@@ -110,12 +110,12 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
     # one of them is looked at: it reads again in time for the close frame
     (user, (theirs,)) = people[0]
     seen = swarm.add(user, theirs, chats[:1])
-    deaf = []
+    nonreaders = []
     try:
         for c in (sender, seen):
             c.start()
         await swarm.until(lambda: sender.up and seen.up, 20 * SLOW, "clients")
-        deaf = await asyncio.to_thread(connect_deaf, stack, swarm.signer,
+        nonreaders = await asyncio.to_thread(connect_nonreaders, stack, swarm.signer,
                                        people[1:])
         seen.conn.transport.pause_reading()
         await asyncio.sleep(1)
@@ -138,7 +138,7 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
         await swarm.until(lambda: conn.over, 10 * SLOW, "close")
         assert conn.code == 4008
         await swarm.until(lambda: sessions(stack) <= len(swarm.clients) + 20,
-                          10, "end of all deaf sessions")
+                          10, "end of all sessions that do not read")
         rise = peak - before
         say(f"{n} that never read, {ENOUGH * len(TEXT) >> 10} KiB each, "
             f"nothing shared: the edges rise by {rise / n / 1024:.0f} KiB "
@@ -147,7 +147,7 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
         assert SANITIZED or rise <= n * BUFFER * 1.2 + (16 << 20)
     finally:
         ticks.cancel()
-        for s in deaf:
+        for s in nonreaders:
             s.close()
         await swarm.stop()
 
@@ -181,7 +181,7 @@ async def test_thousands_that_never_read_cost_the_others_nothing(stack):
     swarm = Swarm(stack, comes_back=False)
     ticks = asyncio.ensure_future(swarm._ticks())
     live = Live(swarm)
-    deaf = []
+    nonreaders = []
     try:
         people = await asyncio.to_thread(load.make_users, stack, n + 1)
         chat, = await asyncio.to_thread(load.make_chats, stack,
@@ -190,7 +190,7 @@ async def test_thousands_that_never_read_cost_the_others_nothing(stack):
         writer.start()
         await live.start()
         began = time.monotonic()
-        deaf = await asyncio.to_thread(connect_deaf, stack, swarm.signer,
+        nonreaders = await asyncio.to_thread(connect_nonreaders, stack, swarm.signer,
                                        people[1:])
         say(f"{n} connected in {time.monotonic() - began:.1f} s")
         await asyncio.sleep(2)
@@ -217,6 +217,6 @@ async def test_thousands_that_never_read_cost_the_others_nothing(stack):
         assert percentile(beside, .95) < percentile(alone, .95) + 0.3 * SLOW
     finally:
         ticks.cancel()
-        for s in deaf:
+        for s in nonreaders:
             s.close()
         await swarm.stop()

@@ -9,15 +9,15 @@ import time
 import types
 import uuid
 
-EVENTS = {"SEND": 1, "EDIT": 2, "DELETE": 3, "REACT": 4, "MARKS": 5,
+EVENTS = {"SEND": 1, "EDIT": 2, "DELETE": 3, "REACT": 4, "RECEIPTS": 5,
           "TYPING": 6, "CHAT_CREATE": 7, "CHAT_CHANGE": 8, "CHAT_LEAVE": 9,
           "MEMBERS_ADD": 10, "MEMBER_CHANGE": 11, "MEMBER_REMOVE": 12,
           "SYNC_LIST": 32, "SYNC_PAGE": 33,
-          "ONLINE": 48, "OFFLINE": 49, "WATCH": 50, "UNWATCH": 51, "LOOK": 52}
+          "ONLINE": 48, "OFFLINE": 49, "WATCH": 50, "UNWATCH": 51, "REFRESH": 52}
 
 EVENT_OF = {number: name for name, number in EVENTS.items()}
 
-F_REST, F_ASKED = 1, 2
+F_REST, F_REQUESTED = 1, 2
 ABSENT = 0xffffffff
 NO_CHAT = uuid.UUID(int=0)
 
@@ -64,7 +64,7 @@ def parse(data):
     if ev.type in ("SYNC_LIST", "SYNC_PAGE"):
         ev.body = [(uuid.UUID(bytes=chat), after, to) for chat, after, to
                    in struct.iter_unpack("<16sQQ", ev.body or b"")]
-    elif ev.type == "MARKS":
+    elif ev.type == "RECEIPTS":
         ev.body = [(session, user, device, uuid.UUID(bytes=chat), *marks)
                    for session, user, device, chat, *marks
                    in struct.iter_unpack("<QQQ16sQQ", ev.body)]
@@ -73,7 +73,7 @@ def parse(data):
     return ev
 
 
-def wants(*items):
+def page_requests(*items):
     """(chat, after, to) each."""
     return b"".join(chat.bytes + struct.pack("<QQ", after, to)
                     for chat, after, to in items)
@@ -84,7 +84,7 @@ def users(*ids):
     return struct.pack("<%dQ" % len(ids), *ids)
 
 
-def mark(session, user, device, chat, delivered=0, read=0):
+def receipt(session, user, device, chat, delivered=0, read=0):
     return struct.pack("<QQQ16sQQ", session, user, device, chat.bytes,
                        delivered, read)
 
@@ -95,9 +95,9 @@ RECORDS = {1: "ENTRY", 2: "ACK", 3: "FRAME", 4: "HTTP", 5: "NOTICE",
 
 NUMBER_OF = {name: number for number, name in RECORDS.items()}
 
-REDO, MORE, ASKED, FAILED = 1, 2, 4, 8      # of a record
+REDO, MORE, REQUESTED, FAILED = 1, 2, 4, 8      # of a record
 HIDDEN, CHECK = 1, 2                        # of a target
-ONLINE, SHOWN = 1, 2                        # of a presence
+ONLINE, VISIBLE = 1, 2                        # of a presence
 
 # name of a field and its form, in the order of the bytes; a record has those
 # of its type
@@ -141,7 +141,7 @@ def put(kind, flags=0, items=(), **fields):
     if kind in ("ENTRY", "NOTICE"):
         out += b"".join(struct.pack("<QB", *item) for item in items)
     elif kind == "SYNC_LIST":
-        out += wants(*items)
+        out += page_requests(*items)
     elif kind == "PRESENCE":
         out += b"".join(struct.pack("<QBq", *item) for item in items)
     elif kind == "SYNC_PAGE":

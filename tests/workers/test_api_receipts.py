@@ -26,7 +26,7 @@ def test_time_of_the_first_mark_at_or_above_an_entry(rest, stores):
 
     def mark(delivered=0, read=0):
         stores.redis().xadd(stream, {"e": inner.event(
-            "MARKS", chat=key, body=inner.mark(
+            "RECEIPTS", chat=key, body=inner.receipt(
                 1, int(other.user), int(other.device), key, delivered,
                 read))})
 

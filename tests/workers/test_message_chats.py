@@ -232,8 +232,8 @@ def test_removed_member_sees_the_removal_last(emptied, edge, users):
     import inner
     for seq, n in ((1, 0), (2, 1)):
         edge.redis.xadd(msg.stream(chat), {"e": inner.event(
-            "MARKS", edge=edge.id,
-            body=inner.mark(500 + seq, b, b * 10, chat, seq, 0))})
+            "RECEIPTS", edge=edge.id,
+            body=inner.receipt(500 + seq, b, b * 10, chat, seq, 0))})
     rec = edge.wait(lambda r: r.type == "FRAME" and r.session == 502)
     assert msg.code(rec) == "bad_field"
     assert emptied.sql("SELECT delivered_seq FROM device_marks") == [(1,)]

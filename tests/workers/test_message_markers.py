@@ -123,7 +123,7 @@ def test_what_is_no_entry_takes_no_note(edge, chat):
     leave(edge, b, 5)
     edge.add("TYPING", c, user=a, device=1, seq=1)
     edge.wait(lambda r: r.type == "NOTICE")
-    edge.add("MARKS", c, user=0, body=inner.mark(
+    edge.add("RECEIPTS", c, user=0, body=inner.receipt(
         session=1, user=a, device=1, chat=c, delivered=1, read=1))
     edge.wait(lambda r: r.type == "NOTICE")
     assert notes(edge, b) == {5}

@@ -245,10 +245,10 @@ def test_marks_rise_and_are_told(emptied, edge, chat):
         edge.send(c, a, f"m{i}")
 
     def marks(*items):
-        body = b"".join(inner.mark(1, u, dev, c, de, re)
+        body = b"".join(inner.receipt(1, u, dev, c, de, re)
                         for u, dev, de, re in items)
         edge.redis.xadd(msg.stream(c), {"e": inner.event(
-            "MARKS", edge=edge.id, body=body)})
+            "RECEIPTS", edge=edge.id, body=body)})
 
     marks((b, b * 10, 2, 0))
     rec = edge.wait(lambda r: r.type == "NOTICE")
@@ -277,10 +277,10 @@ def test_marks_rise_and_are_told(emptied, edge, chat):
 def test_mark_above_last_seq_is_bad_field_and_foreign_chat_not_found(
         edge, chat):
     c, (a, b, _) = chat
-    body = (inner.mark(77, b, b * 10, c, 5, 0)
-            + inner.mark(78, 9999, 1, c, 1, 0))
+    body = (inner.receipt(77, b, b * 10, c, 5, 0)
+            + inner.receipt(78, 9999, 1, c, 1, 0))
     edge.redis.xadd(msg.stream(c), {"e": inner.event(
-        "MARKS", edge=edge.id, body=body)})
+        "RECEIPTS", edge=edge.id, body=body)})
     rec = edge.wait(lambda r: r.type == "FRAME" and r.session == 77)
     assert msg.code(rec) == "bad_field"
     rec = edge.wait(lambda r: r.type == "FRAME" and r.session == 78)

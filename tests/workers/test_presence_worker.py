@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from fake_edge import FakeEdge
-from inner import ASKED, F_ASKED, ONLINE, SHOWN, event, users
+from inner import REQUESTED, F_REQUESTED, ONLINE, VISIBLE, event, users
 from stores import wait_for
 
 STREAM = "user.presence"
@@ -35,7 +35,7 @@ class PresenceEdge(FakeEdge):
         self.redis.hdel("route:{%d}" % user, device)
         self.notify("OFFLINE", user, **kw)
 
-    def watch(self, user, *who, flags=F_ASKED, **kw):
+    def watch(self, user, *who, flags=F_REQUESTED, **kw):
         """Requests for a session; {user: (flags, last seen)}."""
         session = next(self.sessions)
         self.notify("WATCH", *who, user=user, session=session, flags=flags,
@@ -43,7 +43,7 @@ class PresenceEdge(FakeEdge):
         rec = self.wait(lambda rec: rec.session == session)
         self.skip_batch(rec)
         assert rec.type == "PRESENCE"
-        assert rec.flags == (ASKED if flags else 0)
+        assert rec.flags == (REQUESTED if flags else 0)
         assert [u for u, _, _ in rec.items] == list(who)
         self.as_of = rec.timestamp
         return {u: (f, seen) for u, f, seen in rec.items}
@@ -109,8 +109,8 @@ def test_who_shares_a_chat_is_shown_as_it_is(presence):
     e.connect(bob)
     e.connect(eve)
     assert e.watch(ann, bob, seen, eve, NOBODY, ann) == {
-        bob: (ONLINE | SHOWN, 0), seen: (SHOWN, 1700000000123),
-        eve: (0, 0), NOBODY: (0, 0), ann: (ONLINE | SHOWN, 0)}
+        bob: (ONLINE | VISIBLE, 0), seen: (VISIBLE, 1700000000123),
+        eve: (0, 0), NOBODY: (0, 0), ann: (ONLINE | VISIBLE, 0)}
 
 
 def test_who_has_left_the_chat_is_not_shown(presence):
@@ -121,7 +121,7 @@ def test_who_has_left_the_chat_is_not_shown(presence):
     e.connect(bob)
     w.sql("UPDATE chat_members SET left_seq = 1 WHERE user_id = %s"
           " AND chat_id <> %s", bob, chat)
-    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (ONLINE | VISIBLE, 0)}
     w.sql("UPDATE chat_members SET left_seq = 1 WHERE user_id = %s"
           " AND chat_id = %s", ann, chat)
     assert e.watch(ann, bob) == {bob: (0, 0)}
@@ -144,7 +144,7 @@ def test_watches_are_those_of_who_may_know(presence):
 def test_an_edge_that_asks_by_itself_is_told_so(presence):
     e, w = presence.edge, presence.world
     ann, bob = w.friends()
-    assert e.watch(ann, bob, flags=0) == {bob: (SHOWN, 0)}
+    assert e.watch(ann, bob, flags=0) == {bob: (VISIBLE, 0)}
 
 
 @pytest.mark.parametrize("privacy,shown", [("everyone", 1), ("contacts", 1),
@@ -152,7 +152,7 @@ def test_an_edge_that_asks_by_itself_is_told_so(presence):
 def test_last_seen_is_shown_to_whom_its_user_allows(presence, privacy, shown):
     e, w = presence.edge, presence.world
     ann, bob = w.friends(last_seen=1700000000123, privacy=privacy)
-    assert e.watch(ann, bob) == {bob: (SHOWN, shown * 1700000000123)}
+    assert e.watch(ann, bob) == {bob: (VISIBLE, shown * 1700000000123)}
 
 
 def test_an_erased_user_is_offline(presence):
@@ -160,7 +160,7 @@ def test_an_erased_user_is_offline(presence):
     ann, bob = w.friends()
     e.connect(bob)
     w.sql("UPDATE users SET erased_at = now() WHERE id = %s", bob)
-    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (VISIBLE, 0)}
 
 
 def test_answers_carry_the_time_of_redis(presence):
@@ -215,12 +215,12 @@ def test_gone_is_offline_after_three_seconds_with_last_seen(presence):
     e.watch(ann, bob)
     left = now()
     e.leave(bob, received=left)
-    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (ONLINE | VISIBLE, 0)}
     e.none(during=DELAY - 0.5 - (now() - left) / 1000)
     assert w.last_seen(bob) is None
     assert e.update() == {bob: (0, left)}
     assert w.last_seen(bob) == left
-    assert e.watch(ann, bob) == {bob: (SHOWN, left)}
+    assert e.watch(ann, bob) == {bob: (VISIBLE, left)}
     assert presence.redis.zcard("presence.leaving") == 0
 
 
@@ -276,11 +276,11 @@ def test_an_invisible_user_is_offline_and_leaves_no_trace(presence):
     e, w = presence.edge, presence.world
     ann, bob = w.friends(last_seen=1700000000123)
     e.connect(bob)
-    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (ONLINE | VISIBLE, 0)}
     w.sql("UPDATE users SET status = 'invisible' WHERE id = %s", bob)
-    e.notify("LOOK", bob)
+    e.notify("REFRESH", bob)
     assert e.update() == {bob: (0, 1700000000123)}
-    assert e.watch(ann, bob) == {bob: (SHOWN, 1700000000123)}
+    assert e.watch(ann, bob) == {bob: (VISIBLE, 1700000000123)}
     e.connect(bob, device=2)
     assert e.update() == {bob: (0, 1700000000123)}
     e.leave(bob)
@@ -317,7 +317,7 @@ def test_a_route_of_a_dead_edge_counts_for_nothing_and_goes(presence):
     gone.dies()
     ann, bob = w.friends()
     gone.connect(bob, notify=False)
-    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (VISIBLE, 0)}
     assert not presence.redis.exists("route:{%d}" % bob)
 
 
@@ -355,7 +355,7 @@ def test_an_edge_that_died_before_it_told(presence):
     dying = PresenceEdge(presence.stores)
     ann, bob = w.friends()
     dying.connect(bob, notify=False)
-    assert e.watch(ann, bob) == {bob: (ONLINE | SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (ONLINE | VISIBLE, 0)}
     time.sleep(1.1)
     dying.dies()
     assert e.update()[bob][0] == 0
@@ -456,7 +456,7 @@ def test_redis_emptied_makes_the_group_anew(presence):
     ann, bob = w.friends()
     presence.redis.flushall()
     e.heartbeat()
-    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (VISIBLE, 0)}
 
 
 def test_redis_away_and_back(presence):
@@ -466,7 +466,7 @@ def test_redis_away_and_back(presence):
     time.sleep(0.5)
     presence.stores.start_redis()
     e = PresenceEdge(presence.stores)
-    assert e.watch(ann, bob) == {bob: (SHOWN, 0)}
+    assert e.watch(ann, bob) == {bob: (VISIBLE, 0)}
     assert presence.process.poll() is None
 
 

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 from fake_edge import FakeEdge
-from inner import ASKED, FAILED, MORE, wants
+from inner import REQUESTED, FAILED, MORE, page_requests
 from stores import wait_for
 
 CHAT_LIMIT = 10000          # CHAT_SYNC_LIST
@@ -30,10 +30,10 @@ class SyncEdge(FakeEdge):
 
     def list(self, user, device, *asked):
         return self.ask("SYNC_LIST", user, device,
-                        wants(*((c, 0, 0) for c in asked)))
+                        page_requests(*((c, 0, 0) for c in asked)))
 
     def page(self, user, device, *wanted, number=7):
-        rec = self.ask("SYNC_PAGE", user, device, wants(*wanted), seq=number)
+        rec = self.ask("SYNC_PAGE", user, device, page_requests(*wanted), seq=number)
         assert rec.type == "SYNC_PAGE" and rec.seq == number
         return rec
 
@@ -155,7 +155,7 @@ def test_asked_for_chats_come_behind_or_not_in_that_order(sync):
 
     rec = sync.edge.list(user, device, left, foreign, uuid.uuid4(), behind,
                          done)
-    assert rec.flags == ASKED
+    assert rec.flags == REQUESTED
     assert rec.items == [(left, 2, 2), (behind, 0, 9), (done, 4, 4)]
 
 
@@ -369,7 +369,7 @@ def test_old_and_broken_requests_are_dropped_and_nothing_stays(sync):
     e.send("SEND", user, device)
     e.send("SYNC_PAGE", user, device, b"half a want")
     e.send("SYNC_PAGE", user, device,
-           wants(*((uuid.uuid4(), 0, 1) for _ in range(33))))
+           page_requests(*((uuid.uuid4(), 0, 1) for _ in range(33))))
     e.none()
     assert e.list(user, device).items == []
     wait_for(lambda: sum(r.xlen("session.sync:{%d}" % i)
@@ -419,12 +419,12 @@ def test_asked_together_each_gets_what_it_would_get_alone(sync):
     sync.signal(signal.SIGSTOP)
     for p in people:
         e.send("SYNC_LIST", *p)
-    asked = e.send("SYNC_LIST", *people[2], wants((shared, 0, 0)))
+    asked = e.send("SYNC_LIST", *people[2], page_requests((shared, 0, 0)))
     sync.signal(signal.SIGCONT)
 
     got = [e.wait() for _ in range(len(people) + 1)]
     [answer] = [r for r in got if getattr(r, "session", 0) == asked]
-    assert answer.flags == ASKED and answer.items == [(shared, 4, 4)]
+    assert answer.flags == REQUESTED and answer.items == [(shared, 4, 4)]
     got.remove(answer)
     assert sorted(repr(facts(r)) for r in got) == alone
 
