@@ -221,7 +221,8 @@ ngx_chat_link_announced(ngx_chat_reply_t *reply, void *data)
 
     if (reply->kind == NGX_CHAT_REPLY_NIL && edge->announced) {
         ngx_log_error(NGX_LOG_WARN, edge->log, 0,
-                      "chat: Redis was emptied: writing %ui routes anew",
+                      "chat: the edge's key was missing (Redis emptied, or "
+                      "this edge taken for dead): writing %ui routes again",
                       edge->by_id.n);
         edge->revoked_loaded = 0;
         ngx_chat_route_renew_all();

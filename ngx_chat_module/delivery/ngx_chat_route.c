@@ -213,7 +213,7 @@ ngx_chat_route_clear(ngx_chat_session_t *s)
 
 
 /* The command connection is back, or Redis was emptied: deletes stale routes,
- * then writes the routes of all open sessions anew. */
+ * then writes the routes of all open sessions again. */
 
 void
 ngx_chat_route_renew_all(void)

@@ -4,7 +4,7 @@
  * Called from: read, when nginx reloads or is upgraded (it calls the read
  * handler of every idle connection with c->close set); session. Hands to:
  * write, session. Each client receives `reconnect` with a random delay, is
- * served until it has connected anew or the delay and a grace period are over,
+ * served until it has reconnected or the delay and a grace period are over,
  * and is then closed with 1012. All sessions end within chat_drain; the timer
  * here is the only one that keeps the old process alive.
  */

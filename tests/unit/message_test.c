@@ -1,7 +1,7 @@
 /*
  * message_test.c: the pure parts of the message worker: rounds of a batch
  * (message_round.c), the cache of chats (message_chat.c), and the targets of a
- * record (fanout_publish.c).
+ * record (fanout_build.c).
  */
 
 #include "chat_test.h"

@@ -23,7 +23,7 @@ void
 api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n)
 {
     size_t             i;
-    fanout_revoked_t  *told;
+    fanout_revoked_t  *records;
 
     for (i = 0; i < n; i++) {
         api_identity_evict(api, list[i].device);
@@ -33,13 +33,13 @@ api_revoke_notify(api_t *api, const store_revoked_t *list, size_t n)
                    (unsigned long long) list[i].device);
     }
 
-    told = api_revoke_list(list, n);
+    records = api_revoke_list(list, n);
 
-    if (fanout_account_revoke(&api->redis, told, n, 0) != 0) {
+    if (fanout_account_revoke(&api->redis, records, n, 0) != 0) {
         atomic_store(&api->republish, 1);
     }
 
-    free(told);
+    free(records);
 }
 
 
@@ -51,7 +51,7 @@ api_revoke_refill(api_t *api, store_pg_t *pg)
     int                rc;
     size_t             n;
     store_revoked_t   *list;
-    fanout_revoked_t  *told;
+    fanout_revoked_t  *records;
 
     if (store_device_revoked(pg, CHAT_TOKEN_LIFE + API_REVOKE_SLACK, &list, &n)
         != STORE_OK)
@@ -59,14 +59,14 @@ api_revoke_refill(api_t *api, store_pg_t *pg)
         return -1;
     }
 
-    told = api_revoke_list(list, n);
-    rc = fanout_account_revoke(&api->redis, told, n, 1);
+    records = api_revoke_list(list, n);
+    rc = fanout_account_revoke(&api->redis, records, n, 1);
 
     if (rc == 0) {
         worker_log(WORKER_INFO, "revoked devices published again n=%zu", n);
     }
 
-    free(told);
+    free(records);
     free(list);
 
     return rc;
@@ -77,15 +77,15 @@ static fanout_revoked_t *
 api_revoke_list(const store_revoked_t *list, size_t n)
 {
     size_t             i;
-    fanout_revoked_t  *told;
+    fanout_revoked_t  *records;
 
-    told = worker_calloc(n + 1, sizeof(*told));
+    records = worker_calloc(n + 1, sizeof(*records));
 
     for (i = 0; i < n; i++) {
-        told[i].user = list[i].user;
-        told[i].device = list[i].device;
-        told[i].until = list[i].at + CHAT_TOKEN_LIFE + API_REVOKE_SLACK;
+        records[i].user = list[i].user;
+        records[i].device = list[i].device;
+        records[i].until = list[i].at + CHAT_TOKEN_LIFE + API_REVOKE_SLACK;
     }
 
-    return told;
+    return records;
 }

@@ -1,8 +1,9 @@
 /*
- * fanout.c: what is to be told, gathered while the transaction is open.
+ * fanout.c: collects records while the transaction is open.
  *
- * Called from on_*.c; hands to fanout_publish.c. Copies what it is given: a
- * frame lives in `text`, an event's strings may be gone by then.
+ * Called from reply.c and message_entry.c; hands to fanout_publish.c. Frames and
+ * ids are copied into `text`, because an event's strings may be freed before the
+ * records are published.
  */
 
 #include <stdlib.h>
@@ -17,14 +18,14 @@ static size_t fanout_text(fanout_t *f, const void *data, size_t len);
 
 void
 fanout_entry(fanout_t *f, message_chat_t *chat, const chat_entry_t *e,
-    uint64_t epoch, fanout_to_t from, uint64_t back, uint8_t flags)
+    uint64_t epoch, fanout_to_t from, uint64_t rejoined, uint8_t flags)
 {
     fanout_out_t  *out;
 
     out = fanout_out(f, CHAT_REC_ENTRY, FANOUT_VISIBLE);
     out->to = from;
     out->chat = chat;
-    out->user = back;
+    out->user = rejoined;
 
     memcpy(out->rec.chat, e->chat, 16);
     out->rec.flags = flags;

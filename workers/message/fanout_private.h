@@ -24,8 +24,8 @@ typedef struct {
     uint64_t          *markers;     /* devices that left with everything    */
     uint16_t           n;
     uint16_t           nmarkers;
-    uint64_t           batch;       /* the last one it was wanted for       */
-    uint64_t           again;       /* the one it was read again for        */
+    uint64_t           batch;       /* the last one that needed it          */
+    uint64_t           reread;      /* the one it was read again for        */
     UT_hash_handle     hh;
 } fanout_route_t;
 
@@ -44,7 +44,7 @@ typedef enum {
     FANOUT_USERS
 } fanout_who_e;
 
-/* a member of a chat of whom some device has left a note */
+/* a member of a chat with markers of absent devices */
 typedef struct {
     fanout_route_t    *route;
     message_member_t  *member;
@@ -56,13 +56,13 @@ typedef struct {
     uint16_t           n;
 } fanout_removed_t;
 
-/* one record to be; strings and users by their place, for both grow */
+/* a collected record; strings and users by offset, because both arrays grow */
 typedef struct {
     chat_rec_t         rec;
     fanout_who_e       who;
     fanout_to_t        to;
     message_chat_t    *chat;
-    uint64_t           user;        /* OTHERS: left out; VISIBLE: came back */
+    uint64_t           user;        /* OTHERS: left out; VISIBLE: rejoined  */
     size_t             frame, nframe;
     size_t             id, nid;     /* message id                           */
     size_t             users, nusers;
@@ -72,7 +72,7 @@ typedef struct {
 typedef struct {
     fanout_edge_t     *edge;
     message_member_t  *member;
-    uint64_t           again;       /* as of its route                      */
+    uint64_t           reread;      /* of its route                         */
 } fanout_online_t;
 
 struct fanout_s {
@@ -81,29 +81,29 @@ struct fanout_s {
     fanout_route_t       *routes;   /* hash by user, oldest first           */
     fanout_edge_t        *edges;    /* hash by id                           */
 
-    chat_buf_t            text;     /* frames and ids gathered              */
+    chat_buf_t            text;     /* frames and ids collected             */
     fanout_out_t         *outs;
     size_t                nouts, outs_max;
     uint64_t             *users;
     size_t                nusers, users_max;
 
     uint64_t              batch;    /* counts publications                  */
-    uint8_t               again;    /* only to routes that were read again  */
-    uint8_t               stale;   /* a route of this batch is             */
+    uint8_t               republishing; /* only to routes just read again   */
+    uint8_t               stale;    /* a route of this batch is             */
     fanout_online_t      *online;
     size_t                nonline, online_max;
     fanout_marked_t       *marked;
     size_t                nmarked, marked_max;
-    fanout_removed_t       *removed;    /* notes that go with this publication  */
+    fanout_removed_t     *removed;  /* markers deleted by this publication  */
     size_t                nremoved, removed_max;
-    uint8_t               pending;     /* committed, and not yet told          */
+    uint8_t               pending;  /* committed and not yet published      */
     fanout_edge_t       **touched;  /* by the record being built            */
     size_t                ntouched, touched_max;
     fanout_route_t      **missing;
     size_t                nmissing, missing_max;
-    uint64_t             *sent;     /* edges whose answers are outstanding  */
+    uint64_t             *sent;     /* edges whose replies are outstanding  */
     size_t                nsent, sent_max;
-    uint64_t             *dead;     /* edges that nobody listened for       */
+    uint64_t             *dead;     /* edges whose PUBLISH had no receiver  */
     size_t                ndead, dead_max;
 };
 
@@ -125,7 +125,7 @@ void fanout_marker_send(fanout_t *f);
 int fanout_marker_read_replies(fanout_t *f);
 void fanout_marker_end(fanout_t *f);
 
-/* fanout_publish.c: fills the edges' buffers from what was gathered; every
+/* fanout_build.c: fills the edges' buffers from what was gathered; every
  * route that is needed must be known. */
 void fanout_request_routes(fanout_t *f);
 void fanout_build(fanout_t *f);

@@ -50,7 +50,7 @@ fanout_route_get(fanout_t *f, uint64_t user)
 
         WORKER_GROW(f->missing, f->nmissing, f->missing_max);
         f->missing[f->nmissing++] = route;
-        route->again = f->again ? f->batch : 0;
+        route->reread = f->republishing ? f->batch : 0;
     }
 
     route->batch = f->batch;
@@ -277,7 +277,7 @@ static void
 fanout_route_stale(fanout_t *f, fanout_route_t *route)
 {
     if (route->batch == f->batch
-        && (!f->again || route->again == f->batch))
+        && (!f->republishing || route->reread == f->batch))
     {
         f->stale = 1;
     }

@@ -20,6 +20,7 @@
 #define MESSAGE_STALL_MS   1000     /* after a longer iteration the locks are
                                        checked: the process was stopped?    */
 
+static int message_shard_balance(message_t *m, int64_t now);
 static int message_shard_share(const message_t *m);
 static int message_shard_take(message_t *m, unsigned share);
 static int message_shard_release(message_t *m, unsigned share);
@@ -29,8 +30,7 @@ static int message_shard_fence(message_t *m);
 int
 message_shard_tick(message_t *m)
 {
-    int64_t   now;
-    unsigned  share;
+    int64_t  now;
 
     now = worker_mono_ms();
 
@@ -65,19 +65,8 @@ message_shard_tick(message_t *m)
         return -1;
     }
 
-    if (now >= m->take_at) {
-        m->take_at = now + MESSAGE_TAKE_MS;
-        share = (unsigned) message_shard_share(m);
-
-        if (m->owned > share && message_shard_release(m, share) != 0) {
-            return -1;
-        }
-
-        if (m->owned < share && (message_shard_take(m, share) != 0
-            || (m->owned < share && message_shard_fence(m) != 0)))
-        {
-            return -1;
-        }
+    if (now >= m->take_at && message_shard_balance(m, now) != 0) {
+        return -1;
     }
 
     if (now >= m->check_at) {
@@ -92,6 +81,28 @@ message_shard_tick(message_t *m)
     }
 
     return 0;
+}
+
+
+/* Releases shards above the fair share, takes free ones up to it. */
+
+static int
+message_shard_balance(message_t *m, int64_t now)
+{
+    unsigned  share;
+
+    m->take_at = now + MESSAGE_TAKE_MS;
+    share = (unsigned) message_shard_share(m);
+
+    if (m->owned > share) {
+        return message_shard_release(m, share);
+    }
+
+    if (m->owned < share && message_shard_take(m, share) != 0) {
+        return -1;
+    }
+
+    return m->owned < share ? message_shard_fence(m) : 0;
 }
 
 
@@ -133,7 +144,7 @@ message_shard_take(message_t *m, unsigned share)
 
     memset(epochs, 0, sizeof(epochs));
 
-    /* each begins elsewhere, so that two who start together meet late */
+    /* each worker starts at another shard, so that two rarely compete */
     from = (unsigned) (worker_mono_ms() ^ (int64_t) (uintptr_t) m >> 4
                        ^ m->worker->id[strlen(m->worker->id) - 1]);
 
