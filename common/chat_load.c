@@ -1,14 +1,14 @@
 /*
- * chat_load.c: JSON text into jansson's tree, by our rules.
+ * chat_load.c: parses JSON text with jansson, with the contract's errors.
  *
- * Called from chat_frame.c; hands to jansson. jansson refuses a number that
- * is too big and a lone surrogate with the whole text, and says so in words
- * that are no interface. So the text is then mended and parsed again: if
- * mending made it JSON, a field was bad and not the frame. Nobody keeps a
- * mended text; it only lends the error its messageId.
+ * Called from chat_frame.c; hands to jansson. For a number out of range or a
+ * lone surrogate jansson refuses the whole text, with a message that is no
+ * stable interface. The text is then repaired and parsed again: if it parses
+ * now, one field was invalid and not the frame. The repaired text is discarded;
+ * it only provides the messageId for the error.
  *
- * Out of memory within a string jansson calls a syntax error; the client
- * then hears bad_frame, which cannot be told from here.
+ * When jansson runs out of memory within a string it reports a syntax error, so
+ * the client gets bad_frame; the two cannot be distinguished here.
  */
 
 #include <stdio.h>

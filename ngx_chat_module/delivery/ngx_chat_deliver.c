@@ -235,9 +235,6 @@ ngx_chat_deliver_ack(ngx_chat_session_t *s, chat_rec_t *rec)
 /* A hidden entry carries its seq alone, so that the receiver, who may not see
  * the content, finds no gap. */
 
-/* A hidden entry carries its seq alone, so that the receiver, who may not see
- * the content, finds no gap. */
-
 static ngx_chat_frame_t *
 ngx_chat_deliver_hidden(chat_rec_t *rec)
 {
