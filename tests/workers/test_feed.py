@@ -262,7 +262,7 @@ def test_dead_role_is_bounded_by_the_limit_and_named(emptied, edge, worker,
     rows = {x.split()[0]: x.split()[1:] for x in done if x}
     assert rows["webhook"][0] == "10" and rows["webhook"][-1] == "(dead)"
     assert rows["push"][:2] == ["0", "0"]
-    assert rows["held"] == ["10"] and rows["dropped_by_limit"] == ["25"]
+    assert rows["stored"] == ["10"] and rows["dropped_by_limit"] == ["25"]
     # a role that comes back gets what is left
     again = reader(emptied.conf(), "webhook")
     wait_for(lambda: again.seqs(c) == list(range(26, 36)))
@@ -287,4 +287,4 @@ def test_emptied_redis_is_survived(emptied, edge, worker, reader):
 def test_ctl_feed_drop_of_no_role_fails(emptied):
     assert emptied.ctl("feed", "drop", "none", check=False).returncode == 1
     assert emptied.ctl("feed", "drop", "NO ROLE", check=False).returncode == 2
-    assert "held 0" in emptied.ctl("feed").stdout
+    assert "stored 0" in emptied.ctl("feed").stdout

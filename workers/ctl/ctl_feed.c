@@ -223,7 +223,7 @@ ctl_feed_streams(redis_t *r)
         sum += n;
     }
 
-    printf("\nheld %" PRId64 "\n", sum);
+    printf("\nstored %" PRId64 "\n", sum);
 
     return 0;
 }
