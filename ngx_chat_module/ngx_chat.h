@@ -197,7 +197,8 @@ typedef struct {                        /* a session's catch-up             */
                                            may have something to fetch      */
     ngx_msec_t          at;             /* of the last request, or the
                                            earliest time of the next        */
-    ngx_msec_t          receipt_at;     /* last receipt while catching up   */
+    ngx_msec_t          receipt_at;     /* last receipt, or since when one is
+                                           due, while catching up           */
     uint64_t            written;        /* entries written from pages       */
     uint32_t            request;        /* number of the last request       */
     uint32_t            stuck;          /* successive pages without progress */
@@ -230,7 +231,7 @@ typedef struct {
 struct ngx_chat_session_s {
     ngx_chat_session_t *next_user;      /* in the hash by user              */
     ngx_chat_session_t *next_id;        /* in the hash by id                */
-    ngx_queue_t         activity;       /* by time of the last frame        */
+    ngx_queue_t         activity;       /* by time of the last bytes read    */
     ngx_queue_t         expiry;         /* timer wheel: the token's end     */
     ngx_queue_t         dirty;          /* has frames to write              */
     ngx_queue_t         work;           /* has sync work or receipts        */

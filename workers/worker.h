@@ -56,7 +56,8 @@ typedef struct {
                                        message worker reads once in each    */
     int        feed_limit;          /* stream entries kept of a shard's feed of
                                        committed entries, docs/feed.md      */
-    int       *processes;           /* worker_conf_processes()              */
+    int       *processes;           /* by row of the key table, set for
+                                       n_<role>; worker_conf_processes()    */
 } worker_conf_t;
 
 /* The path of workers.conf without -c: the environment variable, else this
@@ -67,6 +68,7 @@ typedef struct {
 /* 0, or -1 after reporting the mistakes on stderr. With a NULL file only the
  * defaults and the environment are used. */
 int worker_conf_load(const char *file, worker_conf_t *conf_r);
+/* Frees the values, not conf itself, and zeroes it. */
 void worker_conf_free(worker_conf_t *conf);
 
 /* `option` (of -c, may be NULL), else the environment variable, else the

@@ -1,7 +1,7 @@
 /*
- * worker_conf.c: workers.conf: one table row per key.
+ * worker_conf.c: reads workers.conf by a table with one row per key.
  *
- * Called from worker_main.c, worker_pool.c (again on SIGHUP) and chatctl. The
+ * Called from worker_main.c, worker_pool.c (again on SIGHUP) and ctl_main.c. The
  * table alone defines keys, defaults and limits; a test compares
  * conf/workers.conf with it. All mistakes are reported, each with its file and
  * line, before the load fails.
@@ -132,6 +132,7 @@ worker_conf_free(worker_conf_t *conf)
     char   **text;
 
     for (i = 0; i < WORKER_CONF_NKEYS; i++) {
+        /* max 0: a text; PROCESSES, which has no offset, is a number */
         if (worker_conf_keys[i].max == 0) {
             text = (char **) ((char *) conf + worker_conf_keys[i].offset);
             free(*text);

@@ -143,16 +143,21 @@ ngx_chat_sync_page(ngx_chat_session_t *s, chat_rec_t *rec)
 }
 
 
+/* Writes one entry of a page if it is the next of its chat. Not hidden here:
+ * the sync worker has already replaced what this user may not see. */
+
 static void
 ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
 {
-    ngx_chat_frame_t  *frame;
+    ngx_chat_frame_t   *frame;
     ngx_chat_cursor_t  *k;
 
     k = ngx_chat_table_find(&s->table, rec->chat);
 
+    /* The chat is no longer in the table; or the entry has been written
+     * meanwhile; or one before it is missing: requested again. */
     if (k == NULL || rec->seq != k->last + 1) {
-        return;             /* arrived live meanwhile, or requested twice */
+        return;
     }
 
     frame = NULL;
@@ -161,7 +166,10 @@ ngx_chat_sync_entry(ngx_chat_session_t *s, chat_rec_t *rec)
         k->last = rec->seq;
         s->sync.written++;
 
+        /* a page that repairs a gap of a live session does not count */
         if (s->sync.state != NGX_CHAT_LIVE) {
+
+            /* the client's time to send a receipt starts now */
             if (s->sync.unacked++ == 0) {
                 s->sync.receipt_at = ngx_current_msec;
             }

@@ -8,9 +8,11 @@
 #include "ngx_chat_session.h"
 
 
-/* Writes an `error` frame. why is a sentence of the server, at most 127 bytes
- * of it are used; message_id and chat are the client's own text, may be NULL
- * and are escaped. retry_after is in seconds, 0: none. */
+/* Writes an `error` frame. `why`: a sentence of the server, cut to 127 bytes.
+ * message_id and chat: as the client sent them; left out when NULL, without data
+ * (not sent, or not valid) or too long. retry_after: seconds, 0: left out.
+ * Escaping makes a byte at most six, so text has room for all of it. May end the
+ * session, as ngx_chat_write_text(). */
 
 void
 ngx_chat_error_write(ngx_chat_session_t *s, chat_error_e code,

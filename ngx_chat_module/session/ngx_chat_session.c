@@ -2,7 +2,7 @@
  * ngx_chat_session.c: the life cycle of a session.
  *
  * Called from: upgrade (open), everything that closes a session, the tick.
- * Hands to: route, receipt, sync, follow. Finds sessions by user and by id. One
+ * Hands to: route, receipt, sync, follow. Sessions can be found by user and by id. One
  * function opens (_open), one starts the closing handshake (_close), one ends
  * the session (_destroy). Memory is freed at the end of the event loop
  * iteration, so a caller up the stack may still read the state.
@@ -133,8 +133,9 @@ ngx_chat_session_next(ngx_chat_session_t *s)
 }
 
 
-/* Any frame counts as activity. The queue stays ordered by last_activity
- * because the session goes to its end. */
+/* Bytes of the client have arrived; part of a frame is enough. Moving the
+ * session to the tail keeps the queue ordered by last_activity:
+ * ngx_chat_session_tick() stops at the first session that is recent. */
 
 void
 ngx_chat_session_touch(ngx_chat_session_t *s)

@@ -25,7 +25,7 @@ ngx_chat_session_t *ngx_chat_session_find(uint64_t id);
 ngx_chat_session_t *ngx_chat_session_first(uint64_t user);
 ngx_chat_session_t *ngx_chat_session_next(ngx_chat_session_t *s);
 
-/* A frame of the client has arrived. */
+/* Bytes of the client have arrived: restarts its heartbeat timeout. */
 void ngx_chat_session_touch(ngx_chat_session_t *s);
 
 /* NGX_ERROR: out of memory, the session is destroyed. */

@@ -74,7 +74,8 @@ typedef struct {
     UT_hash_handle  hh;
 } presence_user_t;
 
-/* an edge, cached for a minute after its last check */
+/* an edge, cached until a minute after its last check; one that was never
+ * checked is removed by the next trim */
 typedef struct {
     uint64_t        id;
     int64_t         checked_at;     /* monotonic ms, when `alive` was read  */
@@ -146,8 +147,9 @@ store_e presence_routes_load(presence_t *p);
 /* 1 when the user has a route to this edge. */
 int presence_route_on(presence_t *p, const presence_user_t *u,
     uint64_t edge);
-/* Finds or adds an edge. */
-presence_edge_t *presence_edge(presence_t *p, uint64_t id);
+/* Finds or adds an edge. A new one is not alive before presence_edge_require()
+ * and presence_edges_check(). Valid until presence_edges_trim(). */
+presence_edge_t *presence_edge_get(presence_t *p, uint64_t id);
 /* The next presence_edges_check() reads `alive`, unless it is recent. */
 void presence_edge_require(presence_edge_t *e);
 store_e presence_edges_check(presence_t *p);

@@ -26,7 +26,7 @@ presence_answer(presence_t *p, const presence_request_t *request)
     store_pair_t     *pair;
     presence_edge_t  *e;
 
-    e = presence_edge(p, request->edge);
+    e = presence_edge_get(p, request->edge);
     presence_batch_open(e);
 
     memset(&rec, 0, sizeof(rec));

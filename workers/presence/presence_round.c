@@ -319,7 +319,7 @@ presence_add_unannounced(presence_t *p)
         u = presence_user(p, p->pairs[i].user);
 
         for (k = u->routes; k < u->routes + u->nroutes; k++) {
-            if (presence_edge(p, p->routes[k].edge)->alive) {
+            if (presence_edge_get(p, p->routes[k].edge)->alive) {
                 presence_edge_user_add(p, p->routes[k].edge, u->user);
             }
         }

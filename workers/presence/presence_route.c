@@ -1,9 +1,10 @@
 /*
- * presence_route.c: which users are connected, to edges that are alive.
+ * presence_route.c: which users have a route to a living edge.
  *
  * Called from presence_round.c, presence_watch.c and presence_offline.c; hands
- * to workers/redis/. A route whose edge's key has expired belongs to a process
- * that died: it is ignored, and deleted unless it has been replaced.
+ * to workers/redis/. An edge is an nginx worker process. A route to an edge
+ * whose key has expired is ignored. It is deleted, unless the device has
+ * written a newer route in its place.
  */
 
 #include <inttypes.h>
@@ -14,7 +15,7 @@
 #include "presence.h"
 
 #define PRESENCE_EDGE_MS    1000    /* how long `alive` stays valid         */
-#define PRESENCE_EDGE_KEEP  60000
+#define PRESENCE_EDGE_KEEP  60000   /* ms an unused edge stays cached       */
 
 static store_e presence_routes_read(presence_t *p);
 static void presence_routes_add(presence_t *p, presence_user_t *u,
@@ -44,7 +45,7 @@ presence_routes_load(presence_t *p)
     }
 
     for (i = 0; i < p->nroutes; i++) {
-        presence_edge_require(presence_edge(p, p->routes[i].edge));
+        presence_edge_require(presence_edge_get(p, p->routes[i].edge));
     }
 
     rc = presence_edges_check(p);
@@ -57,7 +58,7 @@ presence_routes_load(presence_t *p)
         for (i = 0; i < u->nroutes; i++) {
             route = &p->routes[u->routes + i];
 
-            if (presence_edge(p, route->edge)->alive) {
+            if (presence_edge_get(p, route->edge)->alive) {
                 u->online = 1;
                 continue;
             }
@@ -66,7 +67,7 @@ presence_routes_load(presence_t *p)
             presence_append(p, key, "EVAL %s 1 %s %" PRIu64 " %016" PRIx64
                             ":%" PRIu64, CHAT_ROUTE_LUA_PURGE, key,
                             route->device, route->edge, route->session);
-            presence_edge(p, route->edge)->purged = 1;
+            presence_edge_get(p, route->edge)->purged = 1;
         }
     }
 
@@ -100,7 +101,7 @@ presence_route_on(presence_t *p, const presence_user_t *u, uint64_t edge)
 
 
 presence_edge_t *
-presence_edge(presence_t *p, uint64_t id)
+presence_edge_get(presence_t *p, uint64_t id)
 {
     presence_edge_t  *e;
 
@@ -109,6 +110,7 @@ presence_edge(presence_t *p, uint64_t id)
     if (e == NULL) {
         e = worker_calloc(1, sizeof(*e));
         e->id = id;
+        /* due for its first check even right after boot */
         e->checked_at = -PRESENCE_EDGE_MS;
         HASH_ADD(hh, p->edges, id, sizeof(e->id), e);
     }

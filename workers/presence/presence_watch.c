@@ -119,7 +119,7 @@ presence_watch_updates(presence_t *p, int64_t now)
             WORKER_GROW(list, n, max);
             w = &list[n++];
             w->user = u;
-            w->edge = presence_edge(p, edge);
+            w->edge = presence_edge_get(p, edge);
             w->since = presence_watch_time(redis_reply_at(reply, i + 1));
             presence_edge_require(w->edge);
         }
