@@ -1,7 +1,7 @@
 """The contract of chat stores, store_contract.c, on a private PostgreSQL.
 
-CHAT_STORE names the implementation to run it against, as `chat_store` of
-workers.conf does.
+CHAT_STORE names the implementation under test; its values are those of
+`chat_store` in workers.conf.
 """
 
 import os
@@ -20,7 +20,7 @@ def stores():
         s.stop()
 
 
-def test_the_configured_store_keeps_the_contract(stores):
+def test_configured_store_fulfils_the_contract(stores):
     stores.sql("INSERT INTO users (phone_number)"
                " SELECT '+1555000' || n FROM generate_series(1, 9) n")
     done = subprocess.run(

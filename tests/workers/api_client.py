@@ -1,4 +1,4 @@
-"""What the API worker's tests share: requests over its socket, chats by SQL."""
+"""Helpers of the API tests: requests over the socket, chats by SQL."""
 
 import http.client
 import itertools
@@ -46,8 +46,8 @@ class Reply:
         return f"<{self.status} {self.text[:300]}>"
 
 
-class Who:
-    """A logged in device."""
+class Login:
+    """A device that has logged in."""
 
     def __init__(self, rest, login, number):
         self.rest, self.number = rest, number
@@ -128,7 +128,7 @@ class Rest:
         number = number or new_number()
         reply = self.login_raw(number, self.code(number), **more)
         assert reply.status == 200, reply
-        return Who(self, reply.json, number)
+        return Login(self, reply.json, number)
 
     def refresh(self, token):
         return self.post("/auth/refresh", {"refreshToken": token})
@@ -136,7 +136,7 @@ class Rest:
 
 def add_chat(stores, members, kind=2, title="A group", last=0, chat=None,
              active=None):
-    """members: {user: {column: value}}; gives the chat's id."""
+    """members: {user: {column: value}}. Returns the chat's id."""
     chat = chat or str(uuid.uuid4())
     stores.sql("INSERT INTO chats (id, type, title, created_by, last_seq,"
                " last_message_time) VALUES (%s, %s, %s, %s, %s,"
@@ -145,32 +145,32 @@ def add_chat(stores, members, kind=2, title="A group", last=0, chat=None,
     for user, more in members.items():
         row = {"role": 3, "joined_seq": 1, **more}
         names = ", ".join(row)
-        marks = ", ".join(["%s"] * len(row))
+        placeholders = ", ".join(["%s"] * len(row))
         stores.sql(f"INSERT INTO chat_members (chat_id, user_id, {names})"
-                   f" VALUES (%s, %s, {marks})", chat, int(user),
+                   f" VALUES (%s, %s, {placeholders})", chat, int(user),
                    *row.values())
     return chat
 
 
 def add_entries(stores, chat, first, last, sender, **more):
-    """Messages "m1", "m2", ... and the chat's last_seq."""
+    """Inserts messages "m1", "m2", ... and raises the chat's last_seq."""
     row = {"kind": 1, "sender_device": 1, **more}
     for seq in range(first, last + 1):
         names = ", ".join(row)
-        marks = ", ".join(["%s"] * len(row))
+        placeholders = ", ".join(["%s"] * len(row))
         content = row.get("content", f"m{seq}")
         stores.sql("INSERT INTO entries (chat_id, seq, sender_id, created_at,"
                    f" message_id{'' if 'content' in row else ', content'},"
                    f" {names}) VALUES (%s, %s, %s, now(), %s"
-                   f"{'' if 'content' in row else ', %s'}, {marks})",
+                   f"{'' if 'content' in row else ', %s'}, {placeholders})",
                    chat, seq, int(sender), f"id-{seq}",
                    *([] if "content" in row else [content]), *row.values())
     stores.sql("UPDATE chats SET last_seq = greatest(last_seq, %s)"
                " WHERE id = %s", last, chat)
 
 
-def soon(what, timeout=5, say="it"):
-    return wait_for(what, timeout, say)
+def soon(condition, timeout=5, say="true condition"):
+    return wait_for(condition, timeout, say)
 
 
 def now():

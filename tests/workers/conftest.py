@@ -1,8 +1,9 @@
 """Fixtures for tests of worker processes, see stores.py.
 
-`stores` is one PostgreSQL and one Redis for the whole run; `emptied` gives them
-without rows and keys; `edge` is one that hears; `worker` starts processes that
-end with the test.
+`stores` is one PostgreSQL and one Redis for the whole run. `emptied` is the
+same stores after all rows and keys are deleted. `edge` is an edge that the
+test plays; it collects records. `worker` starts processes that end with the
+test.
 """
 
 import msg
@@ -27,7 +28,7 @@ def emptied(stores):
 
 @pytest.fixture
 def edge(emptied):
-    """An edge, played by the test, see msg.py."""
+    """An edge that the test plays, see msg.py."""
     e = msg.MessageEdge(emptied)
     yield e
     e.close()

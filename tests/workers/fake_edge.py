@@ -1,9 +1,10 @@
-"""fake_edge.py: what a worker sees of an edge, played by a test.
+"""fake_edge.py: an edge as a worker sees it, played by a test.
 
-Subscribes to its channel, keeps its heartbeat key and routes in Redis, writes
-events into streams, and collects the records that workers publish to it. One
-class for all roles; msg.py, test_sync.py and test_presence_worker.py add the
-events of their role. The real edge, nginx with the module, is tests/edge/edge.py.
+The class subscribes to the edge's channel, keeps its heartbeat key and routes
+in Redis, writes events into streams, and collects the records that workers
+publish to the edge. One class serves all roles; msg.py, test_sync.py and
+test_presence_worker.py add the events of their role. The real edge, nginx with
+the module, is tests/edge/edge.py.
 """
 
 import itertools
@@ -22,8 +23,8 @@ class FakeEdge:
         self.stores = stores
         self.redis = stores.redis()
         self.sessions = itertools.count(1)
-        self.records = []               # everything published to this edge
-        self.at = 0                     # of them, waited for
+        self.records = []               # all records published to this edge
+        self.at = 0                     # index of the next record for wait()
         self.cond = threading.Condition()
         self.pubsub = self.redis.pubsub(ignore_subscribe_messages=True)
         self.pubsub.subscribe("edge." + self.hex)
@@ -36,7 +37,7 @@ class FakeEdge:
     def heartbeat(self):
         self.redis.set("edge:" + self.hex, "1", ex=15)
 
-    def dies(self):
+    def stop_heartbeat(self):
         self.redis.delete("edge:" + self.hex)
 
     def close(self):
@@ -60,14 +61,14 @@ class FakeEdge:
     # ------------------------------------------------------------- outgoing
 
     def route(self, user, device):
-        """The device connects: a new session, and its route."""
+        """The device connects; returns its new session."""
         session = next(self.sessions)
         self.redis.hset("route:{%d}" % user, str(device),
                         f"{self.hex}:{session}")
         return session
 
     def add(self, stream, kind, **fields):
-        """Writes one event into a stream; its session."""
+        """Writes one event into a stream; returns its session."""
         fields.setdefault("session", next(self.sessions))
         self.redis.xadd(stream, {"e": inner.event(kind, edge=self.id,
                                                   **fields)})
@@ -75,33 +76,34 @@ class FakeEdge:
 
     # ------------------------------------------------------------- incoming
 
-    def wait(self, want=lambda rec: True, timeout=10):
-        """The first record since the last call that `want` is true for."""
+    def wait(self, matches=lambda rec: True, timeout=10):
+        """The next record, after the last one returned, that matches."""
         end = time.monotonic() + timeout
         with self.cond:
             i = self.at
             while True:
                 while i < len(self.records):
-                    if want(self.records[i]):
+                    if matches(self.records[i]):
                         self.at = i + 1
                         return self.records[i]
                     i += 1
-                left = end - time.monotonic()
-                assert left > 0, f"nothing came; seen {self.records[self.at:]}"
-                self.cond.wait(left)
+                remaining = end - time.monotonic()
+                assert remaining > 0, \
+                    f"no record matches; seen {self.records[self.at:]}"
+                self.cond.wait(remaining)
 
     def skip_batch(self, rec):
-        """What was published together with the record is of no interest."""
+        """wait() ignores the remainder of the batch that has this record."""
         with self.cond:
             self.at = max(self.at, rec.batch_end)
 
-    def none(self, want=lambda rec: True, during=0.5):
-        """Nothing of the kind is published for a while."""
+    def expect_nothing(self, matches=lambda rec: True, during=0.5):
+        """No record that matches is published within `during` seconds."""
         time.sleep(during)
         with self.cond:
-            got = [r for r in self.records[self.at:] if want(r)]
+            got = [r for r in self.records[self.at:] if matches(r)]
         assert not got, got
 
-    def all(self, want):
+    def all(self, matches):
         with self.cond:
-            return [r for r in self.records if want(r)]
+            return [r for r in self.records if matches(r)]

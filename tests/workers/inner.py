@@ -1,7 +1,7 @@
-"""inner.py: the bytes between edge and workers, written and read here anew.
+"""inner.py: a second codec for the bytes between edge and workers.
 
-A second writing of common/chat_event.h and common/chat_batch.h, so that a
-mistake in the first does not hide itself.
+This file implements common/chat_event.h and common/chat_batch.h independently,
+so that tests find a mistake in the C code instead of sharing it.
 """
 
 import struct
@@ -13,7 +13,8 @@ EVENTS = {"SEND": 1, "EDIT": 2, "DELETE": 3, "REACT": 4, "RECEIPTS": 5,
           "TYPING": 6, "CHAT_CREATE": 7, "CHAT_CHANGE": 8, "CHAT_LEAVE": 9,
           "MEMBERS_ADD": 10, "MEMBER_CHANGE": 11, "MEMBER_REMOVE": 12,
           "SYNC_LIST": 32, "SYNC_PAGE": 33,
-          "ONLINE": 48, "OFFLINE": 49, "WATCH": 50, "UNWATCH": 51, "REFRESH": 52}
+          "ONLINE": 48, "OFFLINE": 49, "WATCH": 50, "UNWATCH": 51,
+          "REFRESH": 52}
 
 EVENT_OF = {number: name for name, number in EVENTS.items()}
 
@@ -42,8 +43,8 @@ def event(kind, flags=0, edge=1, session=1, user=0, device=0, received=None,
 
 
 def parse(data):
-    """One event, as a worker reads it. `body` of marks and wants is a list of
-    tuples."""
+    """One event, as a worker reads it. `body` of receipts and page requests is
+    a list of tuples."""
     (version, kind, flags, _, edge, session, user, device, received, chat,
      seq, reply_to, expires_in) = struct.unpack_from("<BBBBQQQQq16sQQQ", data)
     assert version == 1
@@ -65,8 +66,8 @@ def parse(data):
         ev.body = [(uuid.UUID(bytes=chat), after, to) for chat, after, to
                    in struct.iter_unpack("<16sQQ", ev.body or b"")]
     elif ev.type == "RECEIPTS":
-        ev.body = [(session, user, device, uuid.UUID(bytes=chat), *marks)
-                   for session, user, device, chat, *marks
+        ev.body = [(session, user, device, uuid.UUID(bytes=chat), *seqs)
+                   for session, user, device, chat, *seqs
                    in struct.iter_unpack("<QQQ16sQQ", ev.body)]
     elif kind >= EVENTS["ONLINE"]:
         ev.body = [user for user, in struct.iter_unpack("<Q", ev.body)]
@@ -74,13 +75,13 @@ def parse(data):
 
 
 def page_requests(*items):
-    """(chat, after, to) each."""
+    """items: (chat, after, to)."""
     return b"".join(chat.bytes + struct.pack("<QQ", after, to)
                     for chat, after, to in items)
 
 
 def users(*ids):
-    """The body of ONLINE and its like."""
+    """The body of the presence events: user ids."""
     return struct.pack("<%dQ" % len(ids), *ids)
 
 
@@ -95,12 +96,12 @@ RECORDS = {1: "ENTRY", 2: "ACK", 3: "FRAME", 4: "HTTP", 5: "NOTICE",
 
 NUMBER_OF = {name: number for number, name in RECORDS.items()}
 
-REDO, MORE, REQUESTED, FAILED = 1, 2, 4, 8      # of a record
-HIDDEN, CHECK = 1, 2                        # of a target
-ONLINE, VISIBLE = 1, 2                        # of a presence
+REDO, MORE, REQUESTED, FAILED = 1, 2, 4, 8      # flags of a record
+HIDDEN, CHECK = 1, 2                            # flags of a target
+ONLINE, VISIBLE = 1, 2                          # flags of a presence
 
-# name of a field and its form, in the order of the bytes; a record has those
-# of its type
+# name and format of each field, in byte order; a record has only the fields of
+# its type
 FIELDS = (("chat", "16s"), ("seq", "Q"), ("epoch", "Q"), ("timestamp", "q"),
           ("session", "Q"), ("user", "Q"), ("device", "Q"), ("status", "H"),
           ("expires", "q"), ("message_id", "str"), ("frame", "str"))
@@ -124,18 +125,18 @@ def put(kind, flags=0, items=(), **fields):
     (chat, delivered, last) of a list, (user, flags, last seen) of presences,
     records of a page."""
     out = struct.pack("<BB", NUMBER_OF[kind], flags)
-    for name, form in FIELDS:
+    for name, fmt in FIELDS:
         if name not in OF_TYPE[kind].split():
             continue
         value = fields.pop(name, None)
-        if form == "str":
+        if fmt == "str":
             value = value.encode() if isinstance(value, str) else value
             out += struct.pack("<I", ABSENT if value is None else len(value))
             out += value or b""
         elif name == "chat":
             out += (value or NO_CHAT).bytes
         else:
-            out += struct.pack("<" + form, value or 0)
+            out += struct.pack("<" + fmt, value or 0)
     assert not fields, fields
 
     if kind in ("ENTRY", "NOTICE"):
@@ -168,10 +169,10 @@ def records(data):
 def record(data):
     rec = types.SimpleNamespace(type=RECORDS[data[0]], flags=data[1])
     pos = 2
-    for name, form in FIELDS:
+    for name, fmt in FIELDS:
         if name not in OF_TYPE[rec.type].split():
             continue
-        if form == "str":
+        if fmt == "str":
             n, = struct.unpack_from("<I", data, pos)
             pos += 4
             value = None
@@ -179,20 +180,20 @@ def record(data):
                 value = data[pos:pos + n].decode()
                 pos += n
         else:
-            value, = struct.unpack_from("<" + form, data, pos)
-            pos += struct.calcsize(form)
+            value, = struct.unpack_from("<" + fmt, data, pos)
+            pos += struct.calcsize(fmt)
         setattr(rec, name, uuid.UUID(bytes=value) if name == "chat" else value)
 
-    rest = data[pos:]
+    tail = data[pos:]
     if rec.type in ("ENTRY", "NOTICE"):
-        rec.items = [struct.unpack_from("<QB", rest, i)
-                     for i in range(0, len(rest), 9)]
+        rec.items = [struct.unpack_from("<QB", tail, i)
+                     for i in range(0, len(tail), 9)]
     elif rec.type == "SYNC_LIST":
-        rec.items = [(uuid.UUID(bytes=rest[i:i + 16]),
-                      *struct.unpack_from("<QQ", rest, i + 16))
-                     for i in range(0, len(rest), 32)]
+        rec.items = [(uuid.UUID(bytes=tail[i:i + 16]),
+                      *struct.unpack_from("<QQ", tail, i + 16))
+                     for i in range(0, len(tail), 32)]
     elif rec.type == "PRESENCE":
-        rec.items = list(struct.iter_unpack("<QBq", rest))
+        rec.items = list(struct.iter_unpack("<QBq", tail))
     elif rec.type == "SYNC_PAGE":
-        rec.items = records(rest)
+        rec.items = records(tail)
     return rec

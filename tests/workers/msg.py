@@ -1,5 +1,4 @@
-"""msg.py: events of the message worker's streams, chats and users for its tests.
-"""
+"""msg.py: helpers of the message worker's tests: events, chats and users."""
 
 import json
 import uuid
@@ -31,8 +30,8 @@ class MessageEdge(FakeEdge):
     def add(self, kind, chat, **kw):
         return super().add(stream(chat), kind, chat=chat, **kw)
 
-    # REST: (status, body)
     def call(self, kind, chat, user, device=None, body=None, timeout=10, **kw):
+        """Writes a REST request; returns (status, body)."""
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
         session = self.add(kind, chat, flags=inner.F_REST, user=user,
@@ -43,7 +42,8 @@ class MessageEdge(FakeEdge):
 
     def send(self, chat, user, mid, content="hello", device=None, timeout=10,
              **kw):
-        """As a socket; the ENTRY, ACK or FRAME that answers."""
+        """Sends as a WebSocket session does; returns the answer: an ENTRY, ACK
+        or FRAME."""
         session = self.add("SEND", chat, user=user, device=device or user * 10,
                            message_id=mid, content=content, **kw)
         return self.wait(lambda r: r.type in ("ENTRY", "ACK", "FRAME")
@@ -61,7 +61,7 @@ def make_users(stores, n):
 
 
 def make_chat(stores, members, kind=2, chat=None, title=None):
-    """Straight into the database; the first one is the owner of a group."""
+    """Inserts the rows by SQL; the first member owns a group."""
     chat = chat or new_chat()
     stores.sql("INSERT INTO chats (id, type, title, created_by)"
                " VALUES (%s, %s, %s, %s)", str(chat), kind, title, members[0])

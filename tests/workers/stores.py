@@ -1,8 +1,8 @@
 """stores.py: a private PostgreSQL and Redis, and worker processes on them.
 
-The cluster is owned by postgres and listens on a unix socket in a new
-directory; it is migrated by chatctl. Redis listens on a unix socket there. No
-nginx: stack.py has that.
+The database cluster belongs to the user postgres and listens on a unix socket
+in a new directory; chatctl creates its schema. Redis listens on a unix socket
+in the same directory. Tests that need nginx use stack.py.
 """
 
 import itertools
@@ -24,10 +24,10 @@ PG_BIN = pathlib.Path(os.environ.get("PG_BIN")
                       or "/usr/lib/postgresql/15/bin")
 
 
-def wait_for(what, timeout=10, say="it"):
+def wait_for(condition, timeout=10, say="true condition"):
     end = time.monotonic() + timeout
     while True:
-        value = what()
+        value = condition()
         if value:
             return value
         assert time.monotonic() < end, f"no {say} within {timeout} s"
@@ -35,7 +35,7 @@ def wait_for(what, timeout=10, say="it"):
 
 
 class Stores:
-    """home: the directory; dsn, redis_url: as workers.conf has them."""
+    """home: the directory; dsn, redis_url: their values for workers.conf."""
 
     def __init__(self):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="chatw-", dir="/tmp"))
@@ -48,8 +48,8 @@ class Stores:
         self.pg = self.redis_process = None
         self.pg_dir.mkdir()
         if os.geteuid() == 0:
-            who = pwd.getpwnam("postgres")
-            os.chown(self.pg_dir, who.pw_uid, who.pw_gid)
+            owner = pwd.getpwnam("postgres")
+            os.chown(self.pg_dir, owner.pw_uid, owner.pw_gid)
 
     # PostgreSQL refuses to run as root
     @staticmethod
@@ -121,7 +121,7 @@ class Stores:
         return redis_py.Redis(unix_socket_path=str(self.redis_sock))
 
     def sql(self, text, *args):
-        """Runs one statement; rows, if it has any."""
+        """Runs one statement; returns its rows or None."""
         db = psycopg2.connect(self.dsn)
         try:
             db.autocommit = True
@@ -141,7 +141,7 @@ class Stores:
         self.sql(f"TRUNCATE {rows[0][0]} RESTART IDENTITY CASCADE")
 
     def conf(self, **keys):
-        """A new workers.conf with a run_dir and keys_dir of its own."""
+        """Writes a new workers.conf with its own run_dir and keys_dir."""
         home = self.home / f"w{next(self.numbers)}"
         home.mkdir()
         own = {"pg": self.dsn, "redis": self.redis_url,
@@ -168,7 +168,7 @@ def clean_env(**env):
 
 
 class Worker:
-    """One chat-worker: a role or the pool. Its log is .log()."""
+    """One chat-worker process: a role or the pool."""
 
     def __init__(self, conf, role, program=None, **env):
         self.log_path = conf.parent / f"{role}.log"
@@ -188,7 +188,7 @@ class Worker:
     def stop(self, timeout=20):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            # a test that failed may have left it stopped
+            # a failed test may have left the process stopped
             self.process.send_signal(signal.SIGCONT)
             try:
                 self.process.wait(timeout)

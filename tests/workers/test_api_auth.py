@@ -1,4 +1,4 @@
-"""Codes, logins, token pairs, devices: every rule of the contract."""
+"""Codes, logins, token pairs and devices: every rule of the contract."""
 
 import base64
 import concurrent.futures
@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from api_client import DEVICE, Rest, Who, add_chat, new_number, soon
+from api_client import DEVICE, Login, Rest, add_chat, new_number, soon
 from stores import BUILD, clean_env
 
 
@@ -41,7 +41,7 @@ def wrong(code):
 
 # ------------------------------------------------------------------- codes
 
-def test_code_is_six_digits_and_lives_300_s(rest):
+def test_code_has_six_digits_and_expires_after_300_s(rest):
     reply = rest.post("/auth/code", {"phoneNumber": new_number()})
     assert reply.status == 202
     assert reply.json["expiresIn"] == 300
@@ -67,7 +67,7 @@ def test_shortest_and_longest_number_pass(rest, number):
     assert rest.post("/auth/code", {"phoneNumber": number}).status == 202
 
 
-def test_code_is_stored_as_hash_alone(rest, stores):
+def test_code_is_stored_only_as_a_hash(rest, stores):
     number = new_number()
     code = rest.code(number)
     row = stores.sql("SELECT code_hash FROM login_codes WHERE phone_number"
@@ -86,7 +86,7 @@ def test_code_works_once(rest):
     assert (reply.status, reply.code) == (401, "wrong_code")
 
 
-def test_new_code_voids_the_old_one(rest):
+def test_new_code_invalidates_the_old_one(rest):
     number = new_number()
     old = rest.code(number)
     while (new := rest.code(number)) == old:
@@ -103,7 +103,7 @@ def test_code_of_another_number_is_wrong(rest):
     assert rest.login_raw(one, b).code == "wrong_code"
 
 
-def test_five_wrong_codes_void_it(rest):
+def test_five_wrong_codes_invalidate_the_code(rest):
     number = new_number()
     code = rest.code(number)
     for _ in range(5):
@@ -113,7 +113,7 @@ def test_five_wrong_codes_void_it(rest):
     assert rest.login_raw(number, rest.code(number)).status == 200
 
 
-def test_four_wrong_codes_do_not(rest):
+def test_four_wrong_codes_do_not_invalidate_the_code(rest):
     number = new_number()
     code = rest.code(number)
     for _ in range(4):
@@ -121,7 +121,7 @@ def test_four_wrong_codes_do_not(rest):
     assert rest.login_raw(number, code).status == 200
 
 
-def test_wrong_codes_at_once_are_counted_each(rest):
+def test_concurrent_wrong_codes_are_each_counted(rest):
     number = new_number()
     code = rest.code(number)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -131,7 +131,7 @@ def test_wrong_codes_at_once_are_counted_each(rest):
     assert rest.login_raw(number, code).code == "wrong_code"
 
 
-def test_void_expired_unknown_and_wrong_answer_the_same(rest, stores):
+def test_wrong_unknown_and_expired_codes_get_the_same_answer(rest, stores):
     number = new_number()
     code = rest.code(number)
     answers = [rest.login_raw(number, wrong(code)).text,
@@ -144,7 +144,7 @@ def test_void_expired_unknown_and_wrong_answer_the_same(rest, stores):
 
 # ------------------------------------------------------------------- login
 
-def test_first_login_makes_the_user(rest, stores):
+def test_first_login_creates_the_user(rest, stores):
     number = new_number()
     one = rest.login(number)
     two = rest.login(number)
@@ -155,7 +155,7 @@ def test_first_login_makes_the_user(rest, stores):
                       number) == [(1,)]
 
 
-def test_one_code_used_twice_at_once_makes_one_device(rest, stores):
+def test_concurrent_logins_with_one_code_create_one_device(rest, stores):
     number = new_number()
     code = rest.code(number)
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
@@ -167,9 +167,9 @@ def test_one_code_used_twice_at_once_makes_one_device(rest, stores):
 
 
 def test_access_token_names_user_and_device(rest):
-    who = rest.login()
-    c = claims(who.access)
-    assert c["sub"] == who.user and c["did"] == who.device
+    ann = rest.login()
+    c = claims(ann.access)
+    assert c["sub"] == ann.user and c["did"] == ann.device
     assert c["exp"] - c["iat"] == 900
     assert abs(c["iat"] - time.time()) < 5
 
@@ -186,7 +186,7 @@ def test_access_token_names_user_and_device(rest):
     ("pin", 123456), ("pin", "1" * 65),
     ("revokeDeviceId", 5), ("revokeDeviceId", "0"), ("revokeDeviceId", "-1"),
     ("revokeDeviceId", "9223372036854775808"), ("revokeDeviceId", "1 OR 1=1")])
-def test_wrong_login_field_is_bad_field_and_spends_nothing(rest, field,
+def test_wrong_login_field_is_bad_field_and_keeps_the_code(rest, field,
                                                            value):
     number = new_number()
     code = rest.code(number)
@@ -198,11 +198,11 @@ def test_wrong_login_field_is_bad_field_and_spends_nothing(rest, field,
     assert rest.login_raw(number, code).status == 200
 
 
-def test_device_name_counts_characters(rest):
+def test_device_name_length_is_in_characters(rest):
     number = new_number()
     name = "\U0001f4f1" * 64
-    who = rest.login(number, device={"name": name, "platform": "p" * 32})
-    assert who.get("/devices").json["items"][0]["name"] == name
+    ann = rest.login(number, device={"name": name, "platform": "p" * 32})
+    assert ann.get("/devices").json["items"][0]["name"] == name
 
 
 def test_unknown_fields_are_ignored(rest):
@@ -212,56 +212,56 @@ def test_unknown_fields_are_ignored(rest):
 
 
 def test_suspended_user_cannot_log_in(rest, stores):
-    who = rest.login()
-    stores.sql("UPDATE users SET suspended_at = now() WHERE id = %s", who.user)
-    reply = rest.login_raw(who.number, rest.code(who.number))
+    ann = rest.login()
+    stores.sql("UPDATE users SET suspended_at = now() WHERE id = %s", ann.user)
+    reply = rest.login_raw(ann.number, rest.code(ann.number))
     assert (reply.status, reply.code) == (403, "suspended")
 
 
-def test_eleventh_device_is_told_which_ten_there_are(rest):
-    who = rest.login()
-    others = [rest.login(who.number) for _ in range(9)]
-    code = rest.code(who.number)
+def test_login_of_an_eleventh_device_gets_the_list_of_ten(rest):
+    ann = rest.login()
+    others = [rest.login(ann.number) for _ in range(9)]
+    code = rest.code(ann.number)
 
-    reply = rest.login_raw(who.number, code)
+    reply = rest.login_raw(ann.number, code)
     assert (reply.status, reply.code) == (409, "too_many_devices")
     assert [d["deviceId"] for d in reply.json["devices"]] \
-        == [who.device] + [o.device for o in others]
+        == [ann.device] + [o.device for o in others]
     assert set(reply.json["devices"][0]) == {
         "deviceId", "name", "platform", "createdAt", "lastSeen", "current"}
     assert all(d["current"] is False for d in reply.json["devices"])
 
-    # another's device makes no room; the code stays valid
+    # another user's device frees no slot; the code stays valid
     stranger = rest.login()
-    assert rest.login_raw(who.number, code,
+    assert rest.login_raw(ann.number, code,
                           revokeDeviceId=stranger.device).status == 409
     assert stranger.get("/devices").status == 200
 
-    reply = rest.login_raw(who.number, code, revokeDeviceId=others[3].device)
+    reply = rest.login_raw(ann.number, code, revokeDeviceId=others[3].device)
     assert reply.status == 200
     assert others[3].get("/devices").code == "device_revoked"
-    ids = [d["deviceId"] for d in who.get("/devices").json["items"]]
+    ids = [d["deviceId"] for d in ann.get("/devices").json["items"]]
     assert len(ids) == 10 and others[3].device not in ids
 
 
-def test_two_logins_at_once_make_no_eleventh_device(rest, stores):
-    who = rest.login()
+def test_concurrent_logins_create_no_eleventh_device(rest, stores):
+    ann = rest.login()
     for _ in range(8):
-        rest.login(who.number)
-    code = rest.code(who.number)
+        rest.login(ann.number)
+    code = rest.code(ann.number)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: rest.login_raw(who.number, code), range(4)))
-    assert rest.login_raw(who.number, rest.code(who.number)).status == 409
+        list(pool.map(lambda _: rest.login_raw(ann.number, code), range(4)))
+    assert rest.login_raw(ann.number, rest.code(ann.number)).status == 409
     assert stores.sql("SELECT count(*) FROM devices WHERE user_id = %s",
-                      who.user) == [(10,)]
+                      ann.user) == [(10,)]
 
 
-def test_new_device_starts_at_now(rest, stores):
-    who = rest.login()
-    here = add_chat(stores, {who.user: {}}, last=40)
-    left = add_chat(stores, {who.user: {"left_seq": 12}}, last=40)
-    fresh = add_chat(stores, {who.user: {"joined_seq": 41}}, last=40)
-    other = rest.login(who.number)
+def test_new_device_starts_with_everything_delivered(rest, stores):
+    ann = rest.login()
+    here = add_chat(stores, {ann.user: {}}, last=40)
+    left = add_chat(stores, {ann.user: {"left_seq": 12}}, last=40)
+    fresh = add_chat(stores, {ann.user: {"joined_seq": 41}}, last=40)
+    other = rest.login(ann.number)
     rows = dict(stores.sql("SELECT chat_id::text, delivered_seq FROM"
                            " device_marks WHERE device_id = %s",
                            other.device))
@@ -270,101 +270,101 @@ def test_new_device_starts_at_now(rest, stores):
 
 # --------------------------------------------------------------------- pin
 
-def test_pin_is_asked_for_at_login(rest):
-    who = rest.login()
-    assert who.put("/users/me/pin", {"pin": "654321"}).status == 204
-    code = rest.code(who.number)
+def test_login_requires_the_pin(rest):
+    ann = rest.login()
+    assert ann.put("/users/me/pin", {"pin": "654321"}).status == 204
+    code = rest.code(ann.number)
 
-    reply = rest.login_raw(who.number, code)
+    reply = rest.login_raw(ann.number, code)
     assert (reply.status, reply.code) == (403, "pin_required")
-    reply = rest.login_raw(who.number, code, pin="654322")
+    reply = rest.login_raw(ann.number, code, pin="654322")
     assert (reply.status, reply.code) == (403, "pin_required")
-    assert rest.login_raw(who.number, code, pin="654321").status == 200
+    assert rest.login_raw(ann.number, code, pin="654321").status == 200
 
 
-def test_five_wrong_pins_void_the_code(rest):
-    who = rest.login()
-    who.put("/users/me/pin", {"pin": "654321"})
-    code = rest.code(who.number)
+def test_five_wrong_pins_invalidate_the_code(rest):
+    ann = rest.login()
+    ann.put("/users/me/pin", {"pin": "654321"})
+    code = rest.code(ann.number)
     for _ in range(5):
-        assert rest.login_raw(who.number, code,
+        assert rest.login_raw(ann.number, code,
                               pin="000000").code == "pin_required"
-    assert rest.login_raw(who.number, code, pin="654321").code == "wrong_code"
+    assert rest.login_raw(ann.number, code, pin="654321").code == "wrong_code"
 
 
-def test_right_pin_with_wrong_code_says_nothing_of_the_pin(rest):
-    who = rest.login()
-    who.put("/users/me/pin", {"pin": "654321"})
-    code = rest.code(who.number)
-    assert rest.login_raw(who.number, wrong(code),
+def test_wrong_code_with_right_pin_is_only_wrong_code(rest):
+    ann = rest.login()
+    ann.put("/users/me/pin", {"pin": "654321"})
+    code = rest.code(ann.number)
+    assert rest.login_raw(ann.number, wrong(code),
                           pin="654321").code == "wrong_code"
 
 
 # ----------------------------------------------------------------- refresh
 
-def test_refresh_gives_a_new_pair(rest):
-    who = rest.login()
-    reply = rest.refresh(who.refresh)
+def test_refresh_returns_a_new_pair(rest):
+    ann = rest.login()
+    reply = rest.refresh(ann.refresh)
     assert reply.status == 200
     assert set(reply.json) == {"accessToken", "expiresIn", "refreshToken"}
     assert reply.json["expiresIn"] in (899, 900)
-    assert reply.json["refreshToken"] != who.refresh
+    assert reply.json["refreshToken"] != ann.refresh
     c = claims(reply.json["accessToken"])
-    assert (c["sub"], c["did"]) == (who.user, who.device)
+    assert (c["sub"], c["did"]) == (ann.user, ann.device)
     assert rest.refresh(reply.json["refreshToken"]).status == 200
 
 
-def test_token_just_replaced_gets_the_same_pair(rest):
-    who = rest.login()
-    one, two = rest.refresh(who.refresh), rest.refresh(who.refresh)
+def test_just_replaced_token_gets_the_same_pair(rest):
+    ann = rest.login()
+    one, two = rest.refresh(ann.refresh), rest.refresh(ann.refresh)
     assert two.status == 200
     assert one.json["refreshToken"] == two.json["refreshToken"]
     assert one.json["accessToken"] == two.json["accessToken"]
     assert rest.refresh(two.json["refreshToken"]).status == 200
 
 
-def test_old_token_after_the_new_was_used_revokes(rest):
-    who = rest.login()
-    new = rest.refresh(who.refresh).json["refreshToken"]
+def test_old_token_after_use_of_the_new_revokes_the_device(rest):
+    ann = rest.login()
+    new = rest.refresh(ann.refresh).json["refreshToken"]
     newest = rest.refresh(new).json["refreshToken"]
-    reply = rest.refresh(who.refresh)
+    reply = rest.refresh(ann.refresh)
     assert (reply.status, reply.code) == (401, "refresh_reused")
     assert reply.headers["WWW-Authenticate"] == "Bearer"
     assert rest.refresh(newest).status == 401
-    assert who.get("/devices").code == "device_revoked"
+    assert ann.get("/devices").code == "device_revoked"
 
 
-def test_old_token_after_a_minute_revokes(rest, stores):
-    who = rest.login()
-    new = rest.refresh(who.refresh).json["refreshToken"]
+def test_old_token_after_a_minute_revokes_the_device(rest, stores):
+    ann = rest.login()
+    new = rest.refresh(ann.refresh).json["refreshToken"]
     stores.sql("UPDATE refresh_tokens SET replaced_at = now() - interval"
                " '61 s' WHERE device_id = %s AND replaced_at IS NOT NULL",
-               who.device)
-    assert rest.refresh(who.refresh).code == "refresh_reused"
+               ann.device)
+    assert rest.refresh(ann.refresh).code == "refresh_reused"
     assert rest.refresh(new).code == "device_revoked"
 
 
-def test_refreshes_at_once_get_one_pair(rest):
-    who = rest.login()
+def test_concurrent_refreshes_get_one_pair(rest):
+    ann = rest.login()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda _: rest.refresh(who.refresh),
+        replies = list(pool.map(lambda _: rest.refresh(ann.refresh),
                                 range(8)))
     assert {r.status for r in replies} == {200}
     assert len({r.json["refreshToken"] for r in replies}) == 1
-    assert who.get("/devices").status == 200
+    assert ann.get("/devices").status == 200
 
 
 def test_refresh_tokens_are_stored_as_hashes(rest, stores):
-    who = rest.login()
-    new = rest.refresh(who.refresh).json
+    ann = rest.login()
+    new = rest.refresh(ann.refresh).json
     rows = stores.sql("SELECT token_hash, successor FROM refresh_tokens WHERE"
-                      " device_id = %s", who.device)
+                      " device_id = %s", ann.device)
     assert len(rows) == 2
     for token_hash, successor in rows:
         assert bytes(token_hash) in (
             hashlib.blake2b(t.encode(), digest_size=32).digest()
-            for t in (who.refresh, new["refreshToken"]))
-        for secret in (who.refresh, new["refreshToken"], new["accessToken"]):
+            for t in (ann.refresh, new["refreshToken"]))
+        for secret in (ann.refresh, new["refreshToken"], new["accessToken"]):
             assert secret.encode() not in bytes(successor or b"")
 
 
@@ -372,60 +372,60 @@ def test_refresh_tokens_are_stored_as_hashes(rest, stores):
     ("x" * 43, "unauthorized"), ("x", "unauthorized"),
     ("' OR 1=1 --", "unauthorized"), (None, "bad_field"), (7, "bad_field"),
     ("", "bad_field"), ("x" * 257, "bad_field")])
-def test_token_that_is_none_is_refused(rest, token, code):
+def test_invalid_refresh_token_is_refused(rest, token, code):
     reply = rest.refresh(token)
     assert reply.code == code
 
 
 def test_suspended_user_cannot_refresh(rest, stores):
-    who = rest.login()
-    stores.sql("UPDATE users SET suspended_at = now() WHERE id = %s", who.user)
-    assert rest.refresh(who.refresh).code == "suspended"
+    ann = rest.login()
+    stores.sql("UPDATE users SET suspended_at = now() WHERE id = %s", ann.user)
+    assert rest.refresh(ann.refresh).code == "suspended"
 
 
 # ------------------------------------------------------- devices and logout
 
 def test_devices_are_listed_with_the_current_one(rest):
-    who = rest.login()
-    other = rest.login(who.number, device={"name": "Web", "platform": "web"})
-    items = who.get("/devices").json["items"]
+    ann = rest.login()
+    other = rest.login(ann.number, device={"name": "Web", "platform": "web"})
+    items = ann.get("/devices").json["items"]
     assert [(d["deviceId"], d["name"], d["platform"], d["current"])
             for d in items] == [
-        (who.device, "Phone", "test", True),
+        (ann.device, "Phone", "test", True),
         (other.device, "Web", "web", False)]
     assert items[0]["createdAt"].endswith("Z")
 
 
-def test_devices_have_pages(rest):
-    who = rest.login()
-    others = [rest.login(who.number) for _ in range(2)]
-    one = who.get("/devices?limit=2").json
+def test_devices_are_paged(rest):
+    ann = rest.login()
+    others = [rest.login(ann.number) for _ in range(2)]
+    one = ann.get("/devices?limit=2").json
     assert len(one["items"]) == 2 and one["nextCursor"]
-    two = who.get("/devices?limit=2&cursor=" + one["nextCursor"]).json
+    two = ann.get("/devices?limit=2&cursor=" + one["nextCursor"]).json
     assert [d["deviceId"] for d in two["items"]] == [others[1].device]
     assert two["nextCursor"] is None
 
 
-def test_logout_revokes_this_device_alone(rest, stores):
-    who = rest.login()
-    other = rest.login(who.number)
-    reply = who.post("/auth/logout")
+def test_logout_revokes_only_this_device(rest, stores):
+    ann = rest.login()
+    other = rest.login(ann.number)
+    reply = ann.post("/auth/logout")
     assert reply.status == 204 and reply.text == b""
-    assert who.get("/devices").code == "device_revoked"
-    assert rest.refresh(who.refresh).code == "device_revoked"
+    assert ann.get("/devices").code == "device_revoked"
+    assert rest.refresh(ann.refresh).code == "device_revoked"
     assert other.get("/devices").status == 200
     assert stores.redis().zscore("device.revoked",
-                                 f"{who.user}:{who.device}") > time.time()
+                                 f"{ann.user}:{ann.device}") > time.time()
 
 
-def test_delete_revokes_an_own_device_and_no_other(rest):
-    who, stranger = rest.login(), rest.login()
-    other = rest.login(who.number)
-    assert who.delete(f"/devices/{stranger.device}").status == 404
+def test_delete_revokes_only_a_device_of_the_same_user(rest):
+    ann, stranger = rest.login(), rest.login()
+    other = rest.login(ann.number)
+    assert ann.delete(f"/devices/{stranger.device}").status == 404
     assert stranger.get("/devices").status == 200
-    assert who.delete(f"/devices/{other.device}").status == 204
+    assert ann.delete(f"/devices/{other.device}").status == 204
     assert other.get("/devices").code == "device_revoked"
-    assert who.delete(f"/devices/{other.device}").status == 404
+    assert ann.delete(f"/devices/{other.device}").status == 404
 
 
 @pytest.mark.parametrize("device", [
@@ -433,17 +433,17 @@ def test_delete_revokes_an_own_device_and_no_other(rest):
     "9223372036854775808", "99999999999999999999", "1;--", "01", "%00",
     "1%00"])
 def test_malformed_device_id_is_not_found(rest, device):
-    who = rest.login()
-    reply = who.delete(f"/devices/{device}")
+    ann = rest.login()
+    reply = ann.delete(f"/devices/{device}")
     assert (reply.status, reply.code) == (404, "not_found")
 
 
 def test_revocation_is_published_to_all_edges(rest, stores):
-    who = rest.login()
+    ann = rest.login()
     listener = stores.redis().pubsub(ignore_subscribe_messages=True)
     listener.subscribe("edge.all")
     listener.get_message(timeout=2)
-    who.post("/auth/logout")
+    ann.post("/auth/logout")
     message = None
     for _ in range(20):
         message = listener.get_message(timeout=1)
@@ -451,20 +451,19 @@ def test_revocation_is_published_to_all_edges(rest, stores):
             break
     data = message["data"]
     assert data[0] == 1
-    assert int(who.user).to_bytes(8, "little") in data
-    assert int(who.device).to_bytes(8, "little") in data
+    assert int(ann.user).to_bytes(8, "little") in data
+    assert int(ann.device).to_bytes(8, "little") in data
     listener.close()
 
 
-def test_marker_comes_back_with_the_revoked_when_redis_is_emptied(rest,
-                                                                  stores):
-    who = rest.login()
-    who.post("/auth/logout")
+def test_revocations_are_restored_after_redis_is_emptied(rest, stores):
+    ann = rest.login()
+    ann.post("/auth/logout")
     soon(lambda: stores.redis().zscore("device.revoked", "0:0"))
     stores.redis().flushall()
     soon(lambda: stores.redis().zscore("device.revoked", "0:0"))
     assert stores.redis().zscore("device.revoked",
-                                 f"{who.user}:{who.device}")
+                                 f"{ann.user}:{ann.device}")
 
 
 def test_expired_revocations_are_trimmed_at_start(stores):
@@ -478,7 +477,7 @@ def test_expired_revocations_are_trimmed_at_start(stores):
         r.stop()
 
 
-def test_upkeep_deletes_what_is_over(stores):
+def test_upkeep_deletes_expired_rows(stores):
     stores.sql("INSERT INTO login_codes VALUES ('+19999999', '\\x00', 0,"
                " now(), now() - interval '1 s')")
     stores.sql("INSERT INTO idempotency_keys VALUES (1, 'r', 'old', 1, 200,"
@@ -486,8 +485,8 @@ def test_upkeep_deletes_what_is_over(stores):
                " now())")
     r = Rest(stores).start()
     try:
-        soon(lambda: stores.sql("SELECT key FROM idempotency_keys WHERE user_id"
-                                " = 1") == [("new",)])
+        soon(lambda: stores.sql("SELECT key FROM idempotency_keys WHERE"
+                                " user_id = 1") == [("new",)])
         assert stores.sql("SELECT 1 FROM login_codes WHERE phone_number ="
                           " '+19999999'") == []
     finally:
@@ -525,14 +524,14 @@ def test_codes_of_an_address_are_limited(limited, addresses):
     assert replies == [202] * 6 + [429]
 
 
-def test_login_tries_of_an_address_are_limited(limited):
+def test_login_attempts_of_an_address_are_limited(limited):
     replies = [limited.login_raw(new_number(), "123456",
                                  headers=at("10.3.0.1")) for _ in range(9)]
     assert [r.status for r in replies] == [401] * 8 + [429]
     assert '"login";q=8' in replies[0].headers["RateLimit-Policy"]
 
 
-def test_redis_holds_no_number(limited, stores):
+def test_redis_holds_no_phone_number(limited, stores):
     number = new_number()
     limited.post("/auth/code", {"phoneNumber": number},
                  headers=at("10.4.0.1"))
@@ -588,7 +587,7 @@ def hooked(stores, hook):
     assert r.stop() == 0
 
 
-def test_webhook_gets_the_code_signed(hooked, hook):
+def test_webhook_gets_a_signed_code(hooked, hook):
     hook.got.clear()
     number = new_number()
     reply = hooked.post("/auth/code", {"phoneNumber": number})
@@ -604,8 +603,8 @@ def test_webhook_gets_the_code_signed(hooked, hook):
 
 
 @pytest.mark.parametrize("status", [500, 404, 302])
-def test_webhook_failure_is_unavailable_and_voids_the_code(hooked, hook,
-                                                           status):
+def test_failed_webhook_is_unavailable_and_invalidates_the_code(
+        hooked, hook, status):
     hook.got.clear()
     hook.status = status
     number = new_number()
@@ -624,8 +623,8 @@ def start_fails(stores, env=None, **keys):
     r = Rest(stores, **keys)
     done = subprocess.run([str(BUILD / "chat-worker"), "-c", str(r.conf),
                            "api"], env=clean_env(**(env or {})), text=True,
-                          timeout=20,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                          timeout=20, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
     assert done.returncode != 0
     return done.stdout
 
@@ -633,16 +632,16 @@ def start_fails(stores, env=None, **keys):
 @pytest.mark.parametrize("hint", [
     "0.0.0.0:8080", "*:80", "8080", "127.0.0.1:8080 192.168.1.2:8080",
     "[::]:443", "chat.example.org", "127.example.org", "localhost.evil.org"])
-def test_dev_sender_refuses_what_is_not_loopback(stores, hint):
-    said = start_fails(stores, listen_hint=hint)
-    assert "loopback" in said and "code_dev_force" in said
+def test_dev_sender_refuses_addresses_other_than_loopback(stores, hint):
+    output = start_fails(stores, listen_hint=hint)
+    assert "loopback" in output and "code_dev_force" in output
 
 
 @pytest.mark.parametrize("keys", [
     {"listen_hint": "127.0.0.1:8080 [::1]:8080 localhost unix:/run/x"},
     {"listen_hint": "127.0.0.2"},
     {"listen_hint": "0.0.0.0", "code_dev_force": "1"}])
-def test_dev_sender_starts_on_loopback_or_by_force(stores, keys):
+def test_dev_sender_starts_on_loopback_or_when_forced(stores, keys):
     r = Rest(stores, **keys).start()
     assert r.stop() == 0
 
@@ -660,16 +659,16 @@ def test_log_has_no_code_token_or_number(stores, hook):
     number = new_number()
     code = r.code(number)
     r.login_raw(number, wrong(code))
-    who = Who(r, r.login_raw(number, code).json, number)
-    who.put("/users/me/pin", {"pin": "918273"})
-    new = r.refresh(who.refresh).json
+    ann = Login(r, r.login_raw(number, code).json, number)
+    ann.put("/users/me/pin", {"pin": "918273"})
+    new = r.refresh(ann.refresh).json
     newest = r.refresh(new["refreshToken"]).json
-    r.refresh(who.refresh)
-    who.post("/auth/logout")
+    r.refresh(ann.refresh)
+    ann.post("/auth/logout")
     r.stop()
     log = r.worker.log()
-    assert f"device={who.device}" in log
-    for secret in (number, number[1:], code, who.refresh, who.access,
+    assert f"device={ann.device}" in log
+    for secret in (number, number[1:], code, ann.refresh, ann.access,
                    new["refreshToken"], new["accessToken"],
                    newest["refreshToken"], "918273"):
         assert secret not in log

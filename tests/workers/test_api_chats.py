@@ -1,4 +1,4 @@
-"""Chats, members, history and receipts as each reader may see them."""
+"""Chats, members, history and receipts as each reader sees them."""
 
 import datetime
 import uuid
@@ -32,12 +32,12 @@ def seqs(reply):
 
 # -------------------------------------------------------------------- list
 
-def test_no_chats(rest):
+def test_new_user_has_no_chats(rest):
     assert rest.login().get("/chats").json == {"items": [],
                                                "nextCursor": None}
 
 
-def test_chat_object(stores, two):
+def test_chat_object_has_all_fields(stores, two):
     one, other = two
     chat = add_chat(stores, {
         one.user: {"role": 1, "read_seq": 2, "delivered_seq": 9},
@@ -69,23 +69,23 @@ def test_direct_chat_names_the_peer(stores, two):
     assert (item["delivered"], item["read"], item["unreadCount"]) == (0, 0, 0)
 
 
-def test_newest_activity_first_in_pages(stores, rest):
-    who = rest.login()
-    chats = [add_chat(stores, {who.user: {}}, active=at(i)) for i in range(5)]
-    same = sorted((add_chat(stores, {who.user: {}}, active=at(9))
+def test_chats_are_paged_newest_activity_first(stores, rest):
+    ann = rest.login()
+    chats = [add_chat(stores, {ann.user: {}}, active=at(i)) for i in range(5)]
+    same = sorted((add_chat(stores, {ann.user: {}}, active=at(9))
                    for _ in range(4)), reverse=True)
     expected = same + chats[::-1]
     for limit in (1, 2, 3, 9, 100):
         seen, cursor = [], ""
         while cursor is not None:
-            page = who.get(f"/chats?limit={limit}{cursor}").json
+            page = ann.get(f"/chats?limit={limit}{cursor}").json
             assert len(page["items"]) <= limit
             seen += [c["chatId"] for c in page["items"]]
             cursor = page["nextCursor"] and "&cursor=" + page["nextCursor"]
         assert seen == expected, limit
 
 
-def test_chat_that_was_left_or_cleared_is_not_listed(stores, two):
+def test_left_and_cleared_chats_are_not_listed(stores, two):
     one, other = two
     add_chat(stores, {one.user: {"left_seq": 3}, other.user: {}}, last=7)
     cleared = add_chat(stores, {one.user: {"cleared_seq": 7}, other.user: {}},
@@ -96,7 +96,7 @@ def test_chat_that_was_left_or_cleared_is_not_listed(stores, two):
     assert [c["chatId"] for c in one.get("/chats").json["items"]] == [cleared]
 
 
-def test_unread_counts_what_is_a_message_of_others_and_visible(stores, two):
+def test_unread_counts_visible_messages_of_others(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {"joined_seq": 3, "hidden": "{[8,9)}"},
                              other.user: {}})
@@ -115,7 +115,7 @@ def test_unread_counts_what_is_a_message_of_others_and_visible(stores, two):
     assert one.get(f"/chats/{chat}").json["unreadCount"] == 1
 
 
-def test_unread_stops_at_ten_thousand(stores, two):
+def test_unread_count_stops_at_ten_thousand(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {}, other.user: {}}, last=10050)
     stores.sql("INSERT INTO entries (chat_id, seq, kind, sender_id,"
@@ -125,7 +125,7 @@ def test_unread_stops_at_ten_thousand(stores, two):
     assert one.get(f"/chats/{chat}").json["unreadCount"] == 10000
 
 
-def test_last_entry_that_is_not_for_the_caller_is_hidden(stores, two):
+def test_last_entry_that_the_caller_may_not_see_is_hidden(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {}, other.user: {}})
     add_entries(stores, chat, 1, 1, other.user, expires_at=at(1))
@@ -140,7 +140,7 @@ def test_last_entry_that_is_not_for_the_caller_is_hidden(stores, two):
     "0", "101", "-1", "x", "", "1.5", "%31%00", "9223372036854775808",
     "99999999999999999999", "1;DROP", "01", "+1", "%201"])
 @pytest.mark.parametrize("path", ["/chats", "/devices"])
-def test_limit_is_not_clamped(two, path, limit):
+def test_limit_out_of_range_is_bad_field(two, path, limit):
     reply = two[0].get(f"{path}?limit={limit}")
     assert (reply.status, reply.code) == (400, "bad_field")
     assert reply.json["errors"][0]["field"] == "limit"
@@ -148,32 +148,33 @@ def test_limit_is_not_clamped(two, path, limit):
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "%27", "A" * 32 + "!",
                                     "A" * 300, "A" * 31, "A" * 33])
-def test_cursor_that_is_none_is_bad_field(two, cursor):
+def test_malformed_cursor_is_bad_field(two, cursor):
     reply = two[0].get(f"/chats?cursor={cursor}")
     assert (reply.status, reply.code) == (400, "bad_field")
 
 
 @pytest.mark.parametrize("cursor", ["A" * 32, "_" * 32,
                                     "_____3___________________________"[:32]])
-def test_cursor_of_any_bytes_breaks_nothing(two, cursor):
+def test_cursor_of_arbitrary_bytes_causes_no_error(two, cursor):
     assert two[0].get(f"/chats?cursor={cursor}").status in (200, 400)
 
 
 # ------------------------------------------------------------------ access
 
 ROUTES = ["", "/members", "/messages", "/messages/1/receipts"]
-NO_CHATS = ["x", "0", "%27%20OR%201=1", "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d",
-            "0199a3c17b1e7cc39d2f6f0b8a51c2d4", "%00",
-            "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d4%00"]
+MALFORMED_IDS = ["x", "0", "%27%20OR%201=1", "%00",
+                 "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d",
+                 "0199a3c17b1e7cc39d2f6f0b8a51c2d4",
+                 "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d4%00"]
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_stranger_unknown_and_malformed_answer_the_same(stores, two, route):
+def test_foreign_unknown_and_malformed_ids_get_one_answer(stores, two, route):
     one, other = two
     chat = add_chat(stores, {other.user: {}})
     add_entries(stores, chat, 1, 1, other.user)
     answers = {one.get(f"/chats/{c}{route}").text
-               for c in [chat, str(uuid.uuid4())] + NO_CHATS}
+               for c in [chat, str(uuid.uuid4())] + MALFORMED_IDS}
     assert len(answers) == 1
     reply = one.get(f"/chats/{chat}{route}")
     assert (reply.status, reply.code) == (404, "not_found")
@@ -182,7 +183,8 @@ def test_stranger_unknown_and_malformed_answer_the_same(stores, two, route):
 @pytest.mark.parametrize("route,code", [
     ("", "not_member"), ("/members", "not_member"),
     ("/messages/1/receipts", "not_member"), ("/messages", None)])
-def test_who_has_left_may_read_what_was_before(stores, two, route, code):
+def test_former_member_may_read_entries_before_leaving(stores, two, route,
+                                                       code):
     one, other = two
     chat = add_chat(stores, {one.user: {"left_seq": 2}, other.user: {}})
     add_entries(stores, chat, 1, 4, other.user)
@@ -201,7 +203,7 @@ def test_upper_case_id_is_the_same_chat(stores, two):
 
 # ----------------------------------------------------------------- members
 
-def test_members_in_pages(stores, two):
+def test_members_are_paged(stores, two):
     one, other = two
     users = {one.user: {"role": 1}, other.user: {"role": 2}}
     users.update({9000000 + i: {} for i in range(5)})
@@ -224,7 +226,7 @@ def test_members_in_pages(stores, two):
 # ----------------------------------------------------------------- history
 
 @pytest.fixture(scope="module")
-def book(rest, stores):
+def long_chat(rest, stores):
     """A chat of 120 entries with two members."""
     one, other = rest.login(), rest.login()
     chat = add_chat(stores, {one.user: {}, other.user: {}})
@@ -251,8 +253,8 @@ def book(rest, stores):
     ("?after=119", [120], True),
     ("?after=120", [], True),
     ("?after=9223372036854775807", [], True)])
-def test_pages_of_history(book, query, expected, complete):
-    one, chat = book
+def test_history_is_paged(long_chat, query, expected, complete):
+    one, chat = long_chat
     reply = one.get(f"/chats/{chat}/messages{query}")
     assert seqs(reply) == list(expected)
     assert reply.json["complete"] is complete
@@ -266,8 +268,8 @@ def test_pages_of_history(book, query, expected, complete):
     "?after=-1", "?after=", "?after=x", "?after=00", "?after=01",
     "?after=9223372036854775808", "?after=1;SELECT", "?before=%00",
     "?before=5&after=1", "?after=0&before=1", "?limit=0", "?limit=101"])
-def test_numbers_out_of_range_are_bad_field(book, query):
-    one, chat = book
+def test_numbers_out_of_range_are_bad_field(long_chat, query):
+    one, chat = long_chat
     reply = one.get(f"/chats/{chat}/messages{query}")
     assert (reply.status, reply.code) == (400, "bad_field"), query
     assert reply.json["errors"]
@@ -290,7 +292,7 @@ def test_history_begins_where_the_member_joined(stores, two):
     assert seqs(one.get(f"/chats/{chat}/messages?before=4")) == []
 
 
-def test_what_is_not_for_the_reader_is_hidden(stores, two):
+def test_entries_that_the_reader_may_not_see_are_hidden(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {"hidden": "{[2,3)}"}, other.user: {}})
     add_entries(stores, chat, 1, 2, other.user)
@@ -307,7 +309,7 @@ def test_what_is_not_for_the_reader_is_hidden(stores, two):
     assert kinds == ["message", "message", "hidden", "message"]
 
 
-def test_deleted_has_no_content_and_edited_says_when(stores, two):
+def test_deleted_entry_has_no_content_and_edited_has_a_time(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {}, other.user: {}})
     add_entries(stores, chat, 1, 1, other.user, content="gone",
@@ -323,7 +325,7 @@ def test_deleted_has_no_content_and_edited_says_when(stores, two):
     assert delete["kind"] == "delete" and delete["target"] == 1
 
 
-def test_all_fields_of_an_entry(stores, two):
+def test_entry_has_all_fields(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {}, other.user: {}})
     text = "\"\\\u0001\n\u00e9\U0001f600</script>"
@@ -339,7 +341,7 @@ def test_all_fields_of_an_entry(stores, two):
     assert len(items[1]["timestamp"]) == 24
 
 
-def test_page_of_the_largest_messages(stores, two):
+def test_page_holds_100_messages_of_the_largest_size(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {}, other.user: {}})
     add_entries(stores, chat, 1, 100, other.user, content="\u0001" * 32768)
@@ -349,7 +351,7 @@ def test_page_of_the_largest_messages(stores, two):
 
 
 def test_history_reads_one_partition_by_index(stores):
-    """The plan of the page's shape under the worker's session settings."""
+    """The plan of a page's statement under the worker's session settings."""
     db = psycopg2.connect(stores.dsn)
     cur = db.cursor()
     cur.execute(
@@ -372,20 +374,20 @@ def test_history_reads_one_partition_by_index(stores):
 
 # ---------------------------------------------------------------- receipts
 
-def test_receipts_say_who_and_when(stores, rest):
+def test_receipts_give_users_and_times(stores, rest):
     a, b, c, d = (rest.login() for _ in range(4))
     chat = add_chat(stores, {
         a.user: {}, b.user: {"delivered_seq": 5, "read_seq": 3},
         c.user: {"delivered_seq": 4, "read_seq": 4}, d.user: {}})
     add_entries(stores, chat, 1, 5, a.user)
-    for user, mark, seq, when in ((b.user, 1, 2, at(1)), (b.user, 1, 5, at(2)),
+    for user, kind, seq, when in ((b.user, 1, 2, at(1)), (b.user, 1, 5, at(2)),
                                   (b.user, 2, 3, at(3)), (c.user, 1, 4, at(4)),
                                   (c.user, 2, 4, at(5))):
         stores.sql("INSERT INTO mark_times VALUES (%s, %s, %s, %s, %s)",
-                   chat, user, mark, seq, when)
+                   chat, user, kind, seq, when)
 
-    def receipts(seq, who=a, query=""):
-        reply = who.get(f"/chats/{chat}/messages/{seq}/receipts{query}")
+    def receipts(seq, reader=a, query=""):
+        reply = reader.get(f"/chats/{chat}/messages/{seq}/receipts{query}")
         assert reply.status == 200, reply
         return reply.json
 
@@ -410,12 +412,12 @@ def test_receipts_say_who_and_when(stores, rest):
 
     page = receipts(3, query="?limit=2")
     assert len(page["items"]) == 2 and page["nextCursor"]
-    rest_of = receipts(3, query="?limit=2&cursor=" + page["nextCursor"])
-    assert [r["userId"] for r in rest_of["items"]] == [d.user]
-    assert rest_of["nextCursor"] is None
+    second = receipts(3, query="?limit=2&cursor=" + page["nextCursor"])
+    assert [r["userId"] for r in second["items"]] == [d.user]
+    assert second["nextCursor"] is None
 
 
-def test_receipt_without_a_time_still_says_that(stores, two):
+def test_receipt_without_a_time_has_only_its_flags(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {}, other.user: {"read_seq": 1}})
     add_entries(stores, chat, 1, 1, one.user)
@@ -427,7 +429,7 @@ def test_receipt_without_a_time_still_says_that(stores, two):
 @pytest.mark.parametrize("seq", [
     "0", "3", "-1", "x", "9223372036854775807", "9223372036854775808", "1'",
     "%00", "01"])
-def test_receipts_of_no_entry_are_not_found(stores, two, seq):
+def test_receipts_of_a_missing_entry_are_not_found(stores, two, seq):
     one, other = two
     chat = add_chat(stores, {one.user: {}, other.user: {}})
     add_entries(stores, chat, 1, 2, other.user)
@@ -435,7 +437,7 @@ def test_receipts_of_no_entry_are_not_found(stores, two, seq):
     assert (reply.status, reply.code) == (404, "not_found")
 
 
-def test_receipts_of_what_is_hidden_are_not_found(stores, two):
+def test_receipts_of_a_hidden_entry_are_not_found(stores, two):
     one, other = two
     chat = add_chat(stores, {one.user: {"joined_seq": 2, "hidden": "{[3,4)}"},
                              other.user: {}})

@@ -1,4 +1,4 @@
-"""The API worker as a server: routes, bodies, draining, broken neighbours."""
+"""The API worker as a server: routes, bodies, draining, failing stores."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def rest(stores):
 
 
 @pytest.fixture(scope="module")
-def who(rest):
+def ann(rest):
     return rest.login()
 
 
@@ -33,14 +33,14 @@ def who(rest):
     "/chats/x/messages/", "/chats//messages", "/chats/x/messages/1",
     "/contacts", "/blocks/1", "/search", "//chats", "/../chats", "/CHATS",
     "/chats%00", "/%63hats%00/x"])
-def test_what_is_not_there_is_not_found(who, path):
-    reply = who.get(path)
+def test_unknown_path_is_not_found(ann, path):
+    reply = ann.get(path)
     assert (reply.status, reply.code) == (404, "not_found")
     assert reply.type == "application/problem+json"
 
 
 @pytest.mark.parametrize("base", ["", "/api", "/api/v2", "/api/v1x"])
-def test_other_bases_are_not_found(rest, base):
+def test_path_with_another_base_is_not_found(rest, base):
     assert rest("GET", "/chats", base=base, user=1, device=1).status == 404
 
 
@@ -56,24 +56,24 @@ def test_other_bases_are_not_found(rest, base):
     ("PATCH", "/users/me/pin", "PUT, OPTIONS"),
     ("TRACE", "/chats", "GET, HEAD, POST, OPTIONS"),
     ("X'--", "/chats", "GET, HEAD, POST, OPTIONS")])
-def test_other_methods_are_told_which_there_are(who, method, path, allow):
-    reply = who.rest(method, path, user=who.user, device=who.device)
+def test_unsupported_method_gets_the_allowed_ones(ann, method, path, allow):
+    reply = ann.rest(method, path, user=ann.user, device=ann.device)
     assert (reply.status, reply.code) == (405, "method_not_allowed")
     assert reply.headers["Allow"] == allow
 
 
-def test_options_and_head(who):
-    reply = who.rest("OPTIONS", "/chats")
+def test_options_and_head_are_answered(ann):
+    reply = ann.rest("OPTIONS", "/chats")
     assert reply.status == 204
     assert reply.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
-    reply = who.rest("HEAD", "/users/me", user=who.user, device=who.device)
+    reply = ann.rest("HEAD", "/users/me", user=ann.user, device=ann.device)
     assert reply.status == 200 and reply.text == b""
     assert int(reply.headers["Content-Length"]) > 10
 
 
-def test_escaped_path_is_the_same_path(who):
-    assert who.get("/%63hats").status == 200
-    assert who.get("/users/%6De").json["userId"] == who.user
+def test_escaped_path_is_the_same_path(ann):
+    assert ann.get("/%63hats").status == 200
+    assert ann.get("/users/%6De").json["userId"] == ann.user
 
 
 @pytest.mark.parametrize("user,device", [
@@ -83,7 +83,8 @@ def test_escaped_path_is_the_same_path(who):
 @pytest.mark.parametrize("method,path", [
     ("GET", "/chats"), ("POST", "/auth/logout"), ("GET", "/users/me"),
     ("PATCH", "/users/me")])
-def test_without_identity_it_is_unauthorized(rest, method, path, user, device):
+def test_request_without_identity_is_unauthorized(
+        rest, method, path, user, device):
     body = {} if method == "PATCH" else None
     reply = rest(method, path, body, user=user, device=device)
     assert (reply.status, reply.code) == (401, "unauthorized")
@@ -95,7 +96,7 @@ def test_without_identity_it_is_unauthorized(rest, method, path, user, device):
 @pytest.mark.parametrize("kind", [
     "text/plain", "application/x-www-form-urlencoded", "application/jsonx",
     "", "json", "application/xml; a=application/json"])
-def test_other_content_types_are_unsupported(rest, kind):
+def test_other_content_type_is_unsupported(rest, kind):
     reply = rest("POST", "/auth/code", raw=b'{"phoneNumber":"+15551234567"}',
                  headers={"Content-Type": kind})
     assert (reply.status, reply.code) == (415, "unsupported_media_type")
@@ -104,13 +105,13 @@ def test_other_content_types_are_unsupported(rest, kind):
 @pytest.mark.parametrize("kind", [
     "application/json; charset=utf-8", "APPLICATION/JSON",
     "application/json ;charset=utf-8"])
-def test_json_by_other_names_passes(rest, kind):
+def test_variants_of_the_json_content_type_pass(rest, kind):
     reply = rest("POST", "/auth/code", raw=b'{"phoneNumber":"+15551234567"}',
                  headers={"Content-Type": kind})
     assert reply.status == 202
 
 
-def test_body_of_64_kib_passes_and_one_byte_more_does_not(rest):
+def test_body_of_64_kib_passes_and_a_longer_one_does_not(rest):
     def send(size):
         start = b'{"phoneNumber":"+15551234567","x":"'
         raw = start + b"x" * (size - len(start) - 2) + b'"}'
@@ -124,23 +125,23 @@ def test_body_of_64_kib_passes_and_one_byte_more_does_not(rest):
     assert send(3000000).code == "too_large"
 
 
-def test_many_requests_on_one_connection(who):
-    c = UnixConnection(who.rest.socket)
+def test_one_connection_serves_many_requests(ann):
+    c = UnixConnection(ann.rest.socket)
     for i in range(50):
-        reply = who.rest("GET", "/users/me" if i % 2 else "/nothing",
-                         user=who.user, device=who.device, connection=c)
+        reply = ann.rest("GET", "/users/me" if i % 2 else "/nothing",
+                         user=ann.user, device=ann.device, connection=c)
         assert reply.status == (200 if i % 2 else 404)
     assert c.sock is not None
     c.close()
 
 
-def test_broken_requests_harm_nobody(who):
+def test_malformed_requests_do_not_affect_others(ann):
     for raw in (b"\x00" * 100, b"GET\r\n\r\n", b"POST /api/v1/auth/code HTTP/"
                 b"1.1\r\nHost: x\r\nContent-Length: 999999999999999999999\r\n"
                 b"\r\n", b"GET /" + b"a" * 100000, b"\r\n" * 50):
         s = socket.socket(socket.AF_UNIX)
         s.settimeout(2)
-        s.connect(str(who.rest.socket))
+        s.connect(str(ann.rest.socket))
         try:
             s.sendall(raw)
             s.shutdown(socket.SHUT_WR)
@@ -148,15 +149,15 @@ def test_broken_requests_harm_nobody(who):
         except OSError:
             pass
         s.close()
-    assert who.get("/users/me").status == 200
+    assert ann.get("/users/me").status == 200
 
 
-def test_socket_lets_nginx_in(rest):
+def test_nginx_may_connect_to_the_socket(rest):
     mode = os.stat(rest.socket).st_mode
     assert stat.S_ISSOCK(mode) and mode & 0o777 == 0o666
 
 
-def test_process_shows_its_role(rest):
+def test_process_title_shows_the_role(rest):
     raw = open(f"/proc/{rest.worker.pid}/cmdline", "rb").read()
     assert b"chat-worker api" in raw.replace(b"\0", b" ")
 
@@ -167,7 +168,7 @@ def ready(rest):
     return rest("GET", "/internal/ready", base="")
 
 
-def test_ready_while_both_stores_answer(rest, stores):
+def test_worker_is_ready_while_both_stores_answer(rest, stores):
     assert ready(rest).status == 200
     stores.stop_redis()
     try:
@@ -177,38 +178,39 @@ def test_ready_while_both_stores_answer(rest, stores):
     soon(lambda: ready(rest).status == 200, 8)
 
 
-def test_restart_of_postgresql_is_not_seen_by_readers(who, stores):
-    assert who.get("/users/me").status == 200
+def test_reads_succeed_again_right_after_a_postgresql_restart(ann, stores):
+    assert ann.get("/users/me").status == 200
     stores.stop_pg()
-    reply = who.get("/users/me")
+    reply = ann.get("/users/me")
     assert (reply.status, reply.code) == (503, "unavailable")
     assert int(reply.headers["Retry-After"]) == reply.json["retryAfter"] >= 1
-    assert ready(who.rest).status == 503
+    assert ready(ann.rest).status == 503
     stores.start_pg()
     for _ in range(12):
-        assert who.get("/users/me").status == 200
+        assert ann.get("/users/me").status == 200
 
 
-def test_killed_connections_are_made_anew(who, stores):
+def test_killed_connections_are_replaced(ann, stores):
     for _ in range(3):
-        who.get("/users/me")
+        ann.get("/users/me")
         stores.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                    " WHERE application_name = 'chat-worker api'")
-        assert who.get("/users/me").status == 200
-        assert who.rest.post("/auth/code",
+        assert ann.get("/users/me").status == 200
+        assert ann.rest.post("/auth/code",
                              {"phoneNumber": new_number()}).status == 202
 
 
-def test_connection_killed_under_a_reader_is_not_seen(who, stores):
-    """Not idle when it dies: the statement waits for a lock."""
-    chat = add_chat(stores, {who.user: {}})
-    add_entries(stores, chat, 1, 3, who.user)
-    who.get("/users/me")
+def test_read_succeeds_when_its_connection_is_killed(ann, stores):
+    """The connection is busy when it is killed: its statement waits for a
+    lock."""
+    chat = add_chat(stores, {ann.user: {}})
+    add_entries(stores, chat, 1, 3, ann.user)
+    ann.get("/users/me")
     db = psycopg2.connect(stores.dsn)
     db.cursor().execute("LOCK TABLE chat_members IN ACCESS EXCLUSIVE MODE")
     replies = []
     t = threading.Thread(target=lambda: replies.append(
-        who.get(f"/chats/{chat}/messages")))
+        ann.get(f"/chats/{chat}/messages")))
     t.start()
     soon(lambda: stores.sql(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name ="
@@ -223,7 +225,7 @@ def test_connection_killed_under_a_reader_is_not_seen(who, stores):
     assert [e["seq"] for e in replies[0].json["items"]] == [1, 2, 3]
 
 
-def test_nobody_waits_longer_than_three_seconds_for_a_connection(stores):
+def test_request_waits_at_most_three_seconds_for_a_connection(stores):
     r = Rest(stores, api_threads=1).start()
     try:
         number = new_number()
@@ -247,9 +249,9 @@ def test_nobody_waits_longer_than_three_seconds_for_a_connection(stores):
         slow = threading.Thread(target=r.login_raw, args=(number, code))
         slow.start()
         time.sleep(0.3)
-        begun = time.monotonic()
+        start = time.monotonic()
         reply = r.post("/auth/code", {"phoneNumber": new_number()})
-        took = time.monotonic() - begun
+        took = time.monotonic() - start
         done.set()
         holder.join()
         slow.join()
@@ -266,14 +268,14 @@ def test_sigterm_ends_within_three_seconds_with_idle_connections(stores):
     idle = [UnixConnection(r.socket) for _ in range(5)]
     for c in idle:
         assert r("GET", "/nothing", connection=c).status == 404
-    begun = time.monotonic()
+    start = time.monotonic()
     assert r.stop() == 0
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - start < 3
     for c in idle:
         c.close()
 
 
-def test_new_process_takes_over_without_a_gap(stores):
+def test_new_process_takes_over_without_a_failed_request(stores):
     path = stores.home / "takeover.sock"
     old = Rest(stores, api_socket=path).start()
     new = Rest(stores, api_socket=path)
@@ -291,15 +293,16 @@ def test_new_process_takes_over_without_a_gap(stores):
     for t in threads:
         t.start()
     try:
-        wait_for(lambda: count[0] > 20, say="answers of the old one")
+        wait_for(lambda: count[0] > 20, say="answers of the old process")
         new.start()
-        # the old one answers on the same path: only the log tells
+        # the old process answers on the same path: only the log shows
+        # that the new one listens
         wait_for(lambda: "listening socket" in new.worker.log(),
-                 say="the new one's socket")
+                 say="socket of the new process")
         assert old.stop() == 0
         before = count[0]
         wait_for(lambda: failed or count[0] > before + 20,
-                 say="answers of the new one")
+                 say="answers of the new process")
         assert path.exists()
     finally:
         stop.set()
@@ -309,11 +312,11 @@ def test_new_process_takes_over_without_a_gap(stores):
     assert not failed and count[0] > 50
 
 
-def test_request_under_way_is_answered_at_sigterm(stores):
+def test_sigterm_lets_a_running_request_finish(stores):
     r = Rest(stores).start()
     number = new_number()
-    who = r.login(number)
-    who.put("/users/me/pin", {"pin": "123456"})
+    ann = r.login(number)
+    ann.put("/users/me/pin", {"pin": "123456"})
     code = r.code(number)
     replies = []
     t = threading.Thread(target=lambda: replies.append(
@@ -325,7 +328,7 @@ def test_request_under_way_is_answered_at_sigterm(stores):
     assert replies[0].status == 200
 
 
-def test_without_a_key_it_does_not_start(stores, tmp_path):
+def test_worker_without_a_key_does_not_start(stores, tmp_path):
     r = Rest(stores)
     (r.home / "keys" / "token.jwk").unlink()
     with pytest.raises(AssertionError, match="token.jwk"):
@@ -334,18 +337,18 @@ def test_without_a_key_it_does_not_start(stores, tmp_path):
 
 # -------------------------------------------------------------------- load
 
-def test_many_at_once_are_all_answered(rest, stores):
-    who = rest.login()
-    chat = add_chat(stores, {who.user: {}})
-    add_entries(stores, chat, 1, 60, who.user)
+def test_many_concurrent_requests_are_all_answered(rest, stores):
+    ann = rest.login()
+    chat = add_chat(stores, {ann.user: {}})
+    add_entries(stores, chat, 1, 60, ann.user)
     errors = []
 
     def run():
         c = UnixConnection(rest.socket)
         for _ in range(40):
             try:
-                reply = rest("GET", f"/chats/{chat}/messages", user=who.user,
-                             device=who.device, connection=c)
+                reply = rest("GET", f"/chats/{chat}/messages", user=ann.user,
+                             device=ann.device, connection=c)
                 assert reply.status == 200 and len(reply.json["items"]) == 50
             except Exception as e:      # noqa: BLE001
                 errors.append(repr(e))

@@ -1,4 +1,4 @@
-"""From a mark that an edge writes to the receipt that a client reads."""
+"""Receipt cursors that an edge writes, and the receipts of an entry."""
 
 import uuid
 
@@ -17,14 +17,14 @@ def rest(stores):
     assert r.stop() == 0
 
 
-def test_time_of_the_first_mark_at_or_above_an_entry(rest, stores):
+def test_entry_gets_the_time_of_the_first_cursor_that_covers_it(rest, stores):
     one, other = rest.login(), rest.login()
     chat = add_chat(stores, {one.user: {}, other.user: {}})
     add_entries(stores, chat, 1, 6, one.user)
     key = uuid.UUID(chat)
     stream = "message.sent:{%d}" % (key.bytes[15] & 63)
 
-    def mark(delivered=0, read=0):
+    def move_cursor(delivered=0, read=0):
         stores.redis().xadd(stream, {"e": inner.event(
             "RECEIPTS", chat=key, body=inner.receipt(
                 1, int(other.user), int(other.device), key, delivered,
@@ -38,19 +38,19 @@ def test_time_of_the_first_mark_at_or_above_an_entry(rest, stores):
         reply = one.get(f"/chats/{chat}/messages/{seq}/receipts")
         return reply.json["items"][0]
 
-    mark(delivered=2)
+    move_cursor(delivered=2)
     soon(lambda: rows() == [(1, 2)], 20)
     assert receipt(2)["deliveredAt"] and receipt(2)["readAt"] is None
     assert receipt(3)["deliveredAt"] is None
 
-    mark(read=4)
+    move_cursor(read=4)
     soon(lambda: rows() == [(1, 2), (1, 4), (2, 4)])
     assert receipt(1)["deliveredAt"] < receipt(3)["deliveredAt"]
     assert receipt(4)["readAt"] and not receipt(5)["read"]
     assert receipt(1)["readAt"] == receipt(4)["readAt"]
 
-    # again, lower, and delivered alone
-    mark(delivered=2, read=4)
-    mark(read=1)
-    mark(delivered=6)
+    # the same cursor, a lower one, and one with only delivered
+    move_cursor(delivered=2, read=4)
+    move_cursor(read=1)
+    move_cursor(delivered=6)
     soon(lambda: rows() == [(1, 2), (1, 4), (1, 6), (2, 4)])

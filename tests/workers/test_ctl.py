@@ -1,4 +1,4 @@
-"""chatctl: what it refuses, and what it leaves alone."""
+"""chatctl: migrations, keys, dead letters, status, the feed, manual pages."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from stores import BUILD, ROOT, clean_env
 
 @pytest.fixture
 def database(stores):
-    """A database of its own; gives its DSN's environment."""
+    """A new database; returns the environment variable with its DSN."""
     name = f"ctl_{uuid.uuid4().hex[:12]}"
     stores.sql(f"CREATE DATABASE {name}")
     yield {"CHAT_PG": stores.dsn.replace("dbname=postgres",
@@ -48,7 +48,7 @@ def versions(stores, env):
                                   ["status", "more"], ["feed", "drop"],
                                   ["feed", "nonsense"],
                                   ["migrate", "--bad"]])
-def test_wrong_usage_is_told_with_code_2(stores, argv):
+def test_wrong_usage_is_reported_with_code_2(stores, argv):
     done = stores.ctl(*argv, check=False)
     assert done.returncode == 2
     assert "Usage:" in done.stderr
@@ -56,13 +56,13 @@ def test_wrong_usage_is_told_with_code_2(stores, argv):
 
 @pytest.mark.parametrize("command", ["migrate", "keys", "dead", "status",
                                      "feed"])
-def test_help_says_what_a_command_does(stores, command):
+def test_help_describes_each_command(stores, command):
     done = stores.ctl(command, "--help")
     assert done.stdout.startswith("Usage: chatctl [-c FILE] " + command)
     assert len(done.stdout.splitlines()) > 3
 
 
-def test_a_wrong_configuration_names_file_and_line(stores):
+def test_configuration_error_names_file_and_line(stores):
     conf = stores.conf(nonsense=1)
     done = stores.ctl("status", conf=conf, check=False)
     assert done.returncode == 1
@@ -71,7 +71,8 @@ def test_a_wrong_configuration_names_file_and_line(stores):
 
 # ----------------------------------------------------------------- migrate
 
-def test_migrate_applies_once_and_in_order(stores, database, sql_dir):
+def test_migrate_applies_each_file_once_and_in_order(stores, database,
+                                                     sql_dir):
     done = stores.ctl("migrate", "--dir", sql_dir, **database)
     assert done.stdout.splitlines() == [
         "applied 001_first.sql", "applied 002_second.sql",
@@ -104,7 +105,7 @@ def test_migrate_refuses_a_missing_file(stores, database, sql_dir):
     assert "002_second.sql was applied, but its file is missing" in done.stderr
 
 
-def test_migrate_refuses_a_gap_before_it_applies_anything(stores, database,
+def test_migrate_refuses_a_gap_before_any_file_is_applied(stores, database,
                                                           sql_dir):
     (sql_dir / "004_fourth.sql").write_text("CREATE TABLE four (a int)")
     done = stores.ctl("migrate", sql_dir, check=False, **database)
@@ -113,14 +114,14 @@ def test_migrate_refuses_a_gap_before_it_applies_anything(stores, database,
     stores.ctl("migrate", ROOT / "sql", **database)
 
 
-def test_migrate_refuses_a_number_twice(stores, database, sql_dir):
+def test_migrate_refuses_two_files_with_one_number(stores, database, sql_dir):
     (sql_dir / "002_other.sql").write_text("SELECT 1")
     done = stores.ctl("migrate", sql_dir, check=False, **database)
     assert done.returncode == 1
     assert "have one number" in done.stderr
 
 
-def test_a_migration_that_fails_leaves_nothing(stores, database, sql_dir):
+def test_failed_migration_is_rolled_back(stores, database, sql_dir):
     (sql_dir / "003_bad.sql").write_text("CREATE TABLE three (a int);\n"
                                          "SELECT no_such_column FROM one;\n")
     done = stores.ctl("migrate", sql_dir, check=False, **database)
@@ -132,14 +133,14 @@ def test_a_migration_that_fails_leaves_nothing(stores, database, sql_dir):
     stores.ctl("migrate", sql_dir, **database)
 
 
-def test_a_migration_may_not_end_its_transaction(stores, database, sql_dir):
+def test_migration_may_not_end_its_transaction(stores, database, sql_dir):
     (sql_dir / "003_ends.sql").write_text("COMMIT; SELECT 1;")
     done = stores.ctl("migrate", sql_dir, check=False, **database)
     assert done.returncode == 1
     assert len(versions(stores, database)) == 2
 
 
-def test_migrations_at_once_wait_for_each_other(stores, database, sql_dir):
+def test_concurrent_migrations_wait_for_each_other(stores, database, sql_dir):
     (sql_dir / "003_slow.sql").write_text("SELECT pg_sleep(0.5);"
                                           "CREATE TABLE three (a int);")
     done = []
@@ -152,12 +153,12 @@ def test_migrations_at_once_wait_for_each_other(stores, database, sql_dir):
     assert sum("applied 003_slow.sql" in d.stdout for d in done) == 1
 
 
-def test_a_slow_migration_is_not_cut_off(stores, database, sql_dir):
+def test_slow_migration_has_no_timeout(stores, database, sql_dir):
     (sql_dir / "003_slow.sql").write_text("SELECT pg_sleep(6)")
     stores.ctl("migrate", sql_dir, **database)
 
 
-def test_migrate_says_when_the_database_is_away(stores, sql_dir):
+def test_migrate_reports_an_unavailable_database(stores, sql_dir):
     done = stores.ctl("migrate", sql_dir, check=False,
                       CHAT_PG="host=/nonexistent dbname=x")
     assert done.returncode == 1
@@ -170,7 +171,7 @@ def mode(path):
     return os.stat(path).st_mode & 0o777
 
 
-def test_keys_are_made_once_and_never_overwritten(stores, tmp_path):
+def test_keys_are_generated_once_and_never_overwritten(stores, tmp_path):
     d = tmp_path / "keys"
     done = stores.ctl("keys", "generate", "--dir", d)
     assert done.stdout.count("created ") == 3
@@ -212,7 +213,7 @@ def test_rotate_keeps_the_old_public_keys(stores, tmp_path):
     assert mode(d / "token.jwk") == 0o600
 
 
-def test_half_a_pair_of_signing_keys_is_told(stores, tmp_path):
+def test_missing_half_of_the_signing_keys_is_reported(stores, tmp_path):
     d = tmp_path / "keys"
     stores.ctl("keys", "generate", "--dir", d)
     (d / "jwks.json").unlink()
@@ -221,7 +222,7 @@ def test_half_a_pair_of_signing_keys_is_told(stores, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_root_gives_the_files_to_the_owner_of_the_directory(stores, tmp_path):
+def test_key_files_of_root_belong_to_the_directorys_owner(stores, tmp_path):
     d = tmp_path / "keys"
     d.mkdir()
     shutil.chown(d, "postgres", "postgres")
@@ -243,7 +244,7 @@ def dead(emptied):
     return add
 
 
-def test_dead_list_and_show_tell_everything_but_contents(emptied, dead):
+def test_dead_list_and_show_print_everything_but_contents(emptied, dead):
     [one] = dead(1, e=b"content that nobody may see")
     out = emptied.ctl("dead", "list").stdout
     assert out == (f"{one} failures=5 error=internal "
@@ -265,7 +266,7 @@ def test_dead_show_decodes_the_event(emptied, dead):
     assert "type=send" in emptied.ctl("dead", "list").stdout
 
 
-def test_dead_retry_gives_it_back(emptied, dead):
+def test_dead_retry_returns_the_event_to_its_stream(emptied, dead):
     one, two = dead(2, e=b"\0\1\xff bytes")
     done = emptied.ctl("dead", "retry", two)
     assert done.stdout == f"retried {two}\n"
@@ -275,7 +276,7 @@ def test_dead_retry_gives_it_back(emptied, dead):
         {b"e": b"\0\1\xff bytes"}]
 
 
-def test_dead_all_goes_through_many(emptied, dead):
+def test_dead_commands_with_all_handle_many_events(emptied, dead):
     dead(250)
     assert len(emptied.ctl("dead", "list").stdout.splitlines()) == 250
     emptied.ctl("dead", "retry", "--all")
@@ -295,13 +296,13 @@ def test_dead_drop_deletes_one(emptied, dead):
             emptied.redis().xrange("message.sent.dead")] == [two]
 
 
-def test_dead_without_the_id_is_told(emptied, dead):
+def test_dead_drop_of_an_unknown_id_is_reported(emptied, dead):
     dead(1)
     done = emptied.ctl("dead", "drop", "1-1", check=False)
     assert done.returncode == 1 and "no dead event 1-1" in done.stderr
 
 
-def test_dead_retry_of_a_strange_stream_is_refused(emptied, dead):
+def test_dead_retry_into_an_unknown_stream_is_refused(emptied, dead):
     [one] = dead(1, stream="users")
     done = emptied.ctl("dead", "retry", one, check=False)
     assert done.returncode == 1
@@ -324,10 +325,11 @@ def test_status_shows_streams_owners_and_workers(emptied):
     assert lines[7].split() == ["6", "0", "0", "(none)"]
     assert "shards owned 0 of 64" in lines
     assert "waiting 3" in lines
-    assert any(line.startswith("worker host.1.abc last heartbeat ") for line in lines)
+    assert any(line.startswith("worker host.1.abc last heartbeat ")
+               for line in lines)
 
 
-def test_status_knows_who_holds_the_lock(emptied):
+def test_status_shows_the_owner_while_its_lock_is_held(emptied):
     import psycopg2
     emptied.sql("INSERT INTO shard_owners VALUES (5, 42, 'host.1.abc')")
     db = psycopg2.connect(emptied.dsn)
@@ -340,7 +342,7 @@ def test_status_knows_who_holds_the_lock(emptied):
     assert "shards owned 1 of 64" in lines
 
 
-def test_status_says_what_is_away(emptied):
+def test_status_reports_an_unavailable_redis(emptied):
     done = emptied.ctl("status", check=False,
                        CHAT_REDIS="unix:///nonexistent/redis.sock")
     assert done.returncode == 1 and "Redis cannot be read" in done.stderr
@@ -383,7 +385,7 @@ def test_manual_page_has_no_warnings(man_pages, page):
                    "chatctl status", "--rotate", "--conf"]),
     ("chat-worker.8", ["pool", "message", "api", "sync", "presence",
                        "SIGHUP", "--conf"])])
-def test_manual_page_names_every_verb(man_pages, page, words):
+def test_manual_page_names_every_command(man_pages, page, words):
     text = subprocess.run(["mandoc", "-T", "ascii", man_pages / page],
                           text=True, check=True,
                           stdout=subprocess.PIPE).stdout

@@ -1,4 +1,4 @@
-"""The feed of committed entries: written, delivered, trimmed, bounded."""
+"""The committed feed: writing, delivery, trimming and its limit."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ def feed(chat):
     return "message.committed:{%d}" % msg.shard(chat)
 
 
-def held(redis):
+def stored(redis):
     return sum(redis.xlen("message.committed:{%d}" % s) for s in range(64))
 
 
@@ -28,7 +28,7 @@ def stat(redis, name):
 
 
 class Reader:
-    """tests/workers/feed_reader.c."""
+    """A process of tests/workers/feed_reader.c."""
 
     def __init__(self, conf, role, mode=None):
         self.out = conf.parent / f"{role}.json"
@@ -70,8 +70,8 @@ def reader():
         r.stop()
 
 
-def registered(w, n=1):
-    """The message worker has seen that there is a role."""
+def wait_registered(w, n=1):
+    """Waits until the message worker has seen a registered role."""
     wait_for(lambda: w.log().count("entries are written") >= n, 5)
 
 
@@ -93,7 +93,7 @@ def test_every_kind_of_entry_appears_with_its_fields(emptied, edge, worker,
     c = msg.make_chat(emptied, [a, b])
     w = worker(emptied.conf(), "message")
     r = reader(emptied.conf(), "push")
-    registered(w)
+    wait_registered(w)
     edge.send(c, a, "m1", content_type="image/png", media_id="x")
     edge.send(c, b, "m2", expires_in=60)
     for kind, mid, seq in (("EDIT", "m3", 1), ("REACT", "m4", 2),
@@ -128,13 +128,13 @@ def test_every_kind_of_entry_appears_with_its_fields(emptied, edge, worker,
         assert x["chatType"] == 2 and x["mentions"] == 0
 
 
-def test_two_roles_get_everything_in_order(emptied, edge, worker, reader):
+def test_two_roles_get_all_entries_in_order(emptied, edge, worker, reader):
     users = msg.make_users(emptied, 2)
     chats = [msg.make_chat(emptied, users) for _ in range(20)]
     w = worker(emptied.conf(), "message")
     one = reader(emptied.conf(), "push")
     two = reader(emptied.conf(), "search")
-    registered(w)
+    wait_registered(w)
     wait_for(lambda: edge.redis.zcard(ROLES) == 2)
     for i in range(25):
         for c in chats:
@@ -145,23 +145,23 @@ def test_two_roles_get_everything_in_order(emptied, edge, worker, reader):
         for c in chats:
             assert r.seqs(c) == list(range(1, 26))
     # both have acknowledged
-    wait_for(lambda: held(edge.redis) == 0)
+    wait_for(lambda: stored(edge.redis) == 0)
     wait_for(lambda: stat(edge.redis, "written") == 500)
     wait_for(lambda: stat(edge.redis, "trimmed_by_ack")
              == stat(edge.redis, "stream_entries"))
     assert stat(edge.redis, "dropped_by_limit") == 0
 
 
-def test_worker_killed_between_commit_and_publish_loses_none(
+def test_worker_killed_between_commit_and_publish_loses_no_entry(
         emptied, edge, worker, reader):
     a, b, *more = msg.make_users(emptied, 6)
     c = msg.make_chat(emptied, [a, b])
     one = worker(emptied.conf(), "message")
     r = reader(emptied.conf(), "push")
-    registered(one)
+    wait_registered(one)
     edge.send(c, a, "m1", "x")
     wait_for(lambda: r.seqs(c) == [1])
-    # what the next owner finds: the events, and their effects in the database
+    # the next owner finds both the events and their effects in the database
     one.signal(signal.SIGSTOP)
     edge.add("SEND", c, user=a, device=a * 10, message_id="m2", content="x")
     edge.add("MEMBERS_ADD", c, flags=inner.F_REST, user=a, device=a * 10,
@@ -171,7 +171,7 @@ def test_worker_killed_between_commit_and_publish_loses_none(
              seq=b)
     events = edge.redis.xrange(msg.stream(c))
     assert len(events) == 4
-    # Redis refuses to publish: committed, and the worker can do no more
+    # Redis refuses PUBLISH: the worker commits and can do nothing more
     edge.redis.execute_command("ACL", "SETUSER", "default", "-publish",
                                "-xadd", "-xdel")
     try:
@@ -191,30 +191,31 @@ def test_worker_killed_between_commit_and_publish_loses_none(
     wait_for(lambda: edge.redis.xlen(msg.stream(c)) == 0)
 
 
-def test_what_a_dead_consumer_left_is_claimed(emptied, edge, worker, reader):
+def test_records_of_a_dead_consumer_are_claimed(emptied, edge, worker, reader):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     w = worker(emptied.conf(), "message")
     dead = reader(emptied.conf(), "push", "noack")
-    registered(w)
+    wait_registered(w)
     edge.send(c, users[0], "m1")
     wait_for(lambda: dead.seqs(c) == [1])
     dead.kill()
     edge.send(c, users[0], "m2")
     time.sleep(4.5)
-    assert edge.redis.xlen(feed(c)) == 2        # not acknowledged: not trimmed
+    assert edge.redis.xlen(feed(c)) == 2        # without an ack, no trim
     r = reader(emptied.conf(), "push")
     wait_for(lambda: sorted(r.seqs(c)) == [1, 2], 20)
     wait_for(lambda: edge.redis.xlen(feed(c)) == 0)
 
 
-def test_switched_off_role_holds_nothing_back(emptied, edge, worker, reader):
+def test_unregistered_role_does_not_keep_records(emptied, edge, worker,
+                                                 reader):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     w = worker(emptied.conf(), "message")
     off = reader(emptied.conf(), "search", "noack")
     on = reader(emptied.conf(), "push")
-    registered(w)
+    wait_registered(w)
     wait_for(lambda: edge.redis.zcard(ROLES) == 2)
     edge.send(c, users[0], "m1")
     wait_for(lambda: off.seqs(c) == [1] and on.seqs(c) == [1])
@@ -236,14 +237,14 @@ def test_switched_off_role_holds_nothing_back(emptied, edge, worker, reader):
     assert edge.redis.xlen(feed(c)) == 0
 
 
-def test_dead_role_is_bounded_by_the_limit_and_named(emptied, edge, worker,
-                                                     reader):
+def test_backlog_of_a_dead_role_is_limited_and_logged(emptied, edge, worker,
+                                                      reader):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     w = worker(emptied.conf(feed_limit=10), "message")
     dead = reader(emptied.conf(), "webhook")
     live = reader(emptied.conf(), "push")
-    registered(w)
+    wait_registered(w)
     wait_for(lambda: edge.redis.zcard(ROLES) == 2)
     dead.kill()
     edge.redis.zadd(ROLES, {"webhook": int(time.time() * 1000) - 60000})
@@ -263,18 +264,18 @@ def test_dead_role_is_bounded_by_the_limit_and_named(emptied, edge, worker,
     assert rows["webhook"][0] == "10" and rows["webhook"][-1] == "(dead)"
     assert rows["push"][:2] == ["0", "0"]
     assert rows["stored"] == ["10"] and rows["dropped_by_limit"] == ["25"]
-    # a role that comes back gets what is left
+    # a role that returns gets the remaining records
     again = reader(emptied.conf(), "webhook")
     wait_for(lambda: again.seqs(c) == list(range(26, 36)))
     wait_for(lambda: edge.redis.xlen(feed(c)) == 0)
 
 
-def test_emptied_redis_is_survived(emptied, edge, worker, reader):
+def test_feed_continues_after_redis_is_emptied(emptied, edge, worker, reader):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     w = worker(emptied.conf(), "message")
     r = reader(emptied.conf(), "push")
-    registered(w)
+    wait_registered(w)
     edge.send(c, users[0], "m1")
     wait_for(lambda: r.seqs(c) == [1])
     edge.redis.flushall()
@@ -284,7 +285,7 @@ def test_emptied_redis_is_survived(emptied, edge, worker, reader):
     wait_for(lambda: r.seqs(c)[-1] == 2)
 
 
-def test_ctl_feed_drop_of_no_role_fails(emptied):
+def test_ctl_feed_drop_of_an_unknown_role_fails(emptied):
     assert emptied.ctl("feed", "drop", "none", check=False).returncode == 1
     assert emptied.ctl("feed", "drop", "NO ROLE", check=False).returncode == 2
     assert "stored 0" in emptied.ctl("feed").stdout

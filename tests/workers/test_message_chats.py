@@ -1,4 +1,4 @@
-"""Chats and members: who may what, entries, notices, idempotency keys."""
+"""Chats and members: permissions, entries, notices, idempotency keys."""
 
 import json
 
@@ -32,7 +32,7 @@ def entries(edge, chat):
         lambda r: r.type == "ENTRY" and r.chat == chat)]
 
 
-def test_direct_chat_is_made_once(emptied, edge, users):
+def test_direct_chat_is_created_once(emptied, edge, users):
     a, b = users[:2]
     chat = msg.new_chat()
     status, body = edge.call("CHAT_CREATE", chat, a, body={
@@ -83,7 +83,7 @@ def test_create_refuses_bad_field(emptied, edge, users, body):
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"type":1,"type":2}'])
-def test_create_refuses_what_is_no_json_object(edge, users, body):
+def test_create_refuses_a_body_that_is_no_json_object(edge, users, body):
     status, answer = edge.call("CHAT_CREATE", msg.new_chat(), users[0],
                                body=body)
     assert status == 400 and answer["code"] in ("bad_request", "bad_field")
@@ -98,11 +98,11 @@ def test_group_has_an_owner(emptied, edge, users):
                                           (users[2], 3, 1)]
 
 
-def test_idempotency_key_answers_the_same_again(emptied, edge, users):
+def test_idempotency_key_gets_the_first_answer_again(emptied, edge, users):
     body = {"type": "group", "memberIds": [str(users[1])]}
     first = edge.call("CHAT_CREATE", msg.new_chat(), users[0], body=body,
                       idempotency_key="k1")
-    # another id in another shard: an edge draws one a request
+    # another id in another shard: an edge draws a new id per request
     again = edge.call("CHAT_CREATE", msg.new_chat(), users[0], body=body,
                       idempotency_key="k1")
     assert again == first and first[0] == 201
@@ -128,16 +128,16 @@ def test_title_is_changed_by_admins_only(edge, users):
     assert body["lastEntry"]["kind"] == "chat_changed"
     frame = entries(edge, chat)[-1]
     assert (frame["kind"], frame["title"]) == ("chat_changed", "New")
-    # the same again leaves nothing in the log
+    # the same title again creates no entry
     assert edge.call("CHAT_CHANGE", chat, users[0],
                      body={"title": "New"})[1]["lastSeq"] == 1
-    for user, what, want in (
+    for user, change, expected in (
             (users[1], {"title": "N"}, (403, "forbidden")),
             (users[5], {"title": "N"}, (404, "not_found")),
             (users[0], {}, (400, "bad_field")),
             (users[0], {"title": None}, (400, "bad_field"))):
-        status, body = edge.call("CHAT_CHANGE", chat, user, body=what)
-        assert (status, body["code"]) == want
+        status, body = edge.call("CHAT_CHANGE", chat, user, body=change)
+        assert (status, body["code"]) == expected
 
 
 def test_direct_chat_has_no_admins(edge, users):
@@ -153,7 +153,7 @@ def test_direct_chat_has_no_admins(edge, users):
         assert (status, body["code"]) == (403, "forbidden"), kind
 
 
-def test_leaving_a_direct_chat_takes_it_off_the_list(emptied, edge, users):
+def test_left_direct_chat_is_removed_from_the_list(emptied, edge, users):
     a, b = users[:2]
     chat = msg.new_chat()
     edge.call("CHAT_CREATE", chat, a, body={"type": "direct",
@@ -166,7 +166,7 @@ def test_leaving_a_direct_chat_takes_it_off_the_list(emptied, edge, users):
     assert edge.send(chat, a, "m2").seq == 2
 
 
-def test_added_member_sees_from_there_on(emptied, edge, users):
+def test_added_member_sees_entries_from_the_addition_on(emptied, edge, users):
     a, b, c, d, e, f = users
     chat, _ = group(edge, users)
     edge.send(chat, a, "m1")
@@ -178,8 +178,9 @@ def test_added_member_sees_from_there_on(emptied, edge, users):
     got = [r for r in edge.records if r.type in ("NOTICE", "ENTRY")
            and "chat_added\"" in r.frame or "member_added" in r.frame][1:]
     assert [r.type for r in got] == ["NOTICE", "ENTRY", "NOTICE", "ENTRY"]
-    assert json.loads(got[0].frame)["fromSeq"] == 2 and got[0].items == [(d, 0)]
-    assert json.loads(got[2].frame)["fromSeq"] == 3 and got[2].items == [(e, 0)]
+    assert json.loads(got[0].frame)["fromSeq"] == 2
+    assert json.loads(got[2].frame)["fromSeq"] == 3
+    assert got[0].items == [(d, 0)] and got[2].items == [(e, 0)]
     frame = json.loads(got[1].frame)
     assert (frame["userId"], frame["role"], frame["senderId"]) == (
         str(d), "member", str(a))
@@ -188,20 +189,20 @@ def test_added_member_sees_from_there_on(emptied, edge, users):
     assert sorted(got[3].items) == [(u, 0) for u in (a, b, c, d, e)]
     assert emptied.sql("SELECT user_id, joined_seq FROM chat_members WHERE"
                        " joined_seq > 1 ORDER BY 1") == [(d, 2), (e, 3)]
-    # the new member cannot answer what was before
+    # the new member cannot reply to earlier entries
     assert msg.code(edge.send(chat, d, "r1", reply_to=1)) == "bad_field"
     assert edge.send(chat, d, "r2", reply_to=2).type == "ENTRY"
 
-    for user, ids, want in ((b, [f], (403, "forbidden")),
+    for user, ids, expected in ((b, [f], (403, "forbidden")),
                             (f, [f], (404, "not_found")),
                             (a, [99999], (400, "bad_field")),
                             (a, [], (400, "bad_field"))):
         status, body = edge.call("MEMBERS_ADD", chat, user, body={
             "userIds": strings(ids)})
-        assert (status, body["code"]) == want
+        assert (status, body["code"]) == expected
 
 
-def test_adding_with_a_key_is_answered_again(edge, users):
+def test_adding_members_with_a_key_gets_the_first_answer_again(edge, users):
     chat, _ = group(edge, users)
     body = {"userIds": [str(users[3])]}
     first = edge.call("MEMBERS_ADD", chat, users[0], body=body,
@@ -212,7 +213,7 @@ def test_adding_with_a_key_is_answered_again(edge, users):
         "userIds": [str(users[4])]}, idempotency_key="k")[0] == 409
 
 
-def test_removed_member_sees_the_removal_last(emptied, edge, users):
+def test_removed_member_gets_the_removal_as_last_entry(emptied, edge, users):
     a, b, c = users[:3]
     chat, _ = group(edge, users)
     assert edge.call("MEMBER_REMOVE", chat, a, seq=b) == (204, None)
@@ -228,7 +229,7 @@ def test_removed_member_sees_the_removal_last(emptied, edge, users):
     rec = edge.send(chat, a, "m1")
     assert sorted(rec.items) == [(a, 0), (c, 0)]
     assert msg.code(edge.send(chat, b, "m2")) == "not_member"
-    # a mark on what was before is right, on what is later is not
+    # a receipt for an earlier entry is accepted, for a later one refused
     import inner
     for seq, n in ((1, 0), (2, 1)):
         edge.redis.xadd(msg.stream(chat), {"e": inner.event(
@@ -241,7 +242,7 @@ def test_removed_member_sees_the_removal_last(emptied, edge, users):
     assert (status, body["code"]) == (404, "not_found")
 
 
-def test_return_hides_the_time_between(emptied, edge, users):
+def test_returned_member_does_not_see_the_time_between(emptied, edge, users):
     a, b, c = users[:3]
     chat, _ = group(edge, users)
     edge.call("MEMBER_REMOVE", chat, a, seq=b)              # 1
@@ -256,7 +257,7 @@ def test_return_hides_the_time_between(emptied, edge, users):
     assert msg.code(edge.send(chat, b, "r", reply_to=3)) == "bad_field"
     rec = edge.send(chat, b, "r2", reply_to=1)
     assert sorted(rec.items) == [(a, 0), (b, 0), (c, 0)]
-    # and a second time, read by a worker that knows nothing of the first
+    # the second removal and return add a second hidden range
     edge.call("MEMBER_REMOVE", chat, a, seq=b)              # 6
     edge.send(chat, a, "m7")
     edge.call("MEMBERS_ADD", chat, a, body={"userIds": [str(b)]})   # 8
@@ -266,13 +267,13 @@ def test_return_hides_the_time_between(emptied, edge, users):
     assert msg.code(edge.send(chat, b, "r4", reply_to=7)) == "bad_field"
 
 
-def test_roles(emptied, edge, users):
+def test_role_changes_follow_the_permissions(emptied, edge, users):
     a, b, c, d = users[:4]
     chat, _ = group(edge, users, 4)
 
-    def role(who, whom, what):
-        status, body = edge.call("MEMBER_CHANGE", chat, who, seq=whom,
-                                 body={"role": what})
+    def role(actor, user, new_role):
+        status, body = edge.call("MEMBER_CHANGE", chat, actor, seq=user,
+                                 body={"role": new_role})
         return status, body.get("code") or body["role"]
 
     assert role(a, b, "admin") == (200, "admin")
@@ -289,7 +290,7 @@ def test_roles(emptied, edge, users):
     assert edge.call("MEMBER_REMOVE", chat, b, seq=d)[0] == 204
     assert edge.call("MEMBER_REMOVE", chat, b, seq=a)[0] == 403
     assert edge.call("MEMBER_REMOVE", chat, c, seq=b)[0] == 403
-    # ownership passes on
+    # the owner makes another member the owner
     assert role(a, c, "owner") == (200, "owner")
     assert role(a, b, "member") == (403, "forbidden")
     assert emptied.sql("SELECT user_id, role FROM chat_members WHERE left_seq"
@@ -297,7 +298,7 @@ def test_roles(emptied, edge, users):
     assert edge.call("MEMBER_REMOVE", chat, c, seq=a)[0] == 204
 
 
-def test_owner_who_leaves_passes_the_group_on(emptied, edge, users):
+def test_group_gets_a_new_owner_when_its_owner_leaves(emptied, edge, users):
     a, b, c = users[:3]
     chat, _ = group(edge, users)
     edge.call("MEMBER_CHANGE", chat, a, seq=c, body={"role": "admin"})  # 1

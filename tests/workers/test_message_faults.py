@@ -1,4 +1,4 @@
-"""Who owns what, and what survives: kill, stop, empty Redis, no database."""
+"""Shard owners, and faults: killed or stopped workers, stores that fail."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from stores import wait_for
 
 
 def owners(stores):
-    """worker -> shards, by the locks that are held."""
+    """{worker: number of shards}, from the advisory locks."""
     rows = stores.sql(
         "SELECT a.application_name, count(*) FROM pg_locks l JOIN"
         " pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory'"
@@ -32,7 +32,8 @@ def test_one_worker_takes_all_shards_within_a_second(emptied, edge, worker):
         (64, 1)]
 
 
-def test_two_workers_share_and_one_hands_over(emptied, edge, worker):
+def test_two_workers_share_the_shards_and_one_releases_them(emptied, edge,
+                                                            worker):
     one = worker(emptied.conf(), "message")
     wait_for(lambda: sum(owners(emptied).values()) == 64, 3)
     two = worker(emptied.conf(), "message")
@@ -46,16 +47,16 @@ def test_two_workers_share_and_one_hands_over(emptied, edge, worker):
     assert edge.redis.zcard("workers:message") == 0
 
 
-def test_killed_worker_is_finished_by_another(emptied, edge, worker):
+def test_events_of_a_killed_worker_are_done_by_another(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     one = worker(emptied.conf(), "message")
-    # it has looked at every stream, and reads on
+    # the worker has recovered every stream and reads new events
     wait_for(lambda: len(edge.redis.keys("message.owner:*")) == 64, 3)
     edge.send(c, users[0], "m0")
     wait_for(lambda: waiting(edge, c) == 0)
-    # a worker that dies with entries in hand: it may have begun as many as are
-    # read of a stream at once
+    # the worker dies with unfinished events: as many as one read of a stream
+    # returns may be committed already
     one.signal(signal.SIGSTOP)
     for i in range(1, 90):
         edge.add("SEND", c, user=users[0], device=users[0] * 10,
@@ -74,7 +75,8 @@ def test_killed_worker_is_finished_by_another(emptied, edge, worker):
     assert emptied.sql("SELECT count(*), max(seq) FROM entries") == [(90, 90)]
 
 
-def test_committed_but_untold_is_told_by_the_next(emptied, edge, worker):
+def test_unpublished_commit_is_published_by_the_next_owner(emptied, edge,
+                                                           worker):
     """The owner died between commit and publish."""
     a, b, d = msg.make_users(emptied, 3)
     c = msg.make_chat(emptied, [a, b])
@@ -85,7 +87,7 @@ def test_committed_but_untold_is_told_by_the_next(emptied, edge, worker):
     edge.call("MEMBERS_ADD", c, a, body={"userIds": [str(d)]})
     one.stop()
     n = len(edge.records)
-    # the same two again, as the next owner finds them
+    # the same two events again, as the next owner finds them
     for kind, kw in (("SEND", {"message_id": "m1", "content": "x",
                                "session": 501}),
                      ("MEMBERS_ADD", {"flags": inner.F_REST, "session": 502,
@@ -104,7 +106,7 @@ def test_committed_but_untold_is_told_by_the_next(emptied, edge, worker):
     assert emptied.sql("SELECT count(*) FROM entries") == [(2,)]
 
 
-def test_stopped_worker_is_cut_off(emptied, edge, worker):
+def test_stopped_worker_loses_its_shards(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     one = worker(emptied.conf(), "message")
@@ -136,7 +138,7 @@ def test_stopped_worker_is_cut_off(emptied, edge, worker):
     wait_for(lambda: sorted(owners(emptied).values()) == [32, 32], 6)
     assert emptied.sql("SELECT count(*) FROM entries WHERE message_id <>"
                        " 'm0'") == [(64 * 6,)]
-    # in every chat every number once, and epochs only rise
+    # every chat has each seq once, and epochs only rise
     for x in chats:
         got = edge.all(lambda r: r.type == "ENTRY" and r.chat == x
                        and not r.flags & inner.REDO)
@@ -147,7 +149,8 @@ def test_stopped_worker_is_cut_off(emptied, edge, worker):
     assert first.seq == 1
 
 
-def test_poison_is_set_aside_after_five(emptied, edge, worker):
+def test_event_becomes_a_dead_letter_after_five_failures(emptied, edge,
+                                                         worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     pipe = edge.redis.pipeline(transaction=True)
@@ -171,34 +174,35 @@ def test_poison_is_set_aside_after_five(emptied, edge, worker):
     wait_for(lambda: edge.redis.xlen(msg.stream(c)) == 0)
 
 
-def test_event_that_kills_its_owners_is_set_aside(emptied, edge, worker):
+def test_event_that_kills_its_owners_becomes_a_dead_letter(emptied, edge,
+                                                           worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     shard = msg.shard(c)
-    tried = "message.attempts:{%d}" % shard
+    attempts = "message.attempts:{%d}" % shard
     s = edge.add("SEND", c, user=users[0], device=7, message_id="m",
                  content="x")
     edge.add("SEND", c, user=users[0], device=7, message_id="m2",
-             content="innocent")
+             content="harmless")
     [(bad, _), (good, _)] = edge.redis.xrange(msg.stream(c))
-    edge.redis.hset(tried, bad, 5)
-    edge.redis.hset(tried, good, 2)
+    edge.redis.hset(attempts, bad, 5)
+    edge.redis.hset(attempts, good, 2)
     worker(emptied.conf(), "message")
     rec = edge.wait(lambda r: r.type == "FRAME" and r.session == s)
     assert msg.code(rec) == "internal"
     edge.wait(lambda r: r.type == "ENTRY" and r.message_id == "m2")
     assert edge.redis.xlen("message.sent.dead") == 1
-    assert emptied.sql("SELECT content FROM entries") == [("innocent",)]
-    wait_for(lambda: not edge.redis.exists(tried))
+    assert emptied.sql("SELECT content FROM entries") == [("harmless",)]
+    wait_for(lambda: not edge.redis.exists(attempts))
 
 
-def test_what_is_begun_after_anothers_end_is_counted_first(
+def test_attempts_are_counted_before_a_takeover_redoes_events(
         emptied, edge, worker):
-    """The worker that begins it waits for a row, and is killed."""
+    """Each worker that starts the events waits for a row and is killed."""
     a, b = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, [a, b])
     shard = msg.shard(c)
-    tried = "message.attempts:{%d}" % shard
+    attempts = "message.attempts:{%d}" % shard
     one = worker(emptied.conf(), "message")
     wait_for(lambda: sum(owners(emptied).values()) == 64, 3)
     edge.send(c, a, "m0")
@@ -212,9 +216,10 @@ def test_what_is_begun_after_anothers_end_is_counted_first(
     for n in range(4):
         wait_for(lambda: emptied.sql("SELECT pid FROM pg_stat_activity"
                                      " WHERE wait_event_type = 'Lock'"))
-        counts = edge.redis.hgetall(tried)
+        counts = edge.redis.hgetall(attempts)
         assert edge.redis.get("message.owner:{%d}" % shard)
-        # the first owner counts nothing; those that two had begun go alone
+        # the first owner counts nothing; events with two attempts are
+        # done one by one
         assert counts == ({} if n == 0 else
                           {i: b"%d" % min(n, 2) for i in ids} |
                           {ids[0]: b"%d" % n})
@@ -228,10 +233,11 @@ def test_what_is_begun_after_anothers_end_is_counted_first(
     edge.wait(lambda r: r.type == "ENTRY" and r.message_id == "m3")
     assert emptied.sql("SELECT count(*), max(seq) FROM entries") == [(4, 4)]
     assert edge.redis.exists("message.sent.dead") == 0
-    wait_for(lambda: not edge.redis.exists(tried))
+    wait_for(lambda: not edge.redis.exists(attempts))
 
 
-def test_own_reconnects_are_not_counted(emptied, edge, worker):
+def test_reconnects_of_the_owner_are_not_counted_as_attempts(emptied, edge,
+                                                             worker):
     a, b = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, [a, b])
     worker(emptied.conf(), "message")
@@ -245,7 +251,7 @@ def test_own_reconnects_are_not_counted(emptied, edge, worker):
     assert edge.redis.exists("message.sent.dead") == 0
 
 
-def test_emptied_redis_is_survived(emptied, edge, worker):
+def test_worker_continues_after_redis_is_emptied(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     worker(emptied.conf(), "message")
@@ -254,14 +260,14 @@ def test_emptied_redis_is_survived(emptied, edge, worker):
     edge.redis.flushall()
     time.sleep(0.05)
     rec = edge.send(c, users[0], "m2", timeout=3)
-    assert rec.seq == 2 and rec.items == []     # the route is gone too
+    assert rec.seq == 2 and rec.items == []     # the route is lost, too
     edge.connect(users[1], 5)
     rec = edge.send(c, users[0], "m3")
     assert rec.seq == 3 and rec.items == [(users[1], 0)]
     assert sum(owners(emptied).values()) == 64
 
 
-def test_route_change_is_seen_by_the_next_message(emptied, edge, worker):
+def test_next_message_uses_a_changed_route(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     worker(emptied.conf(), "message")
@@ -273,7 +279,7 @@ def test_route_change_is_seen_by_the_next_message(emptied, edge, worker):
         assert edge.send(c, users[0], f"b{i}").items == []
 
 
-def test_dead_edge_loses_its_routes(emptied, edge, worker):
+def test_routes_of_a_dead_edge_are_purged(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     worker(emptied.conf(), "message")
@@ -284,8 +290,7 @@ def test_dead_edge_loses_its_routes(emptied, edge, worker):
     assert edge.send(c, users[0], "m2").items == [(users[1], 0)]
 
 
-def test_edge_that_lost_its_subscription_keeps_its_routes(
-        emptied, edge, worker):
+def test_edge_without_a_subscription_keeps_its_routes(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     worker(emptied.conf(), "message")
@@ -297,7 +302,7 @@ def test_edge_that_lost_its_subscription_keeps_its_routes(
     assert edge.redis.hlen("route:{%d}" % users[1]) == 1
 
 
-def test_chat_changed_behind_the_cache_is_read_again(emptied, edge, worker):
+def test_chat_changed_in_the_database_is_read_again(emptied, edge, worker):
     a, b, d = msg.make_users(emptied, 3)
     c = msg.make_chat(emptied, [a, b])
     worker(emptied.conf(), "message")
@@ -309,7 +314,7 @@ def test_chat_changed_behind_the_cache_is_read_again(emptied, edge, worker):
     assert edge.send(c, a, "m2").items == [(d, 0)]
 
 
-def test_redis_restart_is_survived(emptied, edge, worker):
+def test_worker_continues_after_a_redis_restart(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     w = worker(emptied.conf(), "message")
@@ -324,7 +329,8 @@ def test_redis_restart_is_survived(emptied, edge, worker):
     again.close()
 
 
-def test_database_restart_loses_and_doubles_nothing(emptied, edge, worker):
+def test_database_restart_loses_and_duplicates_no_message(emptied, edge,
+                                                          worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     w = worker(emptied.conf(), "message")
@@ -377,9 +383,10 @@ def test_without_database_sends_are_answered_unavailable(
     assert edge.send(c, users[0], "m3").seq == 2
 
 
-def test_without_database_each_is_refused_by_one_and_once(
+def test_without_database_each_send_is_refused_exactly_once(
         emptied, edge, worker):
-    """By who had its shard last; not what has another owner since."""
+    """The last owner of the shard refuses the send, unless the shard has got
+    another owner since."""
     users = msg.make_users(emptied, 2)
     chats = [msg.make_chat(emptied, users, chat=msg.new_chat(s))
              for s in range(64)]
@@ -390,7 +397,7 @@ def test_without_database_each_is_refused_by_one_and_once(
         edge.send(c, users[0], "m0")
     emptied.stop_pg(signal.SIGQUIT)
     try:
-        # before that, what they find may be thought to be committed
+        # before that, the workers may treat new events as possibly committed
         wait_for(lambda: edge.redis.zcard("workers:message") == 0, 3)
         edge.redis.set("message.owner:{9}", "another")
         for i, c in enumerate(chats):
@@ -399,7 +406,7 @@ def test_without_database_each_is_refused_by_one_and_once(
         wait_for(lambda: sum(edge.redis.xlen(msg.stream(c))
                              for c in chats) == 1, 8)
         assert edge.redis.xlen("message.sent:{9}") == 1
-        edge.none(lambda r: False)
+        edge.expect_nothing(lambda r: False)
         got = [r.session for r in edge.all(lambda r: r.type == "FRAME")]
         assert sorted(got) == [1000 + i for i in range(64) if i != 9]
     finally:
@@ -409,7 +416,7 @@ def test_without_database_each_is_refused_by_one_and_once(
     assert emptied.sql("SELECT count(*) FROM entries") == [(65,)]
 
 
-def test_killed_again_and_again_each_message_is_stored_once(
+def test_each_message_is_stored_once_although_workers_are_killed(
         emptied, edge, worker):
     users = msg.make_users(emptied, 8)
     chats = [msg.make_chat(emptied, users[i:i + 2], kind=1)

@@ -1,6 +1,8 @@
-"""Notes of devices that left with everything (route:{user}, "-<device>"): the
-first entry that they miss takes them, nothing else does. And what is owed to
-whom Redis has forgotten."""
+"""Clean-disconnect markers, fields "-<device>" of route:{user}.
+
+The first entry that a device misses removes its marker, and nothing else does.
+Also: entries that are published although Redis lost their events.
+"""
 
 import signal
 import threading
@@ -31,35 +33,35 @@ def leave(edge, user, *devices):
         edge.redis.hset(key(user), f"-{device}", RUN)
 
 
-def notes(edge, user):
+def markers(edge, user):
     return {int(f[1:]) for f in edge.redis.hkeys(key(user)) if f[:1] == b"-"}
 
 
-def gone(edge, user):
-    """The edge is told first."""
-    wait_for(lambda: notes(edge, user) == set(), 3)
+def wait_removed(edge, user):
+    """The worker removes markers only after it has published the entry."""
+    wait_for(lambda: markers(edge, user) == set(), 3)
 
 
 class Monitor:
-    """What clients say to Redis meanwhile."""
+    """The commands that Redis gets in a `with` block."""
 
     def __init__(self, redis):
         self.commands = []
         self.redis = redis
-        self.there = threading.Event()
+        self.listening = threading.Event()
         self.thread = threading.Thread(target=self.listen, daemon=True)
 
     def listen(self):
         with self.redis.monitor() as m:
-            self.there.set()
-            for said in m.listen():
-                self.commands.append(said["command"])
-                if said["command"].startswith("ECHO over"):
+            self.listening.set()
+            for entry in m.listen():
+                self.commands.append(entry["command"])
+                if entry["command"].startswith("ECHO over"):
                     return
 
     def __enter__(self):
         self.thread.start()
-        assert self.there.wait(5)
+        assert self.listening.wait(5)
         return self
 
     def __exit__(self, *_):
@@ -71,9 +73,9 @@ class Monitor:
                     if c.startswith(start))
 
 
-def test_an_entry_takes_the_notes_right_after_it_is_told(edge, chat):
-    """Not before: a route that we have changed ourselves is not tracked, and
-    who leaves it then would not be noticed."""
+def test_entry_removes_markers_right_after_it_is_published(edge, chat):
+    """Not before: Redis does not track a key that the worker itself has
+    changed, so the worker would not notice a device that leaves then."""
     c, (a, b, d, e) = chat
     edge.connect(a, 1)
     leave(edge, b, 5)
@@ -83,40 +85,40 @@ def test_an_entry_takes_the_notes_right_after_it_is_told(edge, chat):
         rec = edge.send(c, a, "m1")
         wait_for(lambda: edge.redis.xlen(msg.stream(c)) == 0)
     assert {user for user, _ in rec.items} == {a, d}
-    assert [notes(edge, u) for u in (a, b, d, e)] == [set()] * 4
-    told = m.first("PUBLISH edge.")
-    assert m.first(f"HDEL {key(b)} -5") > told
-    assert m.first(f"HDEL {key(d)} ") > told
+    assert [markers(edge, u) for u in (a, b, d, e)] == [set()] * 4
+    published = m.first("PUBLISH edge.")
+    assert m.first(f"HDEL {key(b)} -5") > published
+    assert m.first(f"HDEL {key(d)} ") > published
     assert m.first("XDEL") > max(m.first(f"HDEL {key(b)} "),
                                  m.first(f"HDEL {key(d)} "))
 
 
-def test_a_note_that_came_after_the_last_entry_goes_with_the_next(edge, chat):
+def test_next_entry_removes_a_new_marker(edge, chat):
     c, (a, b, _, _) = chat
     for i in range(20):
         leave(edge, b, 5)
         edge.send(c, a, f"m{i}")
-        gone(edge, b)
-        # and who has come back is told of the next one
+        wait_removed(edge, b)
+        # a device that has returned gets the next entry
         edge.connect(b, 5)
         assert {u for u, _ in edge.send(c, a, f"n{i}").items} == {b}
 
 
-def test_however_many_devices_a_user_has_had(edge, chat):
+def test_entry_removes_the_markers_of_many_devices(edge, chat):
     c, (a, b, _, _) = chat
     leave(edge, b, *range(100, 150))
     edge.send(c, a, "m1")
-    gone(edge, b)
+    wait_removed(edge, b)
 
 
-def test_a_note_not_yet_sure_goes_too(edge, chat):
+def test_entry_removes_an_unconfirmed_marker(edge, chat):
     c, (a, b, _, _) = chat
     edge.redis.hset(key(b), "-5", "?%016x:9" % edge.id)
     edge.send(c, a, "m1")
-    gone(edge, b)
+    wait_removed(edge, b)
 
 
-def test_what_is_no_entry_takes_no_note(edge, chat):
+def test_typing_and_receipts_remove_no_marker(edge, chat):
     c, (a, b, d, _) = chat
     edge.connect(d, 4)
     edge.send(c, a, "m1")
@@ -126,36 +128,38 @@ def test_what_is_no_entry_takes_no_note(edge, chat):
     edge.add("RECEIPTS", c, user=0, body=inner.receipt(
         session=1, user=a, device=1, chat=c, delivered=1, read=1))
     edge.wait(lambda r: r.type == "NOTICE")
-    assert notes(edge, b) == {5}
+    assert markers(edge, b) == {5}
 
 
-def test_who_may_not_see_it_keeps_the_note(edge, chat):
+def test_marker_of_a_removed_member_stays(edge, chat):
     c, (a, b, _, e) = chat
     edge.connect(a, 1)
     assert edge.call("MEMBER_REMOVE", c, a, seq=b)[0] == 204
     leave(edge, b, 5)
     leave(edge, e, 5)
     edge.send(c, a, "m1")
-    assert notes(edge, b) == {5}
-    gone(edge, e)
+    assert markers(edge, b) == {5}
+    wait_removed(edge, e)
 
 
-def test_every_kind_of_entry_takes_it(edge, chat):
+def test_every_kind_of_entry_removes_markers(edge, chat):
     c, (a, b, d, e) = chat
     edge.send(c, a, "m1")
-    for what in (lambda: edge.call("MEMBER_REMOVE", c, a, seq=b),
-                 lambda: edge.call("MEMBERS_ADD", c, a,
-                                   body={"userIds": [str(b)]}),
-                 lambda: edge.call("CHAT_CHANGE", c, a, body={"title": "x"})):
+    for change in (
+            lambda: edge.call("MEMBER_REMOVE", c, a, seq=b),
+            lambda: edge.call("MEMBERS_ADD", c, a,
+                              body={"userIds": [str(b)]}),
+            lambda: edge.call("CHAT_CHANGE", c, a, body={"title": "x"})):
         leave(edge, b, 5)
         leave(edge, d, 5)
-        what()
-        gone(edge, b)
-        gone(edge, d)
+        change()
+        wait_removed(edge, b)
+        wait_removed(edge, d)
 
 
-def test_what_a_dead_worker_left_takes_it(emptied, edge, worker):
-    """It had committed, and told nobody; then the device came and went."""
+def test_redone_entry_of_a_dead_worker_removes_markers(emptied, edge, worker):
+    """The worker committed and did not publish; then the device connected
+    and left."""
     a, b = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, [a, b])
     one = worker(emptied.conf(), "message")
@@ -168,10 +172,10 @@ def test_what_a_dead_worker_left_takes_it(emptied, edge, worker):
     leave(edge, b, 5)
     worker(emptied.conf(), "message")
     edge.wait(lambda r: r.type == "ENTRY" and r.flags & inner.REDO)
-    gone(edge, b)
+    wait_removed(edge, b)
 
 
-def test_a_departure_that_was_not_told_takes_the_note_of_who_departed(
+def test_redone_removal_removes_the_marker_of_the_removed_member(
         emptied, edge, worker):
     a, b = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, [a, b])
@@ -189,13 +193,13 @@ def test_a_departure_that_was_not_told_takes_the_note_of_who_departed(
     worker(emptied.conf(), "message")
     rec = edge.wait(lambda r: r.type == "ENTRY" and r.flags & inner.REDO)
     assert rec.seq == 2 and (b, 0) in rec.items
-    gone(edge, b)
+    wait_removed(edge, b)
 
 
-def test_what_was_committed_is_told_although_redis_lost_its_event(
+def test_committed_entry_is_published_although_redis_lost_its_event(
         emptied, edge, worker):
-    """The worker waits for a row; meanwhile Redis comes back empty, devices
-    connect, find nothing and leave with everything."""
+    """While the worker waits for a row, Redis restarts empty, and devices
+    connect, find nothing new and leave with markers."""
     a, b = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, [a, b])
     worker(emptied.conf(), "message")
@@ -216,7 +220,7 @@ def test_what_was_committed_is_told_although_redis_lost_its_event(
         rec = again.wait(lambda r: r.type == "ENTRY")
         assert (rec.seq, rec.message_id) == (2, "m2")
         assert rec.flags & inner.REDO and rec.items == [(a, 0)]
-        gone(again, b)
+        wait_removed(again, b)
         assert again.send(c, a, "m3").seq == 3
     finally:
         again.close()

@@ -1,4 +1,4 @@
-"""Sends: seq, repeats, refusals, targets, marks."""
+"""Sends: seq, duplicates, refusals, targets, receipts."""
 
 import json
 import signal
@@ -34,16 +34,17 @@ def test_message_is_stored_and_delivered(emptied, edge, chat):
     assert edge.redis.xlen(msg.stream(c)) == 0
 
 
-def test_who_moves_between_commit_and_acknowledgement_is_told_again(
+def test_user_with_a_new_route_before_the_xack_gets_the_entry_again(
         emptied, worker):
-    """While messages come without a pause the worker waits linger_us between
-    PUBLISH and XACK: whose route is changed then gets what was published."""
+    """While messages arrive without a pause, the worker waits linger_us
+    between PUBLISH and XACK. A user whose route changes in that time gets the
+    published entry on the new route."""
     edge, other = msg.MessageEdge(emptied), msg.MessageEdge(emptied)
     a, b = msg.make_users(emptied, 2)
     worker(emptied.conf(linger_us=20000), "message")
     c = msg.make_chat(emptied, [a, b])
     here, there = edge, other
-    told = []
+    again = []
     here.connect(b, b * 10)
     for i in range(200):
         seq = edge.send(c, a, f"m{i}").seq
@@ -52,22 +53,23 @@ def test_who_moves_between_commit_and_acknowledgement_is_told_again(
                 here.wait(lambda r: r.type == "ENTRY" and r.seq == seq)
             there.connect(b, b * 10)
             here, there = there, here
-            # the next one comes here in any case; this one only if told again
+            # the next entry arrives here in any case, this one only if the
+            # worker published it again
             following = edge.send(c, a, f"n{i}").seq
             here.wait(lambda r: r.type == "ENTRY" and r.seq == following
                       and (b, 0) in r.items)
-            told += [r for r in here.all(lambda r: r.type == "ENTRY")
+            again += [r for r in here.all(lambda r: r.type == "ENTRY")
                      if r.seq == seq and (b, 0) in r.items]
-            if told:
+            if again:
                 break
     edge.close()
     other.close()
-    assert told
+    assert again
 
 
-def test_redis_tells_of_routes_and_of_nothing_else(emptied, edge, chat):
-    """The worker reads streams on the connection that is told of changes: each
-    event would be told, if Redis were not asked for routes alone."""
+def test_redis_tracks_only_routes(emptied, edge, chat):
+    """The worker reads streams on the connection that gets invalidations: each
+    event would cause one if Redis tracked more than routes."""
     c, users = chat
     for user in users:
         edge.connect(user, user * 10)
@@ -77,13 +79,13 @@ def test_redis_tells_of_routes_and_of_nothing_else(emptied, edge, chat):
     assert tracked == len(users)
 
 
-def test_sender_gets_record_also_when_nobody_is_online(edge, chat):
+def test_sender_gets_the_record_even_when_nobody_is_online(edge, chat):
     c, (a, *_) = chat
     rec = edge.send(c, a, "m1")
     assert rec.type == "ENTRY" and rec.items == []
 
 
-def test_other_edges_get_the_entry_without_session(emptied, edge, chat):
+def test_other_edges_get_the_entry_without_a_session(emptied, edge, chat):
     c, (a, b, d) = chat
     other = msg.MessageEdge(emptied)
     other.connect(b, b * 10)
@@ -97,7 +99,7 @@ def test_other_edges_get_the_entry_without_session(emptied, edge, chat):
     other.close()
 
 
-def test_repeat_is_answered_with_first_seq(edge, chat):
+def test_duplicate_is_answered_with_the_first_seq(edge, chat):
     c, (a, *_) = chat
     first = edge.send(c, a, "m1", "x")
     edge.send(c, a, "m2", "y")
@@ -108,7 +110,7 @@ def test_repeat_is_answered_with_first_seq(edge, chat):
     assert rec.message_id == "m1" and rec.chat == c
 
 
-def test_old_repeat_is_not_published_again(emptied, edge, chat):
+def test_old_duplicate_is_not_published_again(emptied, edge, chat):
     c, (a, *_) = chat
     edge.send(c, a, "m1", "x")
     emptied.sql("UPDATE entries SET created_at = created_at"
@@ -117,7 +119,7 @@ def test_old_repeat_is_not_published_again(emptied, edge, chat):
     assert rec.type == "ACK" and rec.seq == 1
 
 
-def test_repeat_that_a_new_worker_has_never_seen(emptied, edge, worker):
+def test_new_worker_recognises_a_duplicate(emptied, edge, worker):
     a, b = msg.make_users(emptied, 2)
     first = worker(emptied.conf(), "message")
     c = msg.make_chat(emptied, [a, b])
@@ -125,7 +127,7 @@ def test_repeat_that_a_new_worker_has_never_seen(emptied, edge, worker):
     first.stop()
     second = worker(emptied.conf(), "message")
 
-    # one batch with a repeat in it, and new ones before and behind
+    # one batch with a duplicate between two new messages
     second.signal(signal.SIGSTOP)
     for mid in ("m4", "m2", "m5"):
         edge.add("SEND", c, user=a, device=a * 10, session=77,
@@ -139,7 +141,8 @@ def test_repeat_that_a_new_worker_has_never_seen(emptied, edge, worker):
     assert emptied.sql("SELECT last_seq FROM chats") == [(5,)]
 
 
-def test_repeat_with_other_content_is_message_id_reused(emptied, edge, chat):
+def test_duplicate_with_other_content_is_message_id_reused(emptied, edge,
+                                                           chat):
     c, (a, *_) = chat
     edge.send(c, a, "m1", "x")
     rec = edge.send(c, a, "m1", "y")
@@ -149,7 +152,7 @@ def test_repeat_with_other_content_is_message_id_reused(emptied, edge, chat):
     assert emptied.sql("SELECT count(*) FROM entries") == [(1,)]
 
 
-def test_repeats_in_one_batch_are_recognised(emptied, edge, chat):
+def test_duplicates_in_one_batch_are_recognised(emptied, edge, chat):
     c, (a, *_) = chat
     pipe = edge.redis.pipeline(transaction=True)
     for i, (mid, text) in enumerate([("m1", "x"), ("m1", "x"), ("m2", "z"),
@@ -198,7 +201,7 @@ def test_stranger_gets_not_found_and_former_member_not_member(
     assert (status, body["code"]) == (403, "not_member")
 
 
-def test_reply_must_exist(edge, chat):
+def test_reply_to_a_missing_entry_is_bad_field(edge, chat):
     c, (a, *_) = chat
     assert msg.code(edge.send(c, a, "m0", reply_to=1)) == "bad_field"
     edge.send(c, a, "m1")
@@ -236,7 +239,7 @@ def test_expiry_counts_from_the_commit(emptied, edge, chat):
                        " FROM entries") == [(True,)]
 
 
-def test_marks_rise_and_are_told(emptied, edge, chat):
+def test_receipts_only_rise_and_are_published(emptied, edge, chat):
     c, (a, b, d) = chat
     edge.connect(a, a * 10)
     edge.connect(b, b * 10)
@@ -244,20 +247,20 @@ def test_marks_rise_and_are_told(emptied, edge, chat):
     for i in range(3):
         edge.send(c, a, f"m{i}")
 
-    def marks(*items):
+    def receipts(*items):
         body = b"".join(inner.receipt(1, u, dev, c, de, re)
                         for u, dev, de, re in items)
         edge.redis.xadd(msg.stream(c), {"e": inner.event(
             "RECEIPTS", edge=edge.id, body=body)})
 
-    marks((b, b * 10, 2, 0))
+    receipts((b, b * 10, 2, 0))
     rec = edge.wait(lambda r: r.type == "NOTICE")
     assert json.loads(rec.frame) == {
         "type": "receipt", "chatId": str(c), "userId": str(b), "delivered": 2,
         "read": 0}
     assert rec.items == [(a, 0)] and rec.device == 0
 
-    marks((b, b * 10, 3, 1), (b, b * 10 + 1, 1, 0), (b, b * 10, 1, 1))
+    receipts((b, b * 10, 3, 1), (b, b * 10 + 1, 1, 0), (b, b * 10, 1, 1))
     rec = edge.wait(lambda r: r.type == "NOTICE")
     assert json.loads(rec.frame)["delivered"] == 3
     assert json.loads(rec.frame)["read"] == 1 and rec.items == [(a, 0)]
@@ -268,14 +271,13 @@ def test_marks_rise_and_are_told(emptied, edge, chat):
     assert emptied.sql("SELECT delivered_seq, read_seq FROM chat_members"
                        " WHERE user_id = %s", b) == [(3, 1)]
 
-    marks((b, b * 10, 2, 1))        # falls: nothing
-    edge.none(lambda r: r.type == "NOTICE")
+    receipts((b, b * 10, 2, 1))        # a lower cursor: no notice
+    edge.expect_nothing(lambda r: r.type == "NOTICE")
     assert emptied.sql("SELECT delivered_seq FROM device_marks WHERE"
                        " device_id = %s", b * 10) == [(3,)]
 
 
-def test_mark_above_last_seq_is_bad_field_and_foreign_chat_not_found(
-        edge, chat):
+def test_receipt_above_last_seq_and_for_a_foreign_chat_is_refused(edge, chat):
     c, (a, b, _) = chat
     body = (inner.receipt(77, b, b * 10, c, 5, 0)
             + inner.receipt(78, 9999, 1, c, 1, 0))
@@ -302,7 +304,7 @@ def test_typing_goes_to_the_others_and_is_not_stored(emptied, edge, chat):
     assert emptied.sql("SELECT count(*) FROM entries") == [(0,)]
 
 
-def test_edit_delete_react(emptied, edge, chat):
+def test_edits_deletes_and_reactions_are_applied(emptied, edge, chat):
     c, (a, b, d) = chat
     edge.send(c, a, "m1", "old")
 
@@ -319,7 +321,7 @@ def test_edit_delete_react(emptied, edge, chat):
         "edit", 1, "new")
     assert emptied.sql("SELECT content, edited_at IS NOT NULL FROM entries"
                        " WHERE seq = 1") == [("new", True)]
-    # what was first sent is what a repeat is compared with
+    # a duplicate is compared with the first content
     assert edge.send(c, a, "m1", "old").seq == 1
     assert msg.code(act("REACT", b, "e1", 99, "+")) == "not_found"
     rec = act("REACT", b, "r1", 1, "👍")
@@ -329,11 +331,11 @@ def test_edit_delete_react(emptied, edge, chat):
     assert json.loads(rec.frame)["kind"] == "delete"
     assert emptied.sql("SELECT content, deleted_at IS NOT NULL FROM entries"
                        " WHERE seq = 1") == [(None, True)]
-    # repeats of what was done are answered, also when it is gone now
+    # duplicates are answered even after the target is deleted
     assert act("DELETE", a, "d1", 1).seq == rec.seq
     assert act("EDIT", a, "e1", 1, "new").seq == 2
     assert msg.code(act("EDIT", a, "e1", 1, "other")) == "message_id_reused"
     assert msg.code(act("EDIT", a, "e2", 1, "late")) == "not_found"
-    # a deleted message that is sent again is not shown again
+    # a duplicate of a deleted message does not show its content
     rec = edge.send(c, a, "m1", "old")
     assert "old" not in rec.frame and json.loads(rec.frame)["deleted"]

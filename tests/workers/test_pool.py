@@ -1,4 +1,4 @@
-"""The pool: what it starts, keeps alive, replaces and ends."""
+"""The pool: how it starts, restarts, replaces and ends processes."""
 
 import os
 import re
@@ -18,8 +18,8 @@ ROLE_KEYS = re.findall(r"^(n_\w+) ", (ROOT / "conf/workers.conf").read_text(),
 
 @pytest.fixture
 def pool(emptied, worker):
-    """A pool of two sync workers, from a program of its own. Gives a function
-    that starts it; its result has .roles()."""
+    """Returns a function that starts a pool of two sync workers from a copy of
+    the program. Its result has .roles(): the pids of a role."""
     def start(program=None, **keys):
         keys = {**dict.fromkeys(ROLE_KEYS, 0), "n_sync": 2, **keys}
         conf = emptied.conf(**keys)
@@ -33,7 +33,7 @@ def pool(emptied, worker):
             c for c in children(p.pid)
             if cmdline(c) == ["chat-worker", role]]
         wait_for(lambda: len(p.roles()) == int(keys["n_sync"]), say="children")
-        # and hear signals
+        # and wait until they handle signals
         wait_for(lambda: emptied.redis().exists("session.sync:{15}"))
         time.sleep(0.2)
         return p
@@ -41,7 +41,7 @@ def pool(emptied, worker):
 
 
 def replace_program(program, text=None):
-    """As a package manager does: a new file under the old name."""
+    """Puts a new file under the old name, as a package manager does."""
     new = program.with_suffix(".new")
     if text is None:
         shutil.copy(BUILD / "chat-worker", new)
@@ -59,21 +59,21 @@ def edit(conf, **keys):
     conf.write_text(text)
 
 
-def test_processes_show_their_role(pool):
+def test_process_titles_show_their_roles(pool):
     p = pool()
     assert cmdline(p.pid) == ["chat-worker", "pool"]
     assert len(p.roles()) == 2
     assert (p.run_dir / "chat-worker.pid").read_text() == f"{p.pid}\n"
 
 
-def test_a_role_run_by_hand_shows_itself_too(emptied, worker):
+def test_process_title_of_a_single_role_shows_the_role(emptied, worker):
     w = worker(emptied.conf(), "sync")
     wait_for(lambda: cmdline(w.pid) == ["chat-worker", "sync"])
     wait_for(lambda: emptied.redis().exists("session.sync:{15}"))
     assert w.stop() == 0
 
 
-def test_what_dies_is_started_again_at_once(pool):
+def test_dead_process_is_restarted_at_once(pool):
     p = pool()
     victim, other = p.roles()
     os.kill(victim, signal.SIGKILL)
@@ -84,7 +84,7 @@ def test_what_dies_is_started_again_at_once(pool):
     assert re.search(r"died role=sync pid=%d signal=9" % victim, p.log())
 
 
-def test_what_keeps_dying_is_started_ever_more_slowly(pool):
+def test_restart_delay_of_a_failing_process_grows(pool):
     p = pool(n_sync=1)
     replace_program(p.program, "#!/bin/sh\nexit 3\n")
     os.kill(p.roles()[0], signal.SIGKILL)
@@ -101,7 +101,7 @@ def test_what_keeps_dying_is_started_ever_more_slowly(pool):
     wait_for(lambda: len(p.roles()) == 1, 12)
 
 
-def test_sigterm_drains(pool):
+def test_sigterm_ends_the_pool_and_its_processes(pool):
     p = pool()
     kids = p.roles()
     p.signal(signal.SIGTERM)
@@ -112,7 +112,7 @@ def test_sigterm_drains(pool):
     assert "signal" not in p.log()
 
 
-def test_what_does_not_end_is_killed_after_ten_seconds(pool):
+def test_process_that_does_not_end_is_killed_after_ten_seconds(pool):
     p = pool(n_sync=1)
     [kid] = p.roles()
     os.kill(kid, signal.SIGSTOP)
@@ -123,7 +123,7 @@ def test_what_does_not_end_is_killed_after_ten_seconds(pool):
     assert not alive(kid)
 
 
-def test_children_do_not_hear_ctrl_c_at_the_terminal(pool):
+def test_children_have_their_own_process_groups(pool):
     p = pool()
     groups = {os.getpgid(k) for k in p.roles()}
     assert os.getpgid(p.pid) not in groups and len(groups) == 2
@@ -134,7 +134,7 @@ def test_children_end_with_the_pool(pool):
     kids = p.roles()
     os.kill(p.pid, signal.SIGKILL)
     wait_for(lambda: not any(alive(k) for k in kids), 5)
-    # what it left behind does not hinder the next one
+    # the remaining files do not prevent the next pool
     q = subprocess.Popen([BUILD / "chat-worker", "-c", p.conf, "pool"],
                          env=clean_env(), stderr=subprocess.DEVNULL)
     try:
@@ -145,7 +145,7 @@ def test_children_end_with_the_pool(pool):
     assert code == 0
 
 
-def test_a_second_pool_is_refused(pool):
+def test_second_pool_is_refused(pool):
     p = pool()
     done = subprocess.run([BUILD / "chat-worker", "-c", p.conf, "pool"],
                           env=clean_env(), text=True, timeout=10,
@@ -156,7 +156,7 @@ def test_a_second_pool_is_refused(pool):
     assert (p.run_dir / "chat-worker.pid").exists()
 
 
-def test_reload_replaces_every_process_by_the_new_program(pool):
+def test_reload_replaces_every_process_with_the_new_program(pool):
     p = pool()
     old = p.roles()
     replace_program(p.program)
@@ -170,13 +170,13 @@ def test_reload_replaces_every_process_by_the_new_program(pool):
         assert time.monotonic() < end
         time.sleep(0.02)
 
-    assert fewest >= 2                      # the new ones came first
+    assert fewest >= 2                      # the new ones started first
     wait_for(lambda: len(p.roles()) == 2)
     assert {os.stat(f"/proc/{k}/exe").st_ino for k in p.roles()} == {inode}
     assert cmdline(p.pid) == ["chat-worker", "pool"]
 
 
-def test_reload_follows_the_counts(pool):
+def test_reload_applies_changed_process_counts(pool):
     p = pool()
     edit(p.conf, n_sync=3)
     p.signal(signal.SIGHUP)
@@ -188,7 +188,7 @@ def test_reload_follows_the_counts(pool):
     assert alive(p.pid)
 
 
-def test_reload_with_a_mistake_changes_nothing(pool):
+def test_reload_with_a_wrong_configuration_changes_nothing(pool):
     p = pool()
     old = p.roles()
     edit(p.conf, batch_max="lots")
@@ -199,7 +199,7 @@ def test_reload_with_a_mistake_changes_nothing(pool):
     assert p.roles() == old
 
 
-def test_reload_into_a_broken_program_keeps_the_old_processes(pool):
+def test_reload_with_a_broken_program_keeps_the_old_processes(pool):
     p = pool()
     old = p.roles()
     replace_program(p.program, "#!/bin/sh\nexit 1\n")
@@ -213,7 +213,7 @@ def test_reload_into_a_broken_program_keeps_the_old_processes(pool):
     wait_for(lambda: not set(old) & set(p.roles()) and len(p.roles()) == 2)
 
 
-def test_reload_while_reloading(pool):
+def test_reloads_during_a_reload_end_in_one_new_set(pool):
     p = pool()
     old = p.roles()
     for _ in range(3):
@@ -229,7 +229,7 @@ def test_reload_while_reloading(pool):
     ("n_sync 100", ":5: n_sync must be a number from 0 to 64"),
     ("log_level loud", ":5: log_level must be one of: error warn info debug"),
 ])
-def test_a_mistake_at_start_names_file_and_line(emptied, line, why):
+def test_configuration_error_at_start_names_file_and_line(emptied, line, why):
     conf = emptied.conf()
     conf.write_text(conf.read_text() + line + "\n")
     done = subprocess.run([BUILD / "chat-worker", "-c", conf, "pool"],
@@ -239,7 +239,7 @@ def test_a_mistake_at_start_names_file_and_line(emptied, line, why):
     assert f"{conf}{why}" in done.stderr
 
 
-def test_usage():
+def test_wrong_usage_is_refused_with_code_2():
     def run(*argv):
         return subprocess.run([BUILD / "chat-worker", *argv], text=True,
                               env=clean_env(), timeout=10,

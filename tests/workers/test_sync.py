@@ -1,4 +1,4 @@
-"""The sync worker: lists and pages, asked and answered as an edge does."""
+"""The sync worker: lists and pages; the test plays the edge."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PAGE_BYTES = 1048576        # CHAT_SYNC_PAGE_BYTES
 
 
 class SyncEdge(FakeEdge):
-    """Writes requests into the stream of the user's shard."""
+    """An edge that writes requests into the stream of the user's shard."""
 
     def send(self, kind, user, device, body=b"", **kw):
         return self.add("session.sync:{%d}" % (user % 16), kind, user=user,
@@ -32,8 +32,9 @@ class SyncEdge(FakeEdge):
         return self.ask("SYNC_LIST", user, device,
                         page_requests(*((c, 0, 0) for c in asked)))
 
-    def page(self, user, device, *wanted, number=7):
-        rec = self.ask("SYNC_PAGE", user, device, page_requests(*wanted), seq=number)
+    def page(self, user, device, *requests, number=7):
+        rec = self.ask("SYNC_PAGE", user, device, page_requests(*requests),
+                       seq=number)
         assert rec.type == "SYNC_PAGE" and rec.seq == number
         return rec
 
@@ -80,7 +81,7 @@ class World:
                                                   for k in columns),
                  *columns.values(), str(chat), user)
 
-    def mark(self, device, chat, seq):
+    def receipt(self, device, chat, seq):
         self.sql("INSERT INTO device_marks VALUES (%s, %s, %s)"
                  " ON CONFLICT (device_id, chat_id)"
                  " DO UPDATE SET delivered_seq = excluded.delivered_seq",
@@ -97,7 +98,7 @@ def sync(emptied, worker):
 
 # ------------------------------------------------------------------- lists
 
-def test_list_has_the_chats_that_are_behind_newest_first(sync):
+def test_list_has_the_chats_with_missed_entries_newest_first(sync):
     e, w = sync.edge, sync.world
     user, device = w.user()
     old = w.chat(user, last=5, ago=100)
@@ -106,8 +107,8 @@ def test_list_has_the_chats_that_are_behind_newest_first(sync):
     done = w.chat(user, last=4)
     w.chat(user, last=0)
     w.chat(999, last=7)
-    w.mark(device, new, 6)
-    w.mark(device, done, 4)
+    w.receipt(device, new, 6)
+    w.receipt(device, done, 4)
 
     rec = e.list(user, device)
     assert rec.type == "SYNC_LIST" and rec.flags == 0
@@ -118,39 +119,39 @@ def test_list_is_per_device(sync):
     w = sync.world
     user, one, two = w.user(2)
     chat = w.chat(user, last=5)
-    w.mark(one, chat, 5)
+    w.receipt(one, chat, 5)
     assert sync.edge.list(user, one).items == []
     assert sync.edge.list(user, two).items == [(chat, 0, 5)]
 
 
-def test_without_a_mark_it_begins_where_the_user_joined(sync):
+def test_list_without_a_receipt_starts_where_the_user_joined(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=9, joined=7)
     assert sync.edge.list(user, device).items == [(chat, 6, 9)]
-    w.mark(device, chat, 2)             # older than the membership
+    w.receipt(device, chat, 2)             # below the first visible seq
     assert sync.edge.list(user, device).items == [(chat, 6, 9)]
 
 
-def test_who_left_gets_what_was_before(sync):
+def test_former_member_gets_entries_before_leaving(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=9)
     w.member(chat, user, left_seq=5)
     assert sync.edge.list(user, device).items == [(chat, 0, 5)]
-    w.mark(device, chat, 5)
+    w.receipt(device, chat, 5)
     assert sync.edge.list(user, device).items == []
 
 
-def test_asked_for_chats_come_behind_or_not_in_that_order(sync):
+def test_requested_chats_are_listed_in_the_requested_order(sync):
     w = sync.world
     user, device = w.user()
     done = w.chat(user, last=4)
-    w.mark(device, done, 4)
+    w.receipt(device, done, 4)
     behind = w.chat(user, last=9)
     left = w.chat(user, last=9)
     w.member(left, user, left_seq=2)
-    w.mark(device, left, 2)
+    w.receipt(device, left, 2)
     foreign = w.chat(999, last=3)
 
     rec = sync.edge.list(user, device, left, foreign, uuid.uuid4(), behind,
@@ -159,7 +160,7 @@ def test_asked_for_chats_come_behind_or_not_in_that_order(sync):
     assert rec.items == [(left, 2, 2), (behind, 0, 9), (done, 4, 4)]
 
 
-def test_a_list_that_is_cut_says_so(sync):
+def test_truncated_list_has_the_flag_more(sync):
     w = sync.world
     user, device = w.user()
     w.sql("WITH c AS (INSERT INTO chats (id, type, created_by, last_seq)"
@@ -175,7 +176,7 @@ def test_a_list_that_is_cut_says_so(sync):
     assert rec.flags == 0 and len(rec.items) == CHAT_LIMIT
 
 
-def test_a_revoked_device_is_revoked_again(sync):
+def test_revoked_device_gets_revoke_again(sync):
     w = sync.world
     user, device, other = w.user(2)
     w.chat(user, last=3)
@@ -187,7 +188,7 @@ def test_a_revoked_device_is_revoked_again(sync):
     assert sync.edge.list(user, other).type == "SYNC_LIST"
 
 
-def test_a_device_nobody_knows_or_of_another_user_is_revoked(sync):
+def test_unknown_device_and_device_of_another_user_get_revoke(sync):
     w = sync.world
     user, device = w.user()
     other, _ = w.user()
@@ -195,7 +196,7 @@ def test_a_device_nobody_knows_or_of_another_user_is_revoked(sync):
     assert sync.edge.list(other, device).type == "REVOKE"
 
 
-def test_a_suspended_user_is_closed_with_4503(sync):
+def test_suspended_user_is_closed_with_4503(sync):
     w = sync.world
     user, device = w.user()
     w.sql("UPDATE users SET suspended_at = now() WHERE id = %s", user)
@@ -206,7 +207,7 @@ def test_a_suspended_user_is_closed_with_4503(sync):
 
 # ------------------------------------------------------------------- pages
 
-def test_page_has_frames_as_they_came_live(sync):
+def test_page_has_the_same_frames_as_live_delivery(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=1)
@@ -224,7 +225,7 @@ def test_page_has_frames_as_they_came_live(sync):
         "timestamp": "2026-01-02T03:04:05.678Z"}
 
 
-def test_page_comes_in_the_order_of_the_wants(sync):
+def test_page_has_the_order_of_its_requests(sync):
     w = sync.world
     user, device = w.user()
     one = w.chat(user, last=9)
@@ -236,7 +237,7 @@ def test_page_comes_in_the_order_of_the_wants(sync):
         (two, 7), (two, 8), (one, 1), (one, 2), (two, 1)]
 
 
-def test_page_shows_only_what_the_user_may_see(sync):
+def test_page_has_only_entries_that_the_user_may_see(sync):
     w = sync.world
     user, device = w.user()
     joined = w.chat(user, last=9, joined=4)
@@ -251,7 +252,7 @@ def test_page_shows_only_what_the_user_may_see(sync):
         (joined, 4), (joined, 5), (left, 3)]
 
 
-def test_hidden_and_expired_entries_keep_their_place_and_nothing_else(sync):
+def test_hidden_and_expired_entries_keep_only_their_seq(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=5)
@@ -264,11 +265,11 @@ def test_hidden_and_expired_entries_keep_their_place_and_nothing_else(sync):
         assert f == {"type": "new_message", "chatId": str(chat),
                      "seq": f["seq"], "kind": "hidden"}
     assert [f["kind"] for f in frames[3:]] == ["message", "message"]
-    # the sender's own edge still finds its message in flight
+    # the sender's edge still finds its in-flight message
     assert [r.message_id for r in items[:3]] == ["m1", "m2", "m3"]
 
 
-def test_an_entry_that_will_expire_says_when(sync):
+def test_entry_that_will_expire_has_its_time(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=1)
@@ -278,7 +279,7 @@ def test_an_entry_that_will_expire_says_when(sync):
     assert json.loads(rec.frame)["expiresIn"] == 3600
 
 
-def test_edited_and_deleted_messages(sync):
+def test_page_has_edited_and_deleted_messages(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=4)
@@ -295,7 +296,7 @@ def test_edited_and_deleted_messages(sync):
     assert (frames[3]["kind"], frames[3]["target"]) == ("delete", 2)
 
 
-def test_members_entries_name_user_and_role(sync):
+def test_entry_of_an_added_member_has_user_and_role(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=1)
@@ -308,7 +309,7 @@ def test_members_entries_name_user_and_role(sync):
     assert rec.device == 0 and rec.message_id is None
 
 
-def test_page_ends_at_its_number_of_entries(sync):
+def test_page_has_a_limit_of_entries(sync):
     w = sync.world
     user, device = w.user()
     one = w.chat(user, last=100)
@@ -323,7 +324,7 @@ def test_page_ends_at_its_number_of_entries(sync):
     assert len(items) == PAGE
 
 
-def test_page_ends_at_its_number_of_bytes_but_never_empty(sync):
+def test_page_has_a_limit_of_bytes_and_is_never_empty(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=100)
@@ -336,7 +337,7 @@ def test_page_ends_at_its_number_of_bytes_but_never_empty(sync):
     assert PAGE_BYTES - 262144 < size <= PAGE_BYTES
 
 
-def test_page_of_nothing_is_empty(sync):
+def test_page_without_missed_entries_is_empty(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=3)
@@ -346,7 +347,7 @@ def test_page_of_nothing_is_empty(sync):
     assert sync.edge.page(user, device, (uuid.uuid4(), 0, 9)).items == []
 
 
-def test_seqs_beyond_63_bits_are_nothing(sync):
+def test_seqs_beyond_63_bits_are_accepted(sync):
     w = sync.world
     user, device = w.user()
     chat = w.chat(user, last=3)
@@ -358,7 +359,7 @@ def test_seqs_beyond_63_bits_are_nothing(sync):
 
 # ----------------------------------------------------------------- requests
 
-def test_old_and_broken_requests_are_dropped_and_nothing_stays(sync):
+def test_old_and_malformed_requests_are_dropped(sync):
     e, w, r = sync.edge, sync.world, sync.stores.redis()
     user, device = w.user()
     stream = "session.sync:{%d}" % (user % 16)
@@ -367,31 +368,31 @@ def test_old_and_broken_requests_are_dropped_and_nothing_stays(sync):
     r.xadd(stream, {"e": b"nonsense"})
     r.xadd(stream, {"x": b"1"})
     e.send("SEND", user, device)
-    e.send("SYNC_PAGE", user, device, b"half a want")
+    e.send("SYNC_PAGE", user, device, b"half a request")
     e.send("SYNC_PAGE", user, device,
            page_requests(*((uuid.uuid4(), 0, 1) for _ in range(33))))
-    e.none()
+    e.expect_nothing()
     assert e.list(user, device).items == []
     wait_for(lambda: sum(r.xlen("session.sync:{%d}" % i)
                          for i in range(16)) == 0)
 
 
-def test_every_shard_is_served(sync):
+def test_requests_of_every_shard_are_answered(sync):
     e, w = sync.edge, sync.world
     people = [w.user() for _ in range(32)]
     asked = {e.send("SYNC_LIST", *p) for p in people}
     assert {e.wait().session for _ in people} == asked
 
 
-def test_many_requests_at_once_are_all_answered_once(sync):
+def test_many_requests_are_each_answered_once(sync):
     e, w = sync.edge, sync.world
     user, device = w.user()
     asked = [e.send("SYNC_LIST", user, device) for _ in range(300)]
     assert [e.wait().session for _ in asked] == asked
-    e.none()
+    e.expect_nothing()
 
 
-def test_asked_together_each_gets_what_it_would_get_alone(sync):
+def test_batched_requests_get_the_same_answers_as_single_ones(sync):
     e, w = sync.edge, sync.world
     shared = w.chat(last=4, ago=5)
     people = []
@@ -399,7 +400,7 @@ def test_asked_together_each_gets_what_it_would_get_alone(sync):
         user, device, other = w.user(2)
         w.sql("INSERT INTO chat_members (chat_id, user_id, role, joined_seq)"
               " VALUES (%s, %s, 3, 1)", str(shared), user)
-        w.mark(device, shared, 4)
+        w.receipt(device, shared, 4)
         for i in range(behind):
             w.chat(user, last=i + 1, ago=i)
         people += [(user, device), (user, other)]
@@ -409,12 +410,12 @@ def test_asked_together_each_gets_what_it_would_get_alone(sync):
     w.sql("UPDATE users SET suspended_at = now() WHERE id = %s", suspended[0])
     people += [revoked, suspended, (people[0][0], people[2][1])]
 
-    def facts(rec):
+    def fields(rec):
         return (rec.type, getattr(rec, "flags", None),
                 getattr(rec, "items", None), getattr(rec, "user", None),
                 getattr(rec, "device", None))
 
-    alone = sorted(repr(facts(e.list(*p))) for p in people)
+    alone = sorted(repr(fields(e.list(*p))) for p in people)
 
     sync.signal(signal.SIGSTOP)
     for p in people:
@@ -426,7 +427,7 @@ def test_asked_together_each_gets_what_it_would_get_alone(sync):
     [answer] = [r for r in got if getattr(r, "session", 0) == asked]
     assert answer.flags == REQUESTED and answer.items == [(shared, 4, 4)]
     got.remove(answer)
-    assert sorted(repr(facts(r)) for r in got) == alone
+    assert sorted(repr(fields(r)) for r in got) == alone
 
 
 def test_two_workers_share_the_work(sync, worker):
@@ -436,15 +437,16 @@ def test_two_workers_share_the_work(sync, worker):
     time.sleep(0.5)
     asked = {e.send("SYNC_LIST", user, device) for _ in range(100)}
     assert {e.wait().session for _ in asked} == asked
-    e.none()
-    # and one is enough; what a dying one had read is lost and asked again
+    e.expect_nothing()
+    # one worker is enough; a request that a killed worker had read is lost,
+    # and the edge sends it again
     os.kill(other.pid, signal.SIGKILL)
     other.process.wait(10)
     e.send("SYNC_LIST", user, device)
     assert e.list(user, device).type == "SYNC_LIST"
 
 
-def test_sigterm_ends_it_at_once(sync):
+def test_sigterm_ends_the_worker_at_once(sync):
     start = time.monotonic()
     assert sync.stop() == 0
     assert time.monotonic() - start < 2
@@ -452,7 +454,7 @@ def test_sigterm_ends_it_at_once(sync):
 
 # ------------------------------------------------------------------ outages
 
-def test_without_the_database_the_answer_is_failed(sync):
+def test_answers_without_the_database_have_the_flag_failed(sync):
     e, w = sync.edge, sync.world
     user, device = w.user()
     chat = w.chat(user, last=1)
@@ -473,7 +475,7 @@ def test_without_the_database_the_answer_is_failed(sync):
     assert len(e.page(user, device, (chat, 0, 1)).items) == 1
 
 
-def test_a_stopped_database_costs_ten_seconds_and_not_the_worker(sync):
+def test_worker_gives_up_a_hanging_database_within_13_seconds(sync):
     e, w = sync.edge, sync.world
     user, device = w.user()
     assert e.list(user, device).flags == 0
@@ -491,7 +493,7 @@ def test_a_stopped_database_costs_ten_seconds_and_not_the_worker(sync):
         os.kill(backends[0], signal.SIGCONT)
 
 
-def test_a_cut_connection_is_replaced(sync):
+def test_terminated_database_connection_is_replaced(sync):
     e, w = sync.edge, sync.world
     user, device = w.user()
     assert e.list(user, device).flags == 0
@@ -500,7 +502,7 @@ def test_a_cut_connection_is_replaced(sync):
     wait_for(lambda: e.list(user, device).flags == 0, 5)
 
 
-def test_an_emptied_redis_gets_its_groups_again(sync):
+def test_groups_are_created_again_after_redis_is_emptied(sync):
     e, w = sync.edge, sync.world
     user, device = w.user()
     assert e.list(user, device).flags == 0
@@ -508,7 +510,7 @@ def test_an_emptied_redis_gets_its_groups_again(sync):
     assert e.list(user, device).flags == 0
 
 
-def test_redis_may_go_and_come_back(sync):
+def test_worker_continues_after_a_redis_restart(sync):
     w = sync.world
     user, device = w.user()
     assert sync.edge.list(user, device).flags == 0
