@@ -1,4 +1,4 @@
-"""One edge for the tests of this directory that do not change its state."""
+"""One edge, shared by the tests that do not change its state."""
 
 import sys
 import pathlib
@@ -23,7 +23,7 @@ def edge():
 
 @pytest.fixture
 def ws(edge):
-    """A fresh connection whose welcome has been read."""
+    """A new connection; its welcome has been read."""
     with edge.connect() as socket:
         assert socket.message()["type"] == "welcome"
         yield socket

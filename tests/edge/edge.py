@@ -1,12 +1,12 @@
 """One edge alone: nginx with our module and a private Redis, no workers.
 
     with Edge() as edge:
-        sock = edge.connect()           # after 101, welcome not yet read
-        edge.refused(headers...)        # a handshake that must fail
+        sock = edge.connect()           # after 101; welcome is not read yet
+        edge.refused(headers...)        # the response to a refused handshake
 
-Called from the tests of edge/ and contract/. Tokens are signed here, with a
-key of our own, as an API worker would. Everything lives in a temporary
-directory, on a port of its own, and ends with close().
+Called from the tests of edge/ and contract/. Tokens are signed here with a
+test key, in the way an API worker signs them. All files are in a temporary
+directory, nginx listens on a free port, and close() ends all processes.
 """
 
 import base64
@@ -34,7 +34,7 @@ NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 
 
 def build_dir():
-    """Where the test build is; made when nobody said where."""
+    """The directory of the test build. Builds it unless CHAT_BUILD is set."""
     if "CHAT_BUILD" in os.environ:
         return pathlib.Path(os.environ["CHAT_BUILD"])
     subprocess.run(["make", "-s", "-j2", "B=build-test", "CHAT_TEST=1",
@@ -43,7 +43,7 @@ def build_dir():
 
 
 def environment(build):
-    """What a sanitizer build wants around nginx."""
+    """The environment that nginx needs, also for a sanitizer build."""
     env = dict(os.environ)
     preload = build / "preload"
     if preload.exists():
@@ -63,7 +63,7 @@ def b64url(data):
 
 
 class Keys:
-    """A token key, its JWKS and the key of direct chats, in a directory."""
+    """Writes a token key's JWKS and the key for direct chats to files."""
 
     def __init__(self, home):
         self.key = ed25519.Ed25519PrivateKey.generate()
@@ -79,8 +79,8 @@ class Keys:
 
     def token(self, user=1, device=1, kid=None, key=None, alg="EdDSA",
               **claims):
-        """A good token, unless an argument says what is wrong with it. A
-        claim of None is left out."""
+        """A valid token, unless an argument makes it invalid. A claim with
+        the value None is left out."""
         now = int(time.time())
         body = {"sub": str(user), "did": str(device), "iat": now,
                 "exp": now + 900, **claims}
@@ -95,7 +95,7 @@ class Edge:
 
     def __init__(self, http="", server="", websocket="", main="",
                  modules=None, log_level="info", tls=False, beside=None):
-        """beside: another Edge, whose Redis is this one's too."""
+        """beside: another Edge, whose Redis this edge shares."""
         self.build = build_dir()
         self.module = self.build / "ngx_http_chat_module.so"
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="chat-edge-"))
@@ -181,12 +181,13 @@ class Edge:
             "redis-server", "--port", "0", "--unixsocket", self.redis_socket,
             "--save", "", "--appendonly", "no", "--dir", self.home)
         wait_for(lambda: self.redis_socket.exists(), "Redis", process)
-        # the API worker puts it there: "the set of revoked devices is whole"
+        # an API worker adds this entry when the set of revoked devices is
+        # complete
         self.redis = redis.Redis(unix_socket_path=str(self.redis_socket))
         wait_for(lambda: self.redis.zadd("device.revoked",
                                          {"0:0": 9999999999}) == 1,
                  "Redis", process)
-        # and a message worker this, twice a second
+        # a message worker writes this heartbeat twice a second
         self.redis.zadd("workers:message", {"edge-test": 1 << 50})
 
     def start_nginx(self):
@@ -213,7 +214,7 @@ class Edge:
                 process.wait()
         text = self.logs()
         shutil.rmtree(self.home, ignore_errors=True)
-        # whatever a test was about: this must never be
+        # no test may cause any of these lines
         bad = re.search(r"AddressSanitizer|runtime error:|exited on signal|"
                         r"\[(alert|emerg|crit)\].*", text)
         assert bad is None, f"nginx: {text[max(0, bad.start() - 500):][:4000]}"
@@ -237,7 +238,7 @@ class Edge:
                 ("Connection", "close")], body)
 
     def open(self, tls=False, window=None):
-        """window: bytes of the receive buffer, to be slow with."""
+        """window: size of the receive buffer in bytes, for a slow reader."""
         sock = socket.socket()
         if window:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
@@ -262,21 +263,22 @@ class Edge:
             + (self.home / "cert.pem").read_bytes())
 
     def workers(self):
-        """pids of nginx's worker processes."""
+        """The pids of nginx's worker processes."""
         children = pathlib.Path(f"/proc/{self.nginx.pid}/task"
                                 f"/{self.nginx.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
     def metric(self, name):
-        """Of the one worker; needs metrics at /metrics."""
+        """A metric of the one worker; the server needs metrics at /metrics."""
         text = self.http("GET", "/metrics").body.decode()
         return int(re.search(rf"^{name}\{{.*\}} (\d+)$", text, re.M)[1])
 
     def upgrade(self, headers=None, path="/ws", method="GET", sock=None,
                 **replaced):
-        """Sends a handshake. A keyword replaces a header (Sec_WebSocket_Key
-        for Sec-WebSocket-Key; a list is sent as several, None is left out).
-        The response and the socket."""
+        """Sends a handshake and returns the response and the socket. A
+        keyword replaces a header: Sec_WebSocket_Key replaces
+        Sec-WebSocket-Key. A list is sent as several headers, None removes
+        the header."""
         fields = {
             "Host": f"127.0.0.1:{self.port}",
             "Connection": "Upgrade",
@@ -300,24 +302,24 @@ class Edge:
         return response
 
     def connect(self, user=1, device=1, **kw):
-        """A wire.Socket after 101."""
+        """Returns a wire.Socket after 101."""
         response, sock = self.upgrade(
             Authorization=f"Bearer {self.token(user, device)}", **kw)
         assert response.status == 101, response
         return wire.Socket(sock, response.rest)
 
 
-def wait_for(true, what, process=None, seconds=15):
+def wait_for(condition, what, process=None, seconds=15):
     end = time.monotonic() + seconds
     while True:
         try:
-            if true():
+            if condition():
                 return
         except (OSError, ValueError, redis.RedisError):
             pass
         died = process is not None and process.poll() is not None
         if died or time.monotonic() > end:
-            said = what() if callable(what) else what
+            detail = what() if callable(what) else what
             raise AssertionError(
-                f"{'ended' if died else 'not ready'}: {said}")
+                f"{'process ended' if died else 'timed out'}: {detail}")
         time.sleep(0.05)

@@ -1,5 +1,5 @@
-"""A REST write waits for its worker: whatever its client does meanwhile, and
-however late, wrong or often the answer comes."""
+"""A REST write waits for the worker's answer. The client may disconnect or
+pipeline meanwhile; the answer may be late, invalid or repeated."""
 
 import json
 import socket
@@ -10,7 +10,7 @@ import pytest
 import wire
 from edge import Edge, wait_for
 from inner import put
-from played import Played, new_chat, quiet
+from played import Played, expect_no_frame, new_chat
 
 CHAT = new_chat()
 PATH = f"/api/v1/chats/{CHAT}/messages"
@@ -64,7 +64,7 @@ def answer(w, ev, status=201, body='{"seq":1}'):
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404, 409])
-def test_the_workers_answer_is_the_answer(edge, w, status):
+def test_the_edge_returns_the_workers_answer(edge, w, status):
     with edge.open() as sock:
         sock.sendall(request(edge, headers=["Idempotency-Key: k-1"]))
         ev = w.wait("SEND")
@@ -76,13 +76,13 @@ def test_the_workers_answer_is_the_answer(edge, w, status):
         assert got.headers["content-type"] == (
             "application/json" if status < 400
             else "application/problem+json")
-        # only once, and the connection is kept
+        # a second answer is dropped, and the connection is kept
         answer(w, ev)
         sock.sendall(request(edge, "GET", "/api/v1/chats", b""))
         assert wire.response(sock).body == b"worker"
 
 
-def test_no_content_has_none(edge, w):
+def test_a_204_has_no_content(edge, w):
     with edge.open() as sock:
         sock.sendall(request(edge, "DELETE", f"/api/v1/chats/{CHAT}", b""))
         ev = w.wait("CHAT_LEAVE")
@@ -95,7 +95,7 @@ def test_no_content_has_none(edge, w):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_a_header_too(edge, w, status):
+def test_retry_after_is_also_a_header(edge, w, status):
     with edge.open() as sock:
         sock.sendall(request(edge))
         answer(w, w.wait("SEND"), status, '{"x":1,"retryAfter":17}')
@@ -103,19 +103,19 @@ def test_retry_after_is_a_header_too(edge, w, status):
         assert (got.status, got.headers["retry-after"]) == (status, "17")
 
 
-@pytest.mark.parametrize("how", ["whole", "chunked", "dripped"])
+@pytest.mark.parametrize("transfer", ["whole", "chunked", "dripped"])
 @pytest.mark.parametrize("size", [1, 1000, 40000, 65536])
-def test_a_body_of_any_size_comes_whole(edge, w, how, size):
+def test_a_body_of_any_size_arrives_complete(edge, w, transfer, size):
     body = (b'"' + b"x" * (size - 2) + b'"')[:size]
     with edge.open() as sock:
         data = request(edge, body=body)
-        if how == "chunked":
+        if transfer == "chunked":
             head = request(edge, body=b"",
                            headers=["Transfer-Encoding: chunked"])
             chunks = [body[i:i + 7000] for i in range(0, size, 7000)]
             data = head + b"".join(b"%x\r\n%s\r\n" % (len(c), c)
                                    for c in chunks) + b"0\r\n\r\n"
-        step = len(data) if how != "dripped" else max(1, len(data) // 5)
+        step = len(data) if transfer != "dripped" else max(1, len(data) // 5)
         for i in range(0, len(data), step):
             sock.sendall(data[i:i + step])
         ev = w.wait("SEND")
@@ -131,11 +131,11 @@ def test_a_chunked_body_above_64_kib_is_too_large(edge, w):
             + b"\r\n0\r\n\r\n")
         got = wire.response(sock, "POST")
         assert (got.status, got.json()["code"]) == (413, "too_large")
-    w.nothing("SEND")
+    w.expect_nothing("SEND")
 
 
-def test_a_client_that_goes_away_is_forgotten(edge, w):
-    """And a late answer finds nobody."""
+def test_a_request_ends_when_its_client_disconnects(edge, w):
+    """The late answer is dropped."""
     for end in (socket.SHUT_RDWR, socket.SHUT_WR):
         sock = edge.open()
         sock.sendall(request(edge))
@@ -143,42 +143,42 @@ def test_a_client_that_goes_away_is_forgotten(edge, w):
         assert edge.metric("chat_edge_requests_waiting") == 1
         sock.shutdown(end)
         wait_for(lambda: edge.metric("chat_edge_requests_waiting") == 0,
-                 "it is seen gone")
+                 "the edge notices the disconnect")
         answer(w, ev)
         sock.close()
     assert edge.http("GET", "/healthz").status == 200
 
 
-def test_a_client_that_has_gone_before_its_body_is_read(edge, w):
+def test_a_client_may_disconnect_before_its_body_is_read(edge, w):
     sock = edge.open()
     sock.sendall(request(edge))
     sock.close()
-    with edge.open() as behind:     # seen: so is what came before
-        behind.sendall(request(edge, body=b'"behind"'))
-        w.wait("SEND", where=lambda ev: ev.body == b'"behind"')
+    with edge.open() as later:      # once it is read, so is the first
+        later.sendall(request(edge, body=b'"later"'))
+        w.wait("SEND", where=lambda ev: ev.body == b'"later"')
     w.take("SEND")
     wait_for(lambda: edge.metric("chat_edge_requests_waiting") == 0,
-             "it is seen gone")
+             "the edge notices the disconnect")
 
 
-def test_pipelined_writes_are_answered_one_after_the_other(edge, w):
+def test_pipelined_writes_are_answered_in_order(edge, w):
     with edge.open() as sock:
         sock.sendall(b"".join(request(edge, body=b"%d" % n)
                               for n in range(3))
                      + request(edge, "GET", "/api/v1/x", b""))
-        rest = b""
+        received = b""
         for n in range(3):
             ev = w.wait("SEND")
             assert ev.body == b"%d" % n
-            w.nothing("SEND")               # the next waits its turn
+            w.expect_nothing("SEND")        # the next one still waits
             answer(w, ev, body=str(n))
-            while b"\r\n\r\n%d" % n not in rest:
-                rest += sock.recv(65536)
-        while b"worker" not in rest:
-            rest += sock.recv(65536)
+            while b"\r\n\r\n%d" % n not in received:
+                received += sock.recv(65536)
+        while b"worker" not in received:
+            received += sock.recv(65536)
 
 
-def test_many_wait_at_once_and_each_gets_its_own(edge, w):
+def test_each_of_many_waiting_requests_gets_its_answer(edge, w):
     socks = [edge.open() for _ in range(200)]
     for n, sock in enumerate(socks):
         sock.sendall(request(edge, body=b"%d" % n))
@@ -192,7 +192,7 @@ def test_many_wait_at_once_and_each_gets_its_own(edge, w):
     assert edge.metric("chat_edge_requests_waiting") == 0
 
 
-def test_a_status_that_is_none_is_not_sent(edge, w):
+def test_an_invalid_status_is_not_sent(edge, w):
     with edge.open() as sock:
         sock.sendall(request(edge))
         ev = w.wait("SEND")
@@ -202,15 +202,15 @@ def test_a_status_that_is_none_is_not_sent(edge, w):
         assert wire.response(sock, "POST").status == 200
 
 
-def test_head_and_options_are_no_writes(edge, w):
+def test_other_methods_are_not_writes(edge, w):
     for method in ("HEAD", "OPTIONS", "PUT", "GET"):
         with edge.open() as sock:
             sock.sendall(request(edge, method, PATH, b""))
             assert wire.response(sock, method).status == 200
-    w.nothing("SEND")
+    w.expect_nothing("SEND")
 
 
-def test_over_http_2(edge, w):
+def test_writes_over_http_2(edge, w):
     curls = []
     for n in range(3):
         curl = subprocess.Popen(
@@ -223,19 +223,19 @@ def test_over_http_2(edge, w):
             stdout=subprocess.PIPE)
         curls.append(curl)
         ev = w.wait("SEND")
-        if n == 2:                          # goes away
+        if n == 2:                          # disconnects
             curl.kill()
             curl.wait()
             wait_for(lambda: edge.metric("chat_edge_requests_waiting") == 0,
-                     "it is seen gone")
+                     "the edge notices the disconnect")
         answer(w, ev)
         if n < 2:
             assert curl.communicate()[0] == b'{"seq":1} 2 201'
 
 
-def test_a_new_chat_gets_its_id_here(edge, w):
-    """A direct chat's from its two users, in whatever order; a group's is
-    new each time."""
+def test_the_edge_assigns_the_id_of_a_new_chat(edge, w):
+    """The id of a direct chat depends on its two users, in any order; the id
+    of a group is always new."""
     def create(user, body):
         with edge.open() as sock:
             sock.sendall(request(edge, path="/api/v1/chats", user=user,
@@ -251,15 +251,16 @@ def test_a_new_chat_gets_its_id_here(edge, w):
     assert direct != create(1, {"type": "direct", "memberIds": ["3"]})
     group = {"type": "group", "memberIds": ["2"]}
     assert create(1, group) != create(1, group)
-    for wrong in ([], {"type": 1}, {"type": "direct", "memberIds": "2"},
-                  {"type": "direct", "memberIds": [2, None]}, {}):
-        create(1, wrong)
+    for invalid in ([], {"type": 1}, {"type": "direct", "memberIds": "2"},
+                    {"type": "direct", "memberIds": [2, None]}, {}):
+        create(1, invalid)
 
 
-# ------------------------------------------------- what HTTP still holds on to
+# --------------------------------------- requests that nginx has not released
 
-def test_a_handshake_with_a_mirror_is_refused_and_says_why(edge):
-    """The subrequest would go on with a connection that is not HTTP's."""
+def test_a_handshake_with_a_mirror_is_refused_and_logged(edge):
+    """The subrequest would continue on a connection that nginx' HTTP code has
+    released."""
     with socket.socket(socket.AF_UNIX) as nobody:
         nobody.bind(str(edge.home / "nobody.sock"))
         nobody.listen(1)
@@ -275,18 +276,18 @@ def test_a_handshake_with_a_mirror_is_refused_and_says_why(edge):
 def test_a_subrequest_opens_no_websocket(edge):
     response, sock = edge.upgrade(path="/sub",
                                   Authorization=f"Bearer {edge.token()}")
-    assert response.status == 500           # as auth_request answers a 404
+    assert response.status == 500           # what auth_request makes of a 404
     sock.close()
     assert edge.metric("chat_edge_sessions") == 0
 
 
-def test_a_device_revoked_within_its_handshake_is_let_go(edge, w):
-    """Between 101 and the takeover: the connection must not stay open."""
+def test_a_device_revoked_during_its_handshake_is_closed(edge, w):
+    """Also between the 101 and the start of the session."""
     done = threading.Event()
 
     def revoke():
         while not done.is_set():
-            w.everywhere(put("KICK", user=77, device=77, status=4403))
+            w.publish_to_all(put("KICK", user=77, device=77, status=4403))
 
     thread = threading.Thread(target=revoke)
     thread.start()
@@ -298,21 +299,22 @@ def test_a_device_revoked_within_its_handshake_is_let_go(edge, w):
                     sock=sock, Authorization=f"Bearer {edge.token(77, 77)}")
                 ws = wire.Socket(sock, response.rest)
                 assert ws.closed_with() == 4403
-            except ValueError:              # ended without a response
+            except ValueError:              # closed without a response
                 pass
             sock.close()
     finally:
         done.set()
         thread.join()
-    wait_for(lambda: edge.metric("chat_edge_sessions") == 0, "all are gone")
+    wait_for(lambda: edge.metric("chat_edge_sessions") == 0,
+             "all sessions end")
 
 
-def test_a_waiting_request_does_not_hold_up_a_session(edge, w):
+def test_a_waiting_request_does_not_delay_a_session(edge, w):
     with edge.open() as sock:
         sock.sendall(request(edge))
         ev = w.wait("SEND")
         ws, _ = w.synced(5, 5)
-        quiet(ws)
+        expect_no_frame(ws)
         ws.close()
         answer(w, ev)
         assert wire.response(sock, "POST").status == 201

@@ -1,5 +1,5 @@
-"""nginx -t: a wrong value never starts, and says what would be right, and
-where."""
+"""nginx -t refuses an invalid value, and the error message gives the valid
+values and the line."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from edge import Edge, NGINX, environment
 
 
 class Conf:
-    """A configuration in pieces; check() is `nginx -t`."""
+    """A configuration whose parts a test replaces; check() is `nginx -t`."""
 
     def __init__(self, edge):
         self.edge = edge
@@ -45,35 +45,35 @@ class Conf:
 
 
 @pytest.fixture(scope="module")
-def quiet_edge():
-    """An edge that is not started: its files alone."""
+def stopped_edge():
+    """An edge that is not started; the tests use its files."""
     edge = Edge()
     yield edge
     edge.close()
 
 
 @pytest.fixture
-def conf(quiet_edge):
-    return Conf(quiet_edge)
+def conf(stopped_edge):
+    return Conf(stopped_edge)
 
 
-def must_refuse(conf, says):
+def expect_refused(conf, message):
     code, text = conf.check()
     assert code != 0, f"accepted: {text}"
     assert re.search(r"\[emerg\]", text), text
-    assert re.search(says, text), text
+    assert re.search(message, text), text
 
 
-def must_accept(conf):
+def expect_accepted(conf):
     code, text = conf.check()
     assert code == 0, text
 
 
-WHERE = r".* in /\S+wrong\.conf:\d+"
+LOCATION = r".* in /\S+wrong\.conf:\d+"
 
 
-def test_what_the_others_change_is_accepted(conf):
-    must_accept(conf)
+def test_the_unchanged_configuration_is_accepted(conf):
+    expect_accepted(conf)
 
 
 # ---------------------------------------------------------------- required
@@ -82,21 +82,21 @@ def test_what_the_others_change_is_accepted(conf):
                                   "chat_id_key"])
 @pytest.mark.parametrize("directive", ["chat_websocket;", "chat_auth on;",
                                        "chat_status ready;"])
-def test_an_edge_without_it_is_refused(conf, name, directive):
+def test_a_missing_required_directive_is_refused(conf, name, directive):
     conf.location = [directive]
     conf.http[name] = ""
-    must_refuse(conf, rf"{name} is missing")
+    expect_refused(conf, rf"{name} is missing")
 
 
-def test_a_server_without_an_edge_needs_none_of_them(conf):
+def test_a_server_without_an_edge_requires_no_directive(conf):
     conf.location = ["return 204;"]
     conf.http = {}
-    must_accept(conf)
+    expect_accepted(conf)
 
 
-def test_chat_redis_off_is_as_if_it_were_missing(conf):
+def test_chat_redis_off_counts_as_missing(conf):
     conf.http["chat_redis"] = "chat_redis off;"
-    must_refuse(conf, "chat_redis is missing")
+    expect_refused(conf, "chat_redis is missing")
 
 
 # --------------------------------------------------------------- chat_redis
@@ -106,9 +106,9 @@ def test_chat_redis_off_is_as_if_it_were_missing(conf):
     "unix:/p?db=x", "unix:/p?db=-1", "redis://", "redis://user@host",
     "redis://h:0", "redis://h:65536", "redis://h:port", "redis://h/x",
     "127.0.0.1:99999", "127.0.0.1:", ":6379", "http://h", "a/b"])
-def test_a_wrong_chat_redis_shows_the_right_forms(conf, value):
+def test_an_invalid_chat_redis_shows_the_valid_forms(conf, value):
     conf.http["chat_redis"] = f'chat_redis "{value}";'
-    must_refuse(conf, rf"chat_redis wants .*redis://{WHERE}")
+    expect_refused(conf, rf"chat_redis wants .*redis://{LOCATION}")
 
 
 @pytest.mark.parametrize("value", [
@@ -118,17 +118,17 @@ def test_a_wrong_chat_redis_shows_the_right_forms(conf, value):
 def test_every_documented_form_of_chat_redis_is_accepted(conf, value):
     conf.http["chat_redis"] = f'chat_redis "{value}";'
     code, text = conf.check()
-    # a name may be unknown here, which is another matter
+    # the host name may not resolve here; the form is valid all the same
     assert code == 0 or "not found" in text, text
 
 
 # --------------------------------------------------------------------- keys
 
-def test_a_key_file_that_is_not_there_is_named(conf):
+def test_the_error_names_a_missing_key_file(conf):
     for name in ("chat_token_keys", "chat_id_key"):
         right = conf.http[name]
         conf.http[name] = f"{name} /nowhere/at/all;"
-        must_refuse(conf, rf'"/nowhere/at/all".*chatctl.*{WHERE}')
+        expect_refused(conf, rf'"/nowhere/at/all".*chatctl.*{LOCATION}')
         conf.http[name] = right
 
 
@@ -138,32 +138,32 @@ def test_a_key_file_that_is_not_there_is_named(conf):
     '{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"short"}]}',
     '{"keys":[{"kty":"OKP","crv":"X25519","kid":"k","x":"%s"}]}' % ("A" * 43),
     "x" * 70000])
-def test_a_wrong_key_set_is_refused_with_its_name(conf, quiet_edge, text):
-    path = quiet_edge.home / "wrong.jwks"
+def test_an_invalid_key_set_is_refused_with_its_path(conf, stopped_edge, text):
+    path = stopped_edge.home / "wrong.jwks"
     path.write_text(text)
     conf.http["chat_token_keys"] = f"chat_token_keys {path};"
-    must_refuse(conf, rf"{path}.*{WHERE}")
+    expect_refused(conf, rf"{path}.*{LOCATION}")
 
 
 @pytest.mark.parametrize("text", [
     "", "x", "ab" * 31, "ab" * 33, "zz" * 32, " " + "ab" * 32,
     "ab" * 32 + "\n\n", "x" * 70000])
-def test_a_wrong_id_key_is_refused_with_its_name(conf, quiet_edge, text):
-    path = quiet_edge.home / "wrong.key"
+def test_an_invalid_id_key_is_refused_with_its_path(conf, stopped_edge, text):
+    path = stopped_edge.home / "wrong.key"
     path.write_text(text)
     conf.http["chat_id_key"] = f"chat_id_key {path};"
-    must_refuse(conf, rf"{path}.*{WHERE}")
+    expect_refused(conf, rf"{path}.*{LOCATION}")
 
 
-def test_an_id_key_may_end_without_a_newline(conf, quiet_edge):
-    path = quiet_edge.home / "right.key"
+def test_an_id_key_may_end_without_a_newline(conf, stopped_edge):
+    path = stopped_edge.home / "right.key"
     path.write_text("Ab" * 32)
     conf.http["chat_id_key"] = f"chat_id_key {path};"
-    must_accept(conf)
+    expect_accepted(conf)
 
 
-def test_the_key_itself_is_not_printed(conf, quiet_edge):
-    path = quiet_edge.home / "wrong.key"
+def test_the_content_of_a_key_is_not_printed(conf, stopped_edge):
+    path = stopped_edge.home / "wrong.key"
     path.write_text("deadbeef" * 7)
     conf.http["chat_id_key"] = f"chat_id_key {path};"
     _, text = conf.check()
@@ -172,7 +172,7 @@ def test_the_key_itself_is_not_printed(conf, quiet_edge):
 
 # -------------------------------------------------------- times, sizes, flags
 
-@pytest.mark.parametrize("line,says", [
+@pytest.mark.parametrize("line,message", [
     ("chat_max_frame_size 1023;", "1024 and 65536"),
     ("chat_max_frame_size 65k;", "1024 and 65536"),
     ("chat_max_frame_size 0;", "1024 and 65536"),
@@ -207,15 +207,15 @@ def test_the_key_itself_is_not_printed(conf, quiet_edge):
     ("chat_drain 5s;", "not allowed here"),
     ("chat_linger 3ms;", "not allowed here"),
 ])
-def test_a_wrong_value_in_a_location_says_what_is_right(conf, line, says):
+def test_the_error_in_a_location_gives_the_valid_values(conf, line, message):
     conf.location = line.replace("; ", ";\n").split("\n")
-    must_refuse(conf, says)
-    # the last line of an error of the parser names file and line
-    if "needs" not in says:
-        must_refuse(conf, WHERE)
+    expect_refused(conf, message)
+    # an error of the parser names the file and the line
+    if "needs" not in message:
+        expect_refused(conf, LOCATION)
 
 
-@pytest.mark.parametrize("line,says", [
+@pytest.mark.parametrize("line,message", [
     ("chat_drain 0;", "1000 and 3600000"),
     ("chat_drain 2h;", "1000 and 3600000"),
     ("chat_drain never;", "invalid value"),
@@ -228,16 +228,16 @@ def test_a_wrong_value_in_a_location_says_what_is_right(conf, line, says):
     ("chat_websocket;", "not allowed here"),
     ("chat_status ready;", "not allowed here"),
 ])
-def test_a_wrong_value_in_http_says_what_is_right(conf, line, says):
+def test_the_error_in_http_gives_the_valid_values(conf, line, message):
     conf.http["more"] = line
-    must_refuse(conf, rf"{says}{WHERE}")
+    expect_refused(conf, rf"{message}{LOCATION}")
 
 
 @pytest.mark.parametrize("line", ["chat_websocket;", "chat_status ready;",
                                   "chat_redis 127.0.0.1;"])
 def test_a_directive_in_the_wrong_block_is_refused(conf, line):
     conf.server = [line]
-    must_refuse(conf, rf"not allowed here{WHERE}")
+    expect_refused(conf, rf"not allowed here{LOCATION}")
 
 
 @pytest.mark.parametrize("line", [
@@ -247,15 +247,15 @@ def test_a_directive_in_the_wrong_block_is_refused(conf, line):
     "chat_allowed_origins https://a.example http://b.example:8080;",
     "chat_auth on;", "chat_auth on;\nchat_enqueue on;",
     "chat_status metrics;"])
-def test_values_at_the_edge_of_what_is_right_are_accepted(conf, line):
+def test_the_limits_themselves_are_accepted(conf, line):
     conf.location = [line]
-    must_accept(conf)
+    expect_accepted(conf)
 
 
-def test_values_may_stand_in_http_and_server(conf):
+def test_values_are_accepted_in_http_and_server(conf):
     conf.http["more"] = ("chat_heartbeat 10s; chat_max_frame_size 8k; "
                          "chat_send_buffer 2m; chat_drain 5s; "
                          "chat_linger 0; "
                          "chat_stream_limit 100; chat_allowed_origins any;")
     conf.server = ["chat_heartbeat 20s;", "chat_auth on;"]
-    must_accept(conf)
+    expect_accepted(conf)

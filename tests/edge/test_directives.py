@@ -1,4 +1,4 @@
-"""What the directives do once they are right."""
+"""The effect of each directive with valid values."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def test_chat_max_frame_size_lowers_the_limit():
             assert ws.closed_with() == 1009
 
 
-def test_chat_allowed_origins_lets_others_in():
+def test_chat_allowed_origins_accepts_the_listed_origins():
     with Edge(websocket="chat_allowed_origins https://a.example "
                         "http://b.example:8080;") as edge:
         def status(origin):
@@ -38,7 +38,7 @@ def test_chat_allowed_origins_lets_others_in():
             assert status(origin) == 403, origin
 
 
-def test_chat_allowed_origins_any_lets_all_in():
+def test_chat_allowed_origins_any_accepts_every_origin():
     with Edge(websocket="chat_allowed_origins any;") as edge:
         for origin in ("https://evil.example", "null"):
             response, sock = edge.upgrade(
@@ -59,11 +59,11 @@ def test_a_silent_client_is_closed_with_4012():
                 time.sleep(0.25)
             assert silent.closed_with(timeout=5) == 4012
             assert 1.8 < time.monotonic() - start < 4
-            # an unanswered frame counts as heard as well
+            # any frame of the client resets the heartbeat
             assert talking.alive()
 
 
-def test_metrics_count_what_happens():
+def test_metrics_and_log_show_the_version():
     with Edge(server="location = /metrics { chat_status metrics; }") as edge:
         with edge.connect() as ws:
             ws.message()
@@ -77,9 +77,9 @@ def test_metrics_count_what_happens():
             assert line.startswith("#") or len(line.split()) == 2, line
 
 
-def test_a_reload_drains_the_old_and_takes_the_new():
-    """reconnect, then 1012 within chat_drain; meanwhile the new worker takes
-    connections."""
+def test_a_reload_drains_old_connections_and_accepts_new_ones():
+    """An old connection gets `reconnect`, then 1012 within chat_drain; the
+    new worker accepts connections meanwhile."""
     with Edge(http="chat_drain 2s;") as edge:
         with edge.connect() as old:
             old.message()
@@ -94,7 +94,7 @@ def test_a_reload_drains_the_old_and_takes_the_new():
                 assert new.alive()
 
 
-def test_chat_auth_says_who_asks_and_the_client_cannot():
+def test_chat_auth_sets_the_user_and_a_client_cannot():
     server = """
         location /who {
             chat_auth on;
@@ -112,16 +112,16 @@ def test_chat_auth_says_who_asks_and_the_client_cannot():
         }
     """
     with Edge(server=server) as edge:
-        lie = [("X-Chat-User-Id", "666"), ("X-Chat-Device-Id", "667")]
+        forged = [("X-Chat-User-Id", "666"), ("X-Chat-Device-Id", "667")]
         token = ("Authorization", f"Bearer {edge.token(7, 8)}")
         assert edge.http("GET", "/who", [token]).body == b"[7:8]"
-        assert edge.http("GET", "/who", [token, *lie]).body == b"[7:8]"
-        assert edge.http("GET", "/nobody", lie).body == b"[:]"
-        assert edge.http("GET", "/nobody", [token, *lie]).body == b"[:]"
+        assert edge.http("GET", "/who", [token, *forged]).body == b"[7:8]"
+        assert edge.http("GET", "/nobody", forged).body == b"[:]"
+        assert edge.http("GET", "/nobody", [token, *forged]).body == b"[:]"
 
         now = int(time.time())
         for headers, code in (
-                ([], "unauthorized"), (lie, "unauthorized"),
+                ([], "unauthorized"), (forged, "unauthorized"),
                 ([("Authorization", "Bearer x")], "unauthorized"),
                 ([("Authorization",
                    f"Bearer {edge.token(iat=now - 9, exp=now - 1)}")],
@@ -133,7 +133,7 @@ def test_chat_auth_says_who_asks_and_the_client_cannot():
             assert got.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_without_redis_it_is_alive_and_not_ready():
+def test_an_edge_without_redis_is_healthy_and_not_ready():
     with Edge() as edge:
         edge.processes[0].terminate()
         edge.processes[0].wait()

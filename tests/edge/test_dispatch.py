@@ -1,5 +1,5 @@
-"""What is a WebSocket message but not our JSON gets an error frame, of the
-documented shape, and the connection lives."""
+"""A WebSocket message that is not a valid frame of ours gets an error frame
+as documented, and the connection stays open."""
 
 import json
 
@@ -11,11 +11,11 @@ from wire import TEXT
 CHAT = "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d4"
 SEND = {"type": "send_message", "chatId": CHAT, "messageId": "m-1",
         "content": "x"}
-MARK = {"type": "delivered", "chatId": CHAT, "seq": 1}
+RECEIPT = {"type": "delivered", "chatId": CHAT, "seq": 1}
 
 
 def refused(ws, text, code):
-    """The frame is answered by exactly this error, and by nothing else."""
+    """The edge answers the frame with this error and nothing else."""
     ws.text(text)
     error = schema.validate_frame(ws.message())
     assert (error["type"], error["code"]) == ("error", code), error
@@ -34,7 +34,7 @@ def refused(ws, text, code):
     '{"type":"pi\nng"}', '{"type":"ping","x":NaN}', '{"type":"ping","x":01}',
     '{"type":"ping","x":"\\x41"}', '{"type":"ping"}{"type":"ping"}',
 ])
-def test_what_is_not_an_object_with_a_type_is_bad_frame(ws, text):
+def test_anything_but_an_object_with_a_type_is_bad_frame(ws, text):
     refused(ws, text, "bad_frame")
 
 
@@ -46,7 +46,7 @@ def test_duplicate_keys_are_bad_frame(ws, text):
 
 
 def nested(depth, opening="[", closing="]"):
-    """An object of this depth, itself counted."""
+    """An object with this depth of nesting, including itself."""
     return ('{"type":"ping","x":' + opening * (depth - 1)
             + closing * (depth - 1) + "}")
 
@@ -59,7 +59,7 @@ def test_nesting_above_16_is_bad_frame(ws):
     refused(ws, objects, "bad_frame")
 
 
-def test_nesting_up_to_16_is_taken(ws):
+def test_nesting_up_to_16_is_accepted(ws):
     ws.text(nested(16))
     assert ws.message()["type"] == "pong"
 
@@ -69,12 +69,12 @@ def test_nesting_up_to_16_is_taken(ws):
 @pytest.mark.parametrize("name", [
     "", "nothing", "Ping", "ping ", "send_messag", "send_messages", "welcome",
     "new_message", "message_ack", "x" * 60000, "\u20ac"])
-def test_an_unknown_type_is_named_so(ws, name):
+def test_an_unknown_type_is_unknown_type(ws, name):
     error = refused(ws, '{"type":"%s"}' % name, "unknown_type")
     assert len(json.dumps(error)) < 1000, "it must not echo the frame"
 
 
-def test_a_type_with_a_nul_is_not_cut_at_it(ws):
+def test_a_type_is_not_truncated_at_a_nul(ws):
     ws.text('{"type":"ping\\u0000"}')
     assert ws.message("error")["code"] in ("unknown_type", "bad_field",
                                            "bad_frame")
@@ -99,7 +99,7 @@ def with_field(frame, name, value):
 
 @pytest.mark.parametrize("name", ["chatId", "messageId", "content"])
 @pytest.mark.parametrize("value", [..., None, 5, 1.5, True, [], {}, ["x"]])
-def test_send_message_wants_strings(ws, name, value):
+def test_send_message_requires_strings(ws, name, value):
     error = refused(ws, with_field(SEND, name, value), "bad_field")
     if name != "messageId":
         assert error["messageId"] == "m-1"
@@ -109,7 +109,7 @@ def test_send_message_wants_strings(ws, name, value):
 
 @pytest.mark.parametrize("value", [
     "", "x" * 65, "with space", "tab\t", "\u00e9", "\x7f", "a\0b", "\n"])
-def test_a_message_id_is_1_to_64_bytes_from_bang_to_tilde(ws, value):
+def test_a_message_id_is_1_to_64_bytes_of_printable_ascii(ws, value):
     error = refused(ws, with_field(SEND, "messageId", value), "bad_field")
     assert "messageId" not in error
 
@@ -148,7 +148,7 @@ def test_lone_surrogates_are_bad_field(ws, escape):
     refused(ws, text, "bad_field")
 
 
-def test_nul_as_an_escape_is_bad_field(ws):
+def test_an_escaped_nul_is_bad_field(ws):
     refused(ws, json.dumps(SEND).replace('"x"', '"a\\u0000b"'), "bad_field")
 
 
@@ -156,28 +156,28 @@ def test_nul_as_an_escape_is_bad_field(ws):
     "", "x", CHAT[:-1], CHAT + "0", CHAT.replace("-", ""),
     CHAT.replace("c", "g"), "{" + CHAT + "}", " " + CHAT, "urn:uuid:" + CHAT,
     CHAT.replace("-", "_"), "x" * 5000])
-@pytest.mark.parametrize("frame", [SEND, MARK], ids=["send", "mark"])
-def test_a_chat_id_that_is_no_uuid_is_not_found(ws, frame, value):
+@pytest.mark.parametrize("frame", [SEND, RECEIPT], ids=["send", "receipt"])
+def test_a_chat_id_that_is_not_a_uuid_is_not_found(ws, frame, value):
     refused(ws, with_field(frame, "chatId", value), "not_found")
 
 
-NO_SEQ = [
+INVALID_SEQS = [
     "0", "-1", "-9223372036854775808", "-9223372036854775809",
     "9223372036854775808", "18446744073709551615", "18446744073709551616",
     "99999999999999999999999999", "1.0", "1e0", "1.5", "1e400", '"1"',
     "true", "null", "[]", "{}"]
 
 
-@pytest.mark.parametrize("number", NO_SEQ)
+@pytest.mark.parametrize("number", INVALID_SEQS)
 @pytest.mark.parametrize("kind", ["delivered", "read"])
-def test_a_mark_is_a_whole_number_from_1_that_63_bits_hold(ws, kind, number):
+def test_the_seq_of_a_receipt_is_a_positive_63_bit_integer(ws, kind, number):
     refused(ws, '{"type":"%s","chatId":"%s","seq":%s}' % (kind, CHAT, number),
             "bad_field")
 
 
-@pytest.mark.parametrize("number", [n for n in NO_SEQ if n != "null"])
+@pytest.mark.parametrize("number", [n for n in INVALID_SEQS if n != "null"])
 @pytest.mark.parametrize("name", ["replyTo", "expiresIn"])
-def test_numbers_of_send_message_at_the_edges_of_64_bits(ws, name, number):
+def test_invalid_numbers_in_send_message_are_bad_field(ws, name, number):
     text = json.dumps(SEND)[:-1] + ', "%s": %s}' % (name, number)
     error = refused(ws, text, "bad_field")
     assert error["messageId"] == "m-1"
@@ -191,19 +191,19 @@ def test_expires_in_above_90_days_is_bad_field(ws, value):
 @pytest.mark.parametrize("name,value", [
     ("contentType", ""), ("contentType", "x" * 65), ("contentType", 5),
     ("mediaId", ""), ("mediaId", "x" * 65), ("mediaId", [])])
-def test_optional_strings_have_limits_too(ws, name, value):
+def test_optional_strings_have_limits(ws, name, value):
     refused(ws, with_field(SEND, name, value), "bad_field")
 
 
 @pytest.mark.parametrize("value", [..., None, 0, "true", [], 1])
-def test_typing_wants_a_boolean(ws, value):
+def test_typing_requires_a_boolean(ws, value):
     frame = {"type": "typing", "chatId": CHAT, "active": True}
     refused(ws, with_field(frame, "active", value), "bad_field")
 
 
 @pytest.mark.parametrize("value", [
     "0", "-1", "01", "", "x", "1 ", "9223372036854775808", "1" * 5000])
-def test_a_user_id_that_is_none_is_not_found(ws, value):
+def test_an_invalid_user_id_is_not_found(ws, value):
     refused(ws, {"type": "presence_subscribe", "userIds": ["1", value]},
             "not_found")
 
@@ -212,7 +212,7 @@ def test_a_user_id_that_is_none_is_not_found(ws, value):
     ..., None, "1", {}, [], [1], [None], ["1"] * 201, [["1"]]])
 @pytest.mark.parametrize("kind", ["presence_subscribe",
                                   "presence_unsubscribe"])
-def test_presence_wants_1_to_200_user_ids(ws, kind, value):
+def test_presence_requires_1_to_200_user_ids(ws, kind, value):
     refused(ws, with_field({"type": kind, "userIds": ["1"]}, "userIds",
                            value), "bad_field")
 
@@ -232,14 +232,14 @@ def test_a_missing_field_is_bad_field(ws, frame):
 
 # ----------------------------------------------------------------- messages
 
-def test_the_error_says_which_field_and_never_quotes_it(ws):
+def test_the_error_names_the_field_and_never_quotes_its_value(ws):
     secret = "hush-hush-" * 8
     error = refused(ws, with_field(SEND, "messageId", secret), "bad_field")
     assert "messageId" in error["message"]
     assert "hush" not in json.dumps(error)
 
 
-def test_many_wrong_frames_do_not_end_the_connection(ws):
+def test_many_invalid_frames_do_not_end_the_connection(ws):
     for _ in range(300):
         ws.send(TEXT, "[")
     for _ in range(300):
@@ -247,7 +247,7 @@ def test_many_wrong_frames_do_not_end_the_connection(ws):
     assert ws.alive()
 
 
-def test_one_connections_errors_are_its_own(edge, ws):
+def test_an_error_reaches_only_its_own_connection(edge, ws):
     with edge.connect(user=2, device=2) as other:
         other.message()
         refused(ws, "[", "bad_frame")

@@ -1,5 +1,6 @@
-"""A reload: the old worker tells its clients to reconnect, serves them until
-they have, answers what it took, closes with 1012, and ends."""
+"""A reload: the old worker asks its clients to reconnect, serves them until
+they have done so, answers every accepted request, closes with 1012 and exits.
+"""
 
 import itertools
 import os
@@ -25,15 +26,15 @@ def alive(pid):
 
 
 def reload(w):
-    """The old worker's pid and edge."""
+    """Reloads nginx; returns the pid and the edge id of the old worker."""
     [pid], [edge] = w.edge.workers(), w.edges()
     os.kill(w.edge.nginx.pid, signal.SIGHUP)
     wait_for(lambda: len(w.edge.workers()) == 2, "a new worker")
     return pid, edge
 
 
-def ended(pid, seconds=15):
-    wait_for(lambda: not alive(pid), "the old worker ends", seconds=seconds)
+def wait_for_exit(pid, seconds=15):
+    wait_for(lambda: not alive(pid), "the old worker exits", seconds=seconds)
 
 
 def send(sock, chat, message_id):
@@ -45,17 +46,17 @@ def take(w, message_id):
     return w.wait("SEND", where=lambda ev: ev.message_id == message_id)
 
 
-def moved(w, user, device, old):
-    """The client's new connection, on the new worker: its welcome read and
-    its route written."""
+def connect_to_new_worker(w, user, device, old):
+    """Connects to the new worker; the welcome is read and the route is
+    written."""
     while True:
-        sock, ev = w.asked(user, device)
+        sock, ev = w.catching_up(user, device)
         if ev.edge != old:
             return sock, ev
-        sock.close()                    # the old one still accepts a moment
+        sock.close()                    # the old worker still accepts briefly
 
 
-def test_a_client_is_served_until_it_has_moved_and_all_is_answered(me):
+def test_a_client_is_served_until_its_sends_are_answered(me):
     with Edge(http="chat_drain 10s;") as edge:
         w = Played(edge)
         sock, session = w.synced(*me)
@@ -68,50 +69,51 @@ def test_a_client_is_served_until_it_has_moved_and_all_is_answered(me):
         send(sock, chat, "before")
         ev = take(w, "before")
         assert (ev.edge, ev.session) == (old, session)
-        w.publish(w.entry(chat, 1, [me[0]], of=ev),
+        w.publish(w.entry(chat, 1, [me[0]], send=ev),
                   w.entry(chat, 2, [me[0]]), edge=old)
         assert seqs(sock, 2) == [("message_ack", 1), ("new_message", 2)]
 
         send(sock, chat, "around")
-        new, ev2 = moved(w, *me, old)
-        # the old one hears what was sent before the welcome was seen
+        new, ev2 = connect_to_new_worker(w, *me, old)
+        # the old worker accepts what the client sent before it saw the new
+        # welcome
         send(sock, chat, "after")
         around, after = take(w, "around"), take(w, "after")
         assert around.edge == after.edge == old
-        # and is owed both answers, though its route has gone: also the one
-        # behind an entry that went to the new connection alone
+        # the old connection gets both answers, although its route is deleted
+        # and entry 3 went to the new connection only
         w.publish(w.list(ev2, (chat, 2, 2)), edge=ev2.edge)
         assert new.message()["type"] == "sync_complete"
         w.publish(w.entry(chat, 3, [me[0]]), edge=ev2.edge)
-        w.publish(w.entry(chat, 4, of=around), w.entry(chat, 5, of=after),
+        w.publish(w.entry(chat, 4, send=around), w.entry(chat, 5, send=after),
                   edge=old)
         w.publish(w.entry(chat, 4, [me[0]], device=me[1]),
                   w.entry(chat, 5, [me[0]], device=me[1]), edge=ev2.edge)
         page = w.wait("SYNC_PAGE", where=lambda p: p.edge == old)
         assert page.body in ([(chat, 2, 4)], [(chat, 2, 5)])
-        w.publish(w.page(page, w.entry(chat, 3), w.entry(chat, 4, of=around),
-                         w.entry(chat, 5, of=after)), edge=old)
+        w.publish(w.page(page, w.entry(chat, 3), w.entry(chat, 4, send=around),
+                         w.entry(chat, 5, send=after)), edge=old)
         assert seqs(sock, 3) == [("new_message", 3), ("message_ack", 4),
                                  ("message_ack", 5)]
         assert seqs(new, 3) == [("new_message", n) for n in (3, 4, 5)]
         assert sock.closed_with() == 1012
-        ended(pid)
+        wait_for_exit(pid)
         assert new.alive()
         new.close()
 
 
-def test_an_old_worker_without_clients_ends_at_once():
+def test_an_old_worker_without_clients_exits_at_once():
     with Edge(http="chat_drain 1h;") as edge:
         w = Played(edge)
         pid, _ = reload(w)
-        ended(pid)
+        wait_for_exit(pid)
         assert len(edge.workers()) == 1
 
 
 @pytest.mark.parametrize("drain", ["1s", "3s"])
-def test_who_does_not_move_is_closed_and_the_worker_ends_in_time(drain):
-    """Also who does not read, who does not answer the close frame, and who
-    waits for an answer that does not come."""
+def test_clients_that_stay_are_closed_and_the_worker_exits(drain):
+    """Including clients that do not read, clients that do not answer the
+    close frame, and a client whose send gets no answer."""
     with Edge(http=f"chat_drain {drain}; chat_send_buffer 16m;",
               tls=True) as edge:
         w = Played(edge)
@@ -133,7 +135,7 @@ def test_who_does_not_move_is_closed_and_the_worker_ends_in_time(drain):
         codes = []
         for thread in closes:
             thread.start()
-        ended(pid, seconds=int(drain[:-1]) + 4)
+        wait_for_exit(pid, seconds=int(drain[:-1]) + 4)
         for thread in closes:
             thread.join()
         assert codes == [1012, 1012]
@@ -141,7 +143,7 @@ def test_who_does_not_move_is_closed_and_the_worker_ends_in_time(drain):
             sock.close()
 
 
-def test_a_rest_write_that_waits_gets_its_answer_from_the_old_worker(me):
+def test_the_old_worker_answers_a_waiting_rest_write(me):
     with Edge(http="chat_drain 5s;", server="""
             location /api/ {
                 chat_auth on;
@@ -165,10 +167,10 @@ def test_a_rest_write_that_waits_gets_its_answer_from_the_old_worker(me):
                       frame='{"seq":1}'), edge=old)
         thread.join()
         assert (answers[0].status, answers[0].json()) == (201, {"seq": 1})
-        ended(pid)
+        wait_for_exit(pid)
 
 
-def test_worker_shutdown_timeout_is_the_last_word(me):
+def test_worker_shutdown_timeout_overrides_chat_drain(me):
     with Edge(http="chat_drain 1h;",
               main="worker_shutdown_timeout 1s;") as edge:
         w = Played(edge)
@@ -176,11 +178,12 @@ def test_worker_shutdown_timeout_is_the_last_word(me):
         pid, _ = reload(w)
         assert sock.message()["type"] == "reconnect"
         assert sock.closed_with() == 1012
-        ended(pid)
+        wait_for_exit(pid)
 
 
-def test_no_request_is_refused_around_a_reload(me):
-    """A new worker has no Redis for its first milliseconds: requests wait."""
+def test_no_request_is_refused_during_a_reload(me):
+    """A new worker takes some milliseconds to connect to Redis; requests wait
+    until it has."""
     with Edge(http="chat_drain 1s;", server="""
             location /api/ {
                 chat_auth on;

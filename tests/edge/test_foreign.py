@@ -1,7 +1,7 @@
-"""A chat that is somebody else's answers as one that does not exist, to the
-byte, by socket and by REST; and nothing of it is in the logs.
+"""A user who is not a member of a chat gets the same bytes as for a chat that
+does not exist, by WebSocket and by REST. The logs contain nothing of the chat.
 
-With all workers, for they know who is a member.
+These tests run all workers, because the workers know a chat's members.
 """
 
 import json
@@ -17,7 +17,7 @@ from chatclient import Phone
 
 
 @pytest.fixture(scope="module")
-def people(stack):
+def phones(stack):
     ann = Phone(stack.url, "+15550188001", "ann").login()
     bob = Phone(stack.url, "+15550188002", "bob").login()
     eve = Phone(stack.url, "+15550188003", "eve").login()
@@ -25,8 +25,8 @@ def people(stack):
 
 
 @pytest.fixture(scope="module")
-def chat(people):
-    ann, bob, _ = people
+def chat(phones):
+    ann, bob, _ = phones
     chat = ann.call("POST", "/chats", {"type": "group", "title": "ours",
                                        "memberIds": [bob.user]})["chatId"]
     for i in range(3):
@@ -35,8 +35,8 @@ def chat(people):
     return chat
 
 
-def nobody():
-    """The id of no chat, in the same shard's form as a real one."""
+def missing_chat():
+    """The id of a chat that does not exist."""
     return str(uuid.uuid4())
 
 
@@ -68,29 +68,29 @@ FRAMES = [
 @pytest.mark.parametrize("frame", FRAMES,
                          ids=[f"{f['type']}-{f.get('seq', 0)}"
                               for f in FRAMES])
-def test_a_foreign_chat_answers_a_frame_as_none_does(stack, people, chat,
-                                                     frame):
+def test_frames_do_not_reveal_a_foreign_chat(stack, phones, chat,
+                                             frame):
     answers = []
-    with socket_of(stack, people[2]) as ws:
-        for where in (chat, nobody()):
-            ws.text({**frame, "chatId": where})
+    with socket_of(stack, phones[2]) as ws:
+        for chat_id in (chat, missing_chat()):
+            ws.text({**frame, "chatId": chat_id})
             got = ws.until(wire.TEXT)
             schema.validate_frame(got.payload)
-            answers.append(got.payload.replace(where.encode(), b"CHAT"))
+            answers.append(got.payload.replace(chat_id.encode(), b"CHAT"))
         assert ws.alive()
     assert json.loads(answers[0])["code"] == "not_found"
     assert answers[0] == answers[1]
 
 
-def test_typing_in_a_foreign_chat_reaches_nobody(stack, people, chat):
-    with socket_of(stack, people[0]) as ann, \
-            socket_of(stack, people[2]) as eve:
-        for where in (chat, nobody()):
-            eve.text({"type": "typing", "chatId": where, "active": True})
+def test_typing_in_a_foreign_chat_reaches_no_member(stack, phones, chat):
+    with socket_of(stack, phones[0]) as ann, \
+            socket_of(stack, phones[2]) as eve:
+        for chat_id in (chat, missing_chat()):
+            eve.text({"type": "typing", "chatId": chat_id, "active": True})
         assert eve.alive()
-        people[1].call("POST", f"/chats/{chat}/messages",
+        phones[1].call("POST", f"/chats/{chat}/messages",
                        {"messageId": "after-typing", "content": "x"})
-        # the entry comes behind whatever typing would have caused
+        # the entry arrives after a typing frame, if there were one
         frame = ann.message("typing", "new_message")
         assert frame["type"] == "new_message"
 
@@ -108,27 +108,27 @@ REST = [
 
 
 @pytest.mark.parametrize("method,path,body", REST)
-def test_a_foreign_chat_answers_rest_as_none_does(people, chat, method, path,
-                                                  body):
-    eve = people[2]
+def test_rest_does_not_reveal_a_foreign_chat(phones, chat, method, path,
+                                             body):
+    eve = phones[2]
     answers = []
-    for where in (chat, nobody()):
+    for chat_id in (chat, missing_chat()):
         kw = {} if body is None else {"json": body}
-        got = eve.api.raw(method, f"/chats/{where}{path}", eve.access, **kw)
-        schema.validate_response(method, f"/api/v1/chats/{where}{path}",
+        got = eve.api.raw(method, f"/chats/{chat_id}{path}", eve.access, **kw)
+        schema.validate_response(method, f"/api/v1/chats/{chat_id}{path}",
                                  got.status_code, got.headers, got.content)
         headers = {k: v for k, v in got.headers.items() if k != "Date"}
         answers.append((got.status_code, headers,
-                        got.text.replace(where, "CHAT")))
+                        got.text.replace(chat_id, "CHAT")))
     assert answers[0][0] == 404
     assert answers[0] == answers[1]
 
 
-def test_the_chat_is_as_it_was(people, chat):
-    ann = people[0]
+def test_the_foreign_requests_changed_nothing(phones, chat):
+    ann = phones[0]
     page = ann.call("GET", f"/chats/{chat}/messages?limit=100")
     assert [e["senderId"] for e in page["items"]][:3] == [ann.user] * 3
-    assert people[2].user not in [e["senderId"] for e in page["items"]]
+    assert phones[2].user not in [e["senderId"] for e in page["items"]]
     assert ann.call("GET", f"/chats/{chat}")["title"] == "ours"
 
 
@@ -137,7 +137,7 @@ KINDS = {"message", "edit", "delete", "reaction", "chat_changed",
 
 
 class Validated:
-    """Reads frames and holds each against the document."""
+    """Reads frames and validates each against the schema."""
 
     def __init__(self):
         self.seen = []
@@ -151,7 +151,7 @@ class Validated:
 
 
 def talk(v, a, b, chat):
-    """Messages, receipts and changes of messages, by socket."""
+    """Sends messages, receipts and changes of messages by WebSocket."""
     a.text({"type": "send_message", "chatId": chat, "messageId": "c-1",
             "content": "hello \u20ac \U0001F600", "expiresIn": 3600})
     assert v.take(a, "message_ack")["messageId"] == "c-1"
@@ -175,7 +175,7 @@ def talk(v, a, b, chat):
 
 
 def change_members(v, ann, bob, b, group):
-    """What a group's members see of its changes, by REST."""
+    """Changes a group by REST; a member sees each change."""
     member = f"/chats/{group}/members/{bob.user}"
     ann.call("PATCH", f"/chats/{group}", {"title": "u"})
     v.take(b, "new_message")
@@ -190,8 +190,8 @@ def change_members(v, ann, bob, b, group):
     v.take(b, "chat_removed")
 
 
-def test_every_frame_of_a_conversation_is_as_documented(stack, people):
-    ann, bob, _ = people
+def test_every_frame_of_a_conversation_is_as_documented(stack, phones):
+    ann, bob, _ = phones
     chat = ann.call("POST", "/chats", {"type": "direct",
                                        "memberIds": [bob.user]})["chatId"]
     group = ann.call("POST", "/chats", {"type": "group", "title": "t",
@@ -216,15 +216,15 @@ def test_every_frame_of_a_conversation_is_as_documented(stack, people):
     assert page[0]["deleted"] is True and "content" not in page[0]
 
 
-def test_nothing_secret_is_in_any_log(stack, people, chat):
-    with socket_of(stack, people[2]) as ws:
+def test_no_log_contains_a_secret(stack, phones, chat):
+    with socket_of(stack, phones[2]) as ws:
         ws.text({"type": "send_message", "chatId": chat, "messageId": "s-1",
                  "content": "hush-4711-hush"})
         ws.message("error")
     logs = "".join(p.read_text(errors="replace")
                    for p in stack.log_dir.iterdir())
     assert "GET /ws" in logs
-    for phone in people:
+    for phone in phones:
         assert phone.number not in logs and phone.number[1:] not in logs
         assert phone.refresh_token not in logs
         for part in phone.access.split(".")[1:]:

@@ -1,5 +1,5 @@
-"""RFC 6455 on our own port, byte by byte: what breaks it closes with the
-right code, and only what breaks it does."""
+"""RFC 6455, byte by byte: a violation closes the connection with the right
+code, and a valid frame does not."""
 
 import json
 import os
@@ -17,7 +17,7 @@ LIMIT = 65536
 
 
 def padded(size):
-    """A ping of exactly so many bytes: unknown fields are ignored."""
+    """A ping frame of exactly `size` bytes; the edge ignores the padding."""
     text = '{"type":"ping","pad":"%s"}'
     return text % ("x" * (size - len(text) + 2))
 
@@ -30,7 +30,7 @@ def test_an_empty_message_is_an_error_and_the_connection_lives(ws):
     assert ws.alive()
 
 
-def test_an_empty_message_of_empty_fragments(ws):
+def test_an_empty_message_of_empty_fragments_is_an_error(ws):
     ws.send(TEXT, b"", fin=False)
     ws.send(CONT, b"", fin=False)
     ws.send(CONT, b"")
@@ -39,7 +39,7 @@ def test_an_empty_message_of_empty_fragments(ws):
 
 
 @pytest.mark.parametrize("size", [125, 126, 127, 128, 4096, LIMIT - 1, LIMIT])
-def test_a_message_up_to_64_kib_is_taken(ws, size):
+def test_a_message_up_to_64_kib_is_accepted(ws, size):
     text = padded(size)
     assert len(text) == size
     ws.text(text)
@@ -58,7 +58,7 @@ def test_fragments_above_64_kib_in_sum_close_with_1009(ws):
     assert ws.closed_with() == 1009
 
 
-def test_fragments_of_64_kib_in_sum_are_taken(ws):
+def test_fragments_of_64_kib_in_sum_are_accepted(ws):
     text = padded(LIMIT)
     ws.send(TEXT, text[:30000], fin=False)
     ws.send(CONT, text[30000:60000], fin=False)
@@ -68,8 +68,8 @@ def test_fragments_of_64_kib_in_sum_are_taken(ws):
 
 @pytest.mark.parametrize("length", [LIMIT + 1, 1 << 31, 1 << 40,
                                     (1 << 63) - 1])
-def test_a_declared_length_meets_the_limit_before_memory(ws, length):
-    """The head alone: no byte of the payload is waited for."""
+def test_a_declared_length_above_the_limit_closes_at_once(ws, length):
+    """The edge checks the header and does not wait for the payload."""
     ws.raw(wire.frame(TEXT, b"", length=length))
     assert ws.closed_with() == 1009
 
@@ -79,9 +79,9 @@ def test_a_length_with_its_highest_bit_set_is_refused(ws):
     assert ws.closed_with() in (1002, 1009)
 
 
-def test_a_length_in_more_bytes_than_it_needs(ws):
-    """Section 5.2: the minimal number of bytes MUST be used; either it is
-    refused or read as what it says, never as something else."""
+def test_a_length_in_too_many_bytes_is_not_misread(ws):
+    """Section 5.2: the minimal number of bytes MUST be used. The edge either
+    refuses the frame or reads exactly this length."""
     mask = b"\0\0\0\0"
     body = PING_FRAME.encode()
     ws.raw(bytes([0x81, 0x80 | 126]) + struct.pack("!H", len(body)) + mask
@@ -93,7 +93,7 @@ def test_a_length_in_more_bytes_than_it_needs(ws):
         assert json.loads(got.payload)["type"] == "pong"
 
 
-# ------------------------------------------------------------ what is wrong
+# ----------------------------------------------------------- invalid frames
 
 @pytest.mark.parametrize("payload", [b"", b"x", os.urandom(300),
                                      PING_FRAME.encode()])
@@ -170,7 +170,7 @@ def test_broken_utf8_closes_with_1007(ws, bad):
     assert ws.closed_with() == 1007
 
 
-def test_utf8_cut_off_by_the_end_of_the_message_closes_with_1007(ws):
+def test_utf8_truncated_by_the_message_end_closes_with_1007(ws):
     ws.send(TEXT, b"\xf0\x9f\x98")
     assert ws.closed_with() == 1007
 
@@ -189,26 +189,26 @@ def test_utf8_broken_across_fragments_closes_with_1007(ws):
     assert ws.closed_with() == 1007
 
 
-def test_noncharacters_and_the_highest_code_point_are_utf8(ws):
+def test_noncharacters_and_the_highest_code_point_are_accepted(ws):
     ws.text('{"type":"ping","pad":"\ufffe\uffff\U0010ffff\u0080"}')
     assert ws.message()["type"] == "pong"
 
 
 # --------------------------------------------------------- pieces, segments
 
-def test_a_frame_one_byte_at_a_time(ws):
+def test_a_frame_may_arrive_one_byte_at_a_time(ws):
     ws.drip(wire.frame(TEXT, PING_FRAME))
     assert ws.message()["type"] == "pong"
     ws.drip(wire.frame(TEXT, padded(200)))
     assert ws.message()["type"] == "pong"
 
 
-def test_a_control_frame_one_byte_at_a_time(ws):
+def test_a_control_frame_may_arrive_one_byte_at_a_time(ws):
     ws.drip(wire.frame(PING, b"p" * 125))
     assert ws.until(PONG).payload == b"p" * 125
 
 
-def test_a_64_kib_message_in_odd_segments(ws):
+def test_a_64_kib_message_may_arrive_in_odd_segments(ws):
     data = wire.frame(TEXT, padded(LIMIT))
     for i in range(0, len(data), 1337):
         ws.raw(data[i:i + 1337])
@@ -217,14 +217,14 @@ def test_a_64_kib_message_in_odd_segments(ws):
 
 def test_a_thousand_frames_in_one_segment_are_all_answered(ws):
     frames = b"".join(wire.frame(TEXT, PING_FRAME) for _ in range(1000))
-    assert len(frames) < 65483          # loopback's segment
+    assert len(frames) < 65483          # one segment on loopback
     ws.raw(frames)
     for _ in range(1000):
         assert ws.message()["type"] == "pong"
     assert ws.alive()
 
 
-def test_a_thousand_different_frames_are_answered_in_their_order(ws):
+def test_a_thousand_different_frames_are_answered_in_order(ws):
     ws.raw(b"".join(wire.frame(TEXT, json.dumps(
         {"type": "nothing", "chatId": str(i)})) if i % 2 else
         wire.frame(PING, str(i)) for i in range(1000)))
@@ -242,7 +242,7 @@ def test_a_ping_between_fragments_is_answered_at_once(ws):
     ws.send(PING, b"between")
     assert ws.until(PONG).payload == b"between"
     ws.send(CONT, '"ping"', fin=False)
-    ws.send(PONG, b"unasked")
+    ws.send(PONG, b"unsolicited")
     ws.send(CONT, b"}")
     assert ws.message()["type"] == "pong"
 
@@ -257,7 +257,7 @@ def test_a_ping_gets_a_pong_with_the_same_bytes(ws, payload):
     assert (got.payload, got.fin, got.rsv) == (payload, True, 0)
 
 
-def test_an_unasked_pong_is_ignored(ws):
+def test_an_unsolicited_pong_is_ignored(ws):
     ws.send(PONG, b"hello")
     assert ws.alive()
 
@@ -267,14 +267,14 @@ def test_a_close_is_answered_with_its_code(ws, code):
     ws.send(CLOSE, wire.close_payload(code, "bye \u20ac"))
     got = ws.until(CLOSE)
     assert struct.unpack("!H", got.payload[:2])[0] == code
-    ended(ws)
+    expect_closed(ws)
 
 
 def test_a_close_without_a_code_is_answered(ws):
     ws.send(CLOSE)
     got = ws.until(CLOSE)
     assert got.payload in (b"", b"\x03\xe8")
-    ended(ws)
+    expect_closed(ws)
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999,
@@ -294,16 +294,15 @@ def test_a_close_with_a_broken_reason_is_1007(ws):
     assert ws.closed_with() in (1002, 1007)
 
 
-def test_nothing_is_read_behind_a_close(ws):
+def test_frames_after_a_close_are_not_read(ws):
     ws.raw(wire.frame(CLOSE, wire.close_payload(1000))
            + wire.frame(TEXT, PING_FRAME))
     assert ws.frame().op == CLOSE
-    ended(ws)
+    expect_closed(ws)
 
 
-def ended(ws):
-    """The server closes TCP first (section 7.1.1), with nothing more in it.
-    """
+def expect_closed(ws):
+    """The server sends nothing more and closes TCP first (section 7.1.1)."""
     ws.sock.settimeout(5)
     assert ws.data == b""
     try:
@@ -316,26 +315,26 @@ def ended(ws):
 
 @pytest.mark.parametrize("payload,mask", [(PING_FRAME, False),
                                           (padded(LIMIT + 1), True)],
-                         ids=["no frame", "too large"])
-def test_the_server_lingers_2_s_and_then_ends_it(ws, payload, mask):
-    """A client that never answers the close frame and never hangs up."""
+                         ids=["invalid", "too large"])
+def test_the_server_closes_2_s_after_its_close_frame(ws, payload, mask):
+    """The client neither answers the close frame nor disconnects."""
     ws.send(TEXT, payload, mask=mask)
     assert ws.until(CLOSE).payload[:2] in (b"\x03\xea", b"\x03\xf1")
     start = time.monotonic()
-    ended(ws)
+    expect_closed(ws)
     assert time.monotonic() - start < 4
 
 
-def test_the_answer_to_a_close_ends_it_at_once(ws):
+def test_the_answer_to_a_close_ends_the_connection_at_once(ws):
     ws.send(BINARY, b"x")
     ws.until(CLOSE)
     start = time.monotonic()
     ws.send(CLOSE, b"\x03\xeb")
-    ended(ws)
+    expect_closed(ws)
     assert time.monotonic() - start < 1
 
 
-def test_a_client_that_just_goes_away_is_forgotten(edge):
+def test_a_device_may_reconnect_after_a_reset(edge):
     for cut in (b"", b"\x81", wire.frame(TEXT, padded(500))[:100]):
         with edge.connect(user=77, device=78) as ws:
             ws.message()
@@ -347,10 +346,10 @@ def test_a_client_that_just_goes_away_is_forgotten(edge):
         assert ws.message()["type"] == "welcome"
 
 
-def test_the_same_device_again_closes_the_first_with_4409(edge):
+def test_a_second_connection_of_a_device_closes_the_first(edge):
     with edge.connect(user=81, device=82) as first:
         first.message()
-        # its route is in Redis before the second comes
+        # the first route is in Redis before the second connection starts
         assert first.alive()
         with edge.connect(user=81, device=82) as second:
             assert second.message()["type"] == "welcome"

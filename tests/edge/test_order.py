@@ -1,24 +1,24 @@
-"""Whatever workers, Redis and clients do at once: on each connection every
-chat's entries come dense, in order, each once, with the ack in place of the own
-entry; and in the end everybody has everything.
+"""Workers, Redis and clients act in random order. On each connection every
+chat's entries arrive without gaps, in order and once, with the ack in place of
+the own entry; at the end every connection has every entry.
 
       World (one seeded random generator)                 real
     ┌────────────────────────────────────┐
-    │ step_send, step_resend, step_mark  │── frames ──►┌──────┐
-    │   Conn: 3 users x 2 devices        │◄─ frames ───│ nginx│
-    │   checks each frame it reads       │             │ with │
+    │ step_send, _resend, _receipt       │── frames ──►┌──────┐
+    │   Conn: 3 users x 2 devices,       │◄─ frames ───│ nginx│
+    │   checks each frame that arrives   │             │ with │
     │                                    │             │ the  │
     │ step_work   message worker: commit │◄─ events ───│ mod- │
     │   and publish, or die in between   │── records ─►│ ule  │
     │ step_redo   its successor          │   (Redis)   │      │
-    │ step_stale  a fenced worker wakes  │── records ─►│      │
+    │ step_stale  a fenced worker sends  │── records ─►│      │
     │ step_sync_* lists and pages, late  │── records ─►│      │
     │ step_subscription_lost             │── cuts ────►└──────┘
     │                                    │
-    │ entries[chat]: the log, the truth  │  at the end every Conn has all of it
+    │ entries[chat]: the stored entries  │  at the end every Conn has them all
     └────────────────────────────────────┘
 
-CHAT_SEEDS=n runs that many seeds.
+CHAT_SEEDS sets the number of seeds.
 """
 
 import json
@@ -40,7 +40,7 @@ STEPS = 700
 
 
 def connect(edge, user, device):
-    """The subscription may be on its way back: 503 means once more."""
+    """Tries again after a 503: the subscription may be lost at the moment."""
     while True:
         response, sock = edge.upgrade(
             Authorization=f"Bearer {edge.token(user, device)}")
@@ -58,15 +58,15 @@ class Entry:
 
 
 class Conn:
-    """One connection and what it may read next."""
+    """One connection. Checks every frame that arrives."""
 
     def __init__(self, world, user, device):
         self.world, self.user, self.device = world, user, device
         self.base = {c: world.stored(device, c) for c in world.chats}
         self.sock = connect(world.w.edge, user, device)
         self.welcomed = self.synced = self.over = False
-        self.last, self.marked = {}, {}
-        self.sent, self.again, self.acks = {}, set(), {}
+        self.last, self.receipts = {}, {}
+        self.sent, self.resent, self.acks = {}, set(), {}
         self.read = 0
 
     def pump(self):
@@ -94,7 +94,7 @@ class Conn:
     def on_sync_complete(self, f):
         assert not self.synced
         self.synced = True
-        for chat in self.world.chats:       # what was missed is here
+        for chat in self.world.chats:       # the missed entries are here
             if self.base[chat] < self.missed.get(chat, 0):
                 assert self.reached(chat) >= self.missed[chat], chat
 
@@ -113,8 +113,8 @@ class Conn:
             assert f["messageId"] == entry.message_id
             assert entry.device != self.device \
                 or not self.sent.get(entry.message_id) \
-                or entry.message_id in self.again, \
-                f"new_message for what was sent here: {f}"
+                or entry.message_id in self.resent, \
+                f"new_message for a send of this connection: {f}"
         self.take(chat, f["seq"])
         self.read += 1
 
@@ -124,26 +124,26 @@ class Conn:
         entry = self.world.entries[chat][seq - 1]
         assert (entry.message_id, entry.device) == (mid, self.device)
         self.acks[mid] = self.acks.get(mid, 0) + 1
-        assert self.acks[mid] <= self.sent.get(mid, 0), f"not asked: {f}"
-        passed = seq <= max(self.reached(chat), self.mark(chat))
-        if mid in self.again and passed and seq != self.reached(chat) + 1:
-            return          # a repeat whose place was passed, or is marked
+        assert self.acks[mid] <= self.sent.get(mid, 0), f"one too many: {f}"
+        passed = seq <= max(self.reached(chat), self.receipt(chat))
+        if mid in self.resent and passed and seq != self.reached(chat) + 1:
+            return          # a duplicate of an entry that is already here
         self.take(chat, seq)
 
     def reached(self, chat):
-        """The last seq that was written here."""
+        """The last seq of the chat that arrived on this connection."""
         return self.last.get(chat, -1)
 
-    def mark(self, chat):
-        """The highest mark that this device has sent."""
-        return self.world.marked.get((self.device, chat), 0)
+    def receipt(self, chat):
+        """The highest receipt that this device has sent."""
+        return self.world.receipts.get((self.device, chat), 0)
 
     def take(self, chat, seq):
         if chat not in self.last:
-            # nothing is left out that the device has not marked, and nothing
-            # is sent that it had marked before
-            assert self.base[chat] <= seq - 1 <= self.mark(chat), \
-                (chat, seq, self.base[chat], self.mark(chat))
+            # the first entry is above the stored receipt, and no entry
+            # above the highest sent receipt is skipped
+            assert self.base[chat] <= seq - 1 <= self.receipt(chat), \
+                (chat, seq, self.base[chat], self.receipt(chat))
             self.last[chat] = seq - 1
         assert seq == self.last[chat] + 1, \
             f"{seq} after {self.last[chat]} in {chat}"
@@ -160,12 +160,11 @@ class Conn:
                 return False
         return self.synced
 
-
     def answered(self):
-        """Every send has its answer, except refusals and acks of repeats
-        that were lost with the subscription."""
+        """Every send has its answer, except duplicates and refusals whose
+        answer was lost with the subscription."""
         return self.over or all(
-            n == 0 or mid in self.again or self.acks.get(mid) == 1
+            n == 0 or mid in self.resent or self.acks.get(mid) == 1
             or mid in self.world.unanswered for mid, n in self.sent.items())
 
 
@@ -186,7 +185,7 @@ class World:
         self.epochs = {c: 1000 * (seed + 1) for c in self.chats}
         self.shard = {c: c.bytes[15] & 63 for c in self.chats}
         self.unpublished = {c: [] for c in self.chats}
-        self.marks, self.marked = {}, {}
+        self.stored_receipts, self.receipts = {}, {}
         self.answers, self.clock, self.mids = [], 0, 0
         self.unanswered = set()
         for c in self.chats:
@@ -194,8 +193,8 @@ class World:
                 self.commit(c, 0, 0, self.mid())
             for _, d in self.devices:
                 if rng.random() < 0.7:
-                    mark = rng.randint(0, len(self.entries[c]))
-                    self.marks[d, c] = self.marked[d, c] = mark
+                    at = rng.randint(0, len(self.entries[c]))
+                    self.stored_receipts[d, c] = self.receipts[d, c] = at
         self.conns = [Conn(self, u, d) for u, d in self.devices]
 
     # ------------------------------------------------------------ the store
@@ -205,10 +204,10 @@ class World:
         return f"m{self.mids}"
 
     def stored(self, device, chat):
-        return self.marks.get((device, chat), 0)
+        return self.stored_receipts.get((device, chat), 0)
 
     def commit(self, chat, user, device, mid):
-        """A new entry, or the one that a repeat finds."""
+        """Returns (entry, True), or (stored entry, False) for a duplicate."""
         if device:
             for e in self.entries[chat]:
                 if (e.device, e.message_id) == (device, mid):
@@ -235,7 +234,7 @@ class World:
                                           messageId=e.message_id)))
 
     def owner(self, chat):
-        """Who owns the chat finishes what its dead owner left."""
+        """The new owner publishes what the dead owner left unpublished."""
         for c in self.chats:
             if self.shard[c] == self.shard[chat] and self.unpublished[c]:
                 left, self.unpublished[c] = self.unpublished[c], []
@@ -257,7 +256,7 @@ class World:
         e, fresh = self.commit(chat, user, device, mid)
         session = ev.session if ev is not None else 0
         if fresh and self.rng.random() < 0.05:
-            self.unpublished[chat].append(e)        # and dies
+            self.unpublished[chat].append(e)        # the worker dies
             for c in self.chats:
                 if self.shard[c] == self.shard[chat]:
                     self.epochs[c] += 1
@@ -275,31 +274,32 @@ class World:
             if ev.type == "SEND":
                 self.append(ev.chat, ev.user, ev.device, ev.message_id, ev)
                 continue
-            for _, _, device, chat, *marks in ev.body:
+            for _, _, device, chat, *seqs in ev.body:
                 if chat not in self.entries:    # of the seed before
                     continue
-                mark = min(max(marks), len(self.entries[chat]))
-                self.marks[device, chat] = max(self.stored(device, chat),
-                                               mark)
+                at = min(max(seqs), len(self.entries[chat]))
+                self.stored_receipts[device, chat] = max(
+                    self.stored(device, chat), at)
 
     def step_other(self):
-        """Somebody else writes, or a device by REST."""
+        """Another user writes, or one of the devices writes by REST."""
         for _ in range(self.rng.choice((1, 1, 5))):
             _, device = self.rng.choice(self.devices)
             self.append(self.rng.choice(self.chats), 0,
                         self.rng.choice((0, device)), self.mid())
 
     def step_stale(self):
-        """A worker that lost its shard wakes up."""
+        """A worker that lost its shard publishes an entry."""
         chat = self.rng.choice(self.chats)
         entries = self.entries[chat]
-        if entries and self.epochs[chat] % 1000 and self.seen(chat):
+        if entries and self.epochs[chat] % 1000 and self.publish_epoch(chat):
             self.w.publish(self.record(
                 chat, self.rng.choice(entries[-3:]),
                 epoch=self.epochs[chat] - 1))
 
-    def seen(self, chat):
-        """The edge has heard of the owner's epoch: it does with this."""
+    def publish_epoch(self, chat):
+        """Publishes an entry with the owner's epoch, so that the edge knows
+        the epoch. Returns whether the edge received the entry."""
         self.owner(chat)
         if self.unpublished[chat]:
             return False
@@ -325,13 +325,13 @@ class World:
     def answer(self, ev):
         failed = self.rng.random() < 0.02
         if ev.type == "SYNC_LIST":
-            asked = [c for c, _, _ in ev.body]
-            chats = asked or [c for c in sorted(
+            requested = [c for c, _, _ in ev.body]
+            chats = requested or [c for c in sorted(
                 self.chats, key=self.active.get, reverse=True)
                 if self.stored(ev.device, c) < len(self.entries[c])]
             items = [(c, self.stored(ev.device, c), len(self.entries[c]))
                      for c in chats]
-            return put("SYNC_LIST", (REQUESTED if asked else 0)
+            return put("SYNC_LIST", (REQUESTED if requested else 0)
                        | (FAILED if failed else 0), [] if failed else items,
                        session=ev.session, seq=ev.seq)
         out, room = [], self.rng.choice((128, 128, 7))
@@ -366,30 +366,30 @@ class World:
                if e.device == conn.device]
         if own:
             mid = self.rng.choice(own[-5:])
-            conn.again.add(mid)
+            conn.resent.add(mid)
             self.send(conn, chat, mid)
 
     def send(self, conn, chat, mid):
         if not conn.over and conn.welcomed:
             conn.sent[mid] = conn.sent.get(mid, 0) + 1
-            self.tell(conn, {"type": "send_message", "chatId": str(chat),
-                             "messageId": mid, "content": "x"})
+            self.write(conn, {"type": "send_message", "chatId": str(chat),
+                              "messageId": mid, "content": "x"})
 
-    def step_mark(self):
+    def step_receipt(self):
         conn, chat = self.rng.choice(self.conns), self.rng.choice(self.chats)
-        self.mark(conn, chat)
+        self.send_receipt(conn, chat)
 
-    def mark(self, conn, chat):
-        # only what it has read itself
+    def send_receipt(self, conn, chat):
+        # only for entries that arrived on this connection
         at = conn.last.get(chat, 0)
         if at and not conn.over:
             key = conn.device, chat
-            self.marked[key] = max(self.marked.get(key, 0), at)
-            conn.marked[chat] = at
-            self.tell(conn, {"type": self.rng.choice(("delivered", "read")),
-                             "chatId": str(chat), "seq": at})
+            self.receipts[key] = max(self.receipts.get(key, 0), at)
+            conn.receipts[chat] = at
+            self.write(conn, {"type": self.rng.choice(("delivered", "read")),
+                              "chatId": str(chat), "seq": at})
 
-    def tell(self, conn, message):
+    def write(self, conn, message):
         try:
             conn.sock.text(message)
         except OSError:
@@ -415,13 +415,13 @@ class World:
     def step_subscription_lost(self):
         self.w.redis.client_kill_filter(_type="pubsub")
         for _ in range(self.rng.randrange(3)):
-            self.step_other()               # heard by nobody
+            self.step_other()               # published to nobody
 
     # --------------------------------------------------------------- the run
 
     STEPS = (("send", 20), ("resend", 5), ("work", 25), ("other", 12),
              ("stale", 3), ("redo", 3), ("sync_read", 20),
-             ("sync_publish", 20), ("mark", 12), ("pump", 20),
+             ("sync_publish", 20), ("receipt", 12), ("pump", 20),
              ("reconnect", 2), ("subscription_lost", 0.7))
 
     def run(self):
@@ -437,7 +437,7 @@ class World:
             assert conn.over or conn.sock.alive()
 
     def settle(self, done, seconds=30):
-        """Everything works now, until this is true."""
+        """Serves every request without errors until done() is true."""
         end = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < end, self.state()
@@ -450,22 +450,22 @@ class World:
             for conn in self.conns:
                 conn.pump()
                 for chat in self.chats:
-                    self.mark_all(conn, chat)
+                    self.send_missing_receipt(conn, chat)
             time.sleep(0.002)
 
-    def mark_all(self, conn, chat):
-        # also what was marked on an earlier connection and is sent again
-        if conn.last.get(chat, 0) > conn.marked.get(chat, 0):
-            self.mark(conn, chat)
+    def send_missing_receipt(self, conn, chat):
+        # also for entries whose receipt was sent on an earlier connection
+        if conn.last.get(chat, 0) > conn.receipts.get(chat, 0):
+            self.send_receipt(conn, chat)
 
     def state(self):
-        """What is missing, and where."""
+        """Lists what is missing on each connection."""
         return [f"{c.device}: synced {c.synced}, {str(k)[:8]} at "
-                f"{c.reached(k)}, marked {self.stored(c.device, k)}, "
-                f"{len(self.entries[k])} there"
+                f"{c.reached(k)}, receipt {self.stored(c.device, k)}, "
+                f"{len(self.entries[k])} stored"
                 for c in self.conns for k in self.chats
                 if not c.synced or c.reached(k) < len(self.entries[k])] + [
-            f"{c.device}: {c.sent} answered {c.acks}" for c in self.conns
+            f"{c.device}: sends {c.sent}, acks {c.acks}" for c in self.conns
             if not c.answered()]
 
     def close(self):

@@ -1,4 +1,4 @@
-"""What the edge itself decides about REST writes, before any worker."""
+"""Checks of REST writes that the edge makes itself, before any worker."""
 
 import json
 
@@ -13,7 +13,7 @@ JSON = ("Content-Type", "application/json")
 
 @pytest.fixture(scope="module")
 def rest():
-    """An edge whose API worker is a page that says what came through."""
+    """An edge with a stub API worker that answers with the method."""
     with Edge(server="""
             location /api/ {
                 chat_auth on;
@@ -26,13 +26,13 @@ def rest():
         yield edge
 
 
-def ask(edge, method, path, headers=(JSON,), body=b"{}"):
+def send(edge, method, path, headers=(JSON,), body=b"{}"):
     return edge.http(method, "/api/v1" + path, [
         ("Authorization", f"Bearer {edge.token()}"), *headers], body)
 
 
 def refused(edge, status, code, *args, **kw):
-    got = ask(edge, *args, **kw)
+    got = send(edge, *args, **kw)
     problem = schema.validate_problem(got.status, got.headers, got.body)
     assert (got.status, problem["code"]) == (status, code)
 
@@ -44,7 +44,7 @@ def test_reads_and_other_routes_go_to_the_api_worker(rest):
                          ("PUT", f"/chats/{CHAT}"), ("POST", "/chats/"),
                          ("GET", f"/chats/{CHAT}/members"),
                          ("POST", f"/chats/{CHAT}/receipts")):
-        got = ask(rest, method, path)
+        got = send(rest, method, path)
         assert (got.status, got.body) == (200, method.encode()), path
 
 
@@ -63,14 +63,14 @@ def test_malformed_ids_are_not_found(rest, method, path):
     [("Content-Type", "application/jsonx")],
     [("Content-Type", "application/x-www-form-urlencoded")],
     [("Content-Type", "")]])
-def test_what_is_not_json_is_unsupported(rest, headers):
+def test_a_body_that_is_not_json_is_unsupported(rest, headers):
     refused(rest, 415, "unsupported_media_type", "POST",
             f"/chats/{CHAT}/messages", headers=headers)
 
 
 @pytest.mark.parametrize("key", [
     "", "x" * 129, "with space", "\u00e9", "a\tb"])
-def test_a_wrong_idempotency_key_is_refused_and_not_ignored(rest, key):
+def test_an_invalid_idempotency_key_is_refused(rest, key):
     refused(rest, 400, "bad_field", "POST", "/chats",
             headers=[JSON, ("Idempotency-Key", key)])
 
@@ -87,14 +87,14 @@ def test_a_body_above_64_kib_is_too_large(rest):
 
 @pytest.mark.parametrize("headers", [
     [JSON], [("Content-Type", "Application/JSON; charset=utf-8")]])
-def test_a_write_that_nobody_takes_is_unavailable_after_10_s(rest, headers):
-    """No worker reads the stream here. The event is in it, whole."""
+def test_a_write_without_a_worker_is_unavailable_after_10_s(rest, headers):
+    """No worker reads the stream; the complete event stays in the stream."""
     key = "k" * 128
     before = sum(rest.redis.xlen(k) for k in
                  rest.redis.scan_iter("message.sent:*"))
-    got = ask(rest, "POST", f"/chats/{CHAT}/messages",
-              headers=[*headers, ("Idempotency-Key", key)],
-              body=json.dumps({"messageId": "m", "content": "x"}).encode())
+    got = send(rest, "POST", f"/chats/{CHAT}/messages",
+               headers=[*headers, ("Idempotency-Key", key)],
+               body=json.dumps({"messageId": "m", "content": "x"}).encode())
     problem = schema.validate_response(
         "POST", f"/api/v1/chats/{CHAT}/messages", got.status, got.headers,
         got.body)

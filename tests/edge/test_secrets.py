@@ -1,5 +1,5 @@
-"""Tokens, contents and keys are in no log, whatever a client does with them.
-"""
+"""No log contains a token, a message's content or a key, whatever a client
+sends."""
 
 import json
 
@@ -10,7 +10,7 @@ CHAT = "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d4"
 SECRET = "hush-4711-hush"
 
 
-def test_nothing_secret_is_in_the_logs_of_the_edge():
+def test_the_logs_of_the_edge_contain_no_secret():
     with Edge(server="location /api/ { chat_auth on; chat_enqueue on; "
                      "proxy_pass http://127.0.0.1:1; }") as edge:
         tokens = [edge.token(u, u, exp=exp) for u, exp in (
@@ -47,13 +47,13 @@ def test_nothing_secret_is_in_the_logs_of_the_edge():
                   [("Authorization", f"Bearer {tokens[2]}"),
                    ("Content-Type", "text/plain")], SECRET.encode())
 
-        # what is buffered is written at the end
+        # nginx writes buffered log lines when it exits
         edge.nginx.terminate()
         edge.nginx.wait(20)
         logs = edge.logs()
         key = edge.keys.id_key.read_text().strip()
 
-    assert "GET /ws" in logs, "there must be logs to look at"
+    assert "GET /ws" in logs, "the logs are empty"
     for token in tokens:
         for part in token.split(".")[1:]:
             assert part not in logs

@@ -1,5 +1,6 @@
-"""A client that reads too slowly costs the edge no more than chat_send_buffer
-and is closed with 4008; one that reads at last loses nothing."""
+"""A client that reads too slowly costs the edge at most chat_send_buffer and
+is closed with 4008. A client that reads late, but within its buffer, loses
+nothing."""
 
 import pathlib
 
@@ -22,7 +23,8 @@ def edge():
 
 
 @pytest.fixture(scope="module")
-def patient():
+def roomy():
+    """An edge with a send buffer of 16 MiB."""
     with Edge(server=METRICS, tls=True, http="chat_send_buffer 16m;") as e:
         yield e
 
@@ -38,7 +40,8 @@ def rss(pid):
 
 
 def read_all(sock, first=1):
-    """Every frame to the close; its code and how many came before it."""
+    """Reads up to the close frame; returns its code and the number of frames
+    before it."""
     seq = first
     while True:
         got = sock.frame()
@@ -50,7 +53,8 @@ def read_all(sock, first=1):
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_a_client_that_never_reads_is_closed_with_4008(edge, tls):
-    """What it has in part it gets whole: the close frame is readable."""
+    """A frame that is partly sent is completed, so that the client can parse
+    the close frame."""
     w = Played(edge)
     sock, chat = slow(w, 1, tls), new_chat()
     before = edge.metric("chat_edge_too_slow_total")
@@ -59,20 +63,20 @@ def test_a_client_that_never_reads_is_closed_with_4008(edge, tls):
         w.publish(*(w.entry(chat, n, [1], text=TEXT)
                     for n in range(seq + 1, seq + 21)))
         seq += 20
-        assert seq * len(TEXT) < 32 * 1024 * 1024, "nobody counts"
+        assert seq * len(TEXT) < 32 * 1024 * 1024, "the edge has no limit"
     code, n = read_all(sock)
     assert code == 4008 and n < seq
     sock.close()
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_a_client_that_reads_late_loses_nothing(patient, tls):
-    """Its socket was full in the middle of a frame, and of a TLS record,
-    while more was queued."""
-    w = Played(patient)
+def test_a_client_that_reads_late_loses_nothing(roomy, tls):
+    """The socket is full in the middle of a frame and of a TLS record while
+    more frames are queued."""
+    w = Played(roomy)
     sock, chat = slow(w, 1, tls), new_chat()
-    before = patient.metric("chat_edge_entries_total")
-    # one by one until it is full with one frame alone in the queue
+    before = roomy.metric("chat_edge_entries_total")
+    # one by one, so that the socket is full with one frame in the queue
     seq, sizes = 0, (1, 25, 3, 100)
     for seq in range(1, 1001):
         w.publish(w.entry(chat, seq, [1], text=TEXT * 2))
@@ -80,8 +84,8 @@ def test_a_client_that_reads_late_loses_nothing(patient, tls):
         w.publish(*(w.entry(chat, n, [1], text=TEXT * (n % 7 + 1))
                     for n in range(seq + 1, seq + sizes[i % 4] + 1)))
         seq += sizes[i % 4]
-    wait_for(lambda: patient.metric("chat_edge_entries_total") == before + seq,
-             "everything is queued")
+    wait_for(lambda: roomy.metric("chat_edge_entries_total") == before + seq,
+             "all entries are queued")
     for n in range(1, seq + 1):
         assert sock.message()["seq"] == n
     w.publish(w.entry(chat, seq + 1, [1]))
@@ -89,8 +93,8 @@ def test_a_client_that_reads_late_loses_nothing(patient, tls):
     sock.close()
 
 
-def test_large_frames_to_a_late_reader_over_tls(patient):
-    w = Played(patient)
+def test_a_late_reader_gets_large_frames_over_tls(roomy):
+    w = Played(roomy)
     sock, chat = slow(w, 1, True), new_chat()
     for n in range(1, 40):
         w.publish(w.entry(chat, n, [1], text=TEXT * 120))
@@ -100,7 +104,7 @@ def test_large_frames_to_a_late_reader_over_tls(patient):
 
 
 def test_the_memory_of_the_edge_stays_bounded(edge):
-    """40 clients that never read, 64 MB for each of them."""
+    """40 clients that never read; 64 MB of entries for each of them."""
     w = Played(edge)
     users = range(100, 140)
     socks = [slow(w, user) for user in users]
@@ -112,22 +116,23 @@ def test_the_memory_of_the_edge_stays_bounded(edge):
         w.publish(*(w.entry(chat, n, users, text=TEXT * 10)
                     for n in range(seq + 1, seq + 11)))
         seq += 10
-        # Redis lets a subscriber go that is 32 MB behind
+        # Redis disconnects a subscriber that is 32 MB behind
         if i % 20 == 19:
             wait_for(lambda: edge.metric("chat_edge_batches_total")
-                     >= batches + i + 1, "the edge has read them")
+                     >= batches + i + 1, "the edge has read the batches")
     wait_for(lambda: edge.metric("chat_edge_too_slow_total")
-             == before + len(users), "all are closed")
+             == before + len(users), "all clients are closed")
     allowed = len(users) * BUFFER + 8 * 1024 * 1024
-    if not (edge.build / "preload").exists():   # AddressSanitizer keeps all
+    if not (edge.build / "preload").exists():   # ASan frees late
         assert rss(pid) - at_first < allowed
     for sock in socks:
         sock.close()
-    wait_for(lambda: edge.metric("chat_edge_sessions") == 0, "all are gone")
+    wait_for(lambda: edge.metric("chat_edge_sessions") == 0,
+             "all sessions end")
 
 
-def test_a_frame_above_the_buffer_is_written_to_who_reads(edge):
-    """256 KiB is the most a frame may have, and the least of the buffer."""
+def test_a_client_that_reads_gets_a_frame_of_the_buffers_size(edge):
+    """256 KiB is the largest frame and the smallest buffer."""
     w = Played(edge)
     sock, _ = w.synced(7, 7)
     big = "x" * (262144 - 2)
@@ -137,8 +142,8 @@ def test_a_frame_above_the_buffer_is_written_to_who_reads(edge):
     sock.close()
 
 
-def test_who_pings_and_never_reads_is_closed_too(edge):
-    """Answers are bounded as well as deliveries."""
+def test_a_client_that_pings_and_never_reads_is_closed(edge):
+    """The buffer limits answers as well as entries."""
     w = Played(edge)
     sock = slow(w, 8)
     before = edge.metric("chat_edge_too_slow_total")
@@ -150,5 +155,5 @@ def test_who_pings_and_never_reads_is_closed_too(edge):
     except (OSError, Closed):
         pass
     wait_for(lambda: edge.metric("chat_edge_too_slow_total") > before,
-             "it is closed")
+             "the client is closed")
     sock.close()

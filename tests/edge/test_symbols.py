@@ -1,8 +1,8 @@
-"""Our module beside nchan's, which exports a hiredis of its own.
+"""Our module together with nchan's module, which exports its own hiredis.
 
-nginx loads modules with RTLD_GLOBAL: a module that needs redisAsyncConnect
-from outside would get nchan's, whose structs differ. So ours must need no
-such symbol, and offer none, and work with nchan loaded before or after it.
+nginx loads modules with RTLD_GLOBAL: a module that imports redisAsyncConnect
+would get nchan's, whose structs differ. Our module must neither import nor
+export such a symbol, and must work with nchan loaded before or after it.
 """
 
 import os
@@ -33,30 +33,30 @@ def symbols(path, *options):
             for line in done.stdout.splitlines()}
 
 
-def test_nchan_is_the_danger_it_is_taken_for():
+def test_nchan_exports_hiredis():
     assert "redisAsyncConnect" in symbols(NCHAN, "--defined-only")
 
 
-def test_our_module_needs_no_hiredis_from_outside(module):
-    needed = symbols(module, "--undefined-only")
-    assert not [s for s in needed if HIREDIS.match(s)]
+def test_our_module_imports_no_hiredis_symbol(module):
+    imported = symbols(module, "--undefined-only")
+    assert not [s for s in imported if HIREDIS.match(s)]
     done = subprocess.run(["readelf", "-d", str(module)], check=True,
                           stdout=subprocess.PIPE, encoding="utf-8")
     assert "hiredis" not in done.stdout
 
 
-def test_our_module_offers_nothing_but_itself(module):
-    """Else a later module would bind to our copy, or to our helpers."""
-    offered = symbols(module, "--defined-only")
-    assert not [s for s in offered if HIREDIS.match(s)]
-    common = [s for s in offered if s.startswith(("chat_", "ws_"))]
+def test_our_module_exports_only_nginx_symbols(module):
+    """Otherwise a later module could bind to our hiredis or our helpers."""
+    exported = symbols(module, "--defined-only")
+    assert not [s for s in exported if HIREDIS.match(s)]
+    common = [s for s in exported if s.startswith(("chat_", "ws_"))]
     assert not common, common
-    foreign = [s for s in offered if not s.startswith("ngx_")
+    foreign = [s for s in exported if not s.startswith("ngx_")
                and not s.startswith(("__asan", "__odr_asan", "__ubsan"))]
     assert not foreign, foreign
 
 
-def test_our_module_carries_its_version(module):
+def test_our_module_contains_its_version(module):
     """strings(1) finds the version in a file that is not loaded."""
     version = (ROOT / "VERSION").read_bytes().strip()
     assert b"chat/" + version + b"\0" in module.read_bytes()
@@ -79,17 +79,17 @@ def test_the_loader_binds_no_symbol_of_ours_to_nchan(module, order):
 
     bindings = re.findall(r"binding file (\S+) \[\d+\] to (\S+) \[\d+\]: "
                           r"\w+ symbol `([^']+)'", text)
-    assert bindings, "the loader has said nothing"
-    # it would show: nchan's own are there
-    assert any(who == str(NCHAN) and name == "redisAsyncConnect"
-               for who, to, name in bindings)
-    wrong = [(who, to, name) for who, to, name in bindings
-             if {who, to} == {str(NCHAN), str(module)}]
-    assert not wrong, wrong
-    wrong = [(to, name) for who, to, name in bindings
-             if who == str(module) and to != str(module)
+    assert bindings, "the loader printed no bindings"
+    # control: the output contains nchan's own bindings
+    assert any(source == str(NCHAN) and name == "redisAsyncConnect"
+               for source, to, name in bindings)
+    mixed = [(source, to, name) for source, to, name in bindings
+             if {source, to} == {str(NCHAN), str(module)}]
+    assert not mixed, mixed
+    mixed = [(to, name) for source, to, name in bindings
+             if source == str(module) and to != str(module)
              and HIREDIS.match(name)]
-    assert not wrong, wrong
+    assert not mixed, mixed
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
@@ -106,9 +106,8 @@ def test_both_modules_work_in_one_nginx(order):
         assert edge.http("POST", "/pub", body=b"x").status in (200, 201, 202)
 
 
-def test_where_the_code_of_a_running_worker_comes_from(module):
-    """In the process itself: hiredis is inside our file's mapping, and no
-    libhiredis.so is loaded by us."""
+def test_a_running_worker_loads_no_libhiredis(module):
+    """hiredis is linked into our module; no libhiredis.so is loaded."""
     with Edge(modules=[NCHAN, "@MODULE@"]) as edge:
         for pid in (p for p in os.listdir("/proc") if p.isdigit()):
             try:

@@ -1,8 +1,8 @@
-"""HTTP/1.1 and RFC 6455 by hand, so that a test decides every byte.
+"""HTTP/1.1 and RFC 6455 by hand, so that a test controls every byte.
 
-Frames are made and read here without any library of WebSockets, which would
-refuse to send what these tests must send. Called from edge.py and the tests
-beside it.
+Frames are built and parsed here without a WebSocket library: a library would
+refuse to send the invalid frames of these tests. Called from edge.py and the
+tests in its directory.
 """
 
 import collections
@@ -20,7 +20,7 @@ CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 class Response(collections.namedtuple(
         "Response", "status reason headers body rest")):
-    """headers: lower-case names; rest: bytes behind a 101."""
+    """headers: names in lower case; rest: the bytes after a 101."""
 
     def json(self):
         return json.loads(self.body)
@@ -40,7 +40,7 @@ def response(sock, method="GET"):
     while b"\r\n\r\n" not in data:
         more = sock.recv(65536)
         if not more:
-            raise ValueError(f"closed within a response: {data!r}")
+            raise ValueError(f"connection closed within a response: {data!r}")
         data += more
     head, _, rest = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
@@ -69,14 +69,14 @@ def response(sock, method="GET"):
         while len(rest) < length:
             more = sock.recv(65536)
             if not more:
-                raise ValueError("closed within a body")
+                raise ValueError("connection closed within a body")
             rest += more
         body, rest = rest[:length], rest[length:]
     return Response(status, reason.strip(), headers, body, rest)
 
 
 def frame(op, payload=b"", fin=True, rsv=0, mask=True, length=None):
-    """A client's frame; each argument is a way to break it."""
+    """A client's frame. Each optional argument can make it invalid."""
     if isinstance(payload, str):
         payload = payload.encode()
     n = len(payload) if length is None else length
@@ -106,11 +106,11 @@ Frame = collections.namedtuple("Frame", "fin rsv op payload")
 
 
 class Closed(Exception):
-    """The peer has ended the connection without a close frame."""
+    """The peer ended the connection without a close frame."""
 
 
 class Socket:
-    """The client's end after 101."""
+    """The client's side of a connection after 101."""
 
     def __init__(self, sock, data=b"", timeout=10):
         self.sock = sock
@@ -131,7 +131,7 @@ class Socket:
         self.sock.sendall(data)
 
     def drip(self, data):
-        """One byte a segment."""
+        """Sends each byte in a segment of its own."""
         for i in range(len(data)):
             self.sock.sendall(data[i:i + 1])
 
@@ -142,7 +142,7 @@ class Socket:
         self.send(TEXT, message if isinstance(message, (str, bytes))
                   else json.dumps(message))
 
-    def _need(self, n, end):
+    def _receive(self, n, end):
         while len(self.data) < n:
             self.sock.settimeout(max(0.01, end - time.monotonic()))
             more = self.sock.recv(262144)
@@ -151,27 +151,27 @@ class Socket:
             self.data += more
 
     def frame(self, timeout=None):
-        """The next frame, as the server sent it. socket.timeout when none
-        comes."""
+        """The next frame, as the server sent it. Raises socket.timeout when
+        no frame arrives."""
         end = time.monotonic() + (timeout or self.timeout)
-        self._need(2, end)
+        self._receive(2, end)
         first, second = self.data[0], self.data[1]
         assert not second & 0x80, "a server must not mask"
         n, head = second & 0x7f, 2
         if n == 126:
-            self._need(4, end)
+            self._receive(4, end)
             n, head = struct.unpack("!H", self.data[2:4])[0], 4
         elif n == 127:
-            self._need(10, end)
+            self._receive(10, end)
             n, head = struct.unpack("!Q", self.data[2:10])[0], 10
-        self._need(head + n, end)
+        self._receive(head + n, end)
         payload = self.data[head:head + n]
         self.data = self.data[head + n:]
         return Frame(bool(first & 0x80), first >> 4 & 7, first & 15, payload)
 
     def message(self, *types, timeout=None):
-        """The next JSON frame, of one of these types if given (others are
-        passed over)."""
+        """The next JSON frame. If types are given, frames of other types are
+        skipped."""
         end = time.monotonic() + (timeout or self.timeout)
         while True:
             got = self.frame(max(0.01, end - time.monotonic()))
@@ -181,7 +181,7 @@ class Socket:
                 return parsed
 
     def until(self, op, timeout=None):
-        """The next frame with this opcode; JSON frames are passed over."""
+        """The next frame with this opcode; JSON frames are skipped."""
         end = time.monotonic() + (timeout or self.timeout)
         while True:
             got = self.frame(max(0.01, end - time.monotonic()))
@@ -190,12 +190,12 @@ class Socket:
             assert got.op == TEXT, got
 
     def closed_with(self, timeout=None):
-        """The code of the server's close frame, after which it must end the
-        connection."""
+        """The code of the server's close frame. Waits until the server has
+        ended the connection."""
         got = self.until(CLOSE, timeout)
         code = struct.unpack("!H", got.payload[:2])[0] if got.payload else 1005
-        # after what was no frame the server cannot see our close frame: it
-        # waits for the end of our bytes, 2 s at most
+        # after an invalid frame the server cannot parse our close frame: it
+        # waits for our end of stream, at most 2 s
         try:
             self.send(CLOSE, got.payload[:2])
             self.sock.shutdown(socket.SHUT_WR)
@@ -210,7 +210,7 @@ class Socket:
         return code
 
     def alive(self):
-        """The connection still answers a ping of ours."""
+        """Checks that the connection still answers a ping."""
         token = os.urandom(8)
         self.send(PING, token)
         while True:
