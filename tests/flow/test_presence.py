@@ -146,9 +146,9 @@ async def test_strangers_and_unknown_users_look_the_same(phone):
     for p in (ann, bob, eve):
         await p.connect()
     await bob.direct(eve)
-    nobody = str(2 ** 62)
-    state = await subscribe(ann, bob, nobody)
-    for user in (bob.user, nobody):
+    missing = str(2 ** 62)
+    state = await subscribe(ann, bob, missing)
+    for user in (bob.user, missing):
         assert state[user] == {"userId": user, "status": "offline"}
     n = len(ann.frames)
     await bob.close()
