@@ -1,11 +1,11 @@
 """chatclient.py: a client written against the contract alone.
 
-Used by tests/flow and tests/faults. It does what the contract asks of a
-client: it logs in by code, sends what was not answered again with the same
-messageId, marks what it received, reconnects by the verdict of the close code.
-And it checks what the contract promises a client: each entry of a chat once,
-in order, without holes, on every connection. What broke a promise is written
-into `violations`; a test asserts that it is empty.
+Used by tests/flow and tests/faults. The client does what the contract asks
+for: it logs in with a code, resends an unanswered frame with the same
+messageId, marks what it has received, and reconnects as the close code says.
+It also checks what the contract promises a client: each entry of a chat comes
+once, in order and without gaps, on every connection. Every broken promise is
+added to `violations`; a test asserts that this list is empty.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ MARK_DELAY = 0.2    # s
 
 
 class Problem(Exception):
-    """A REST call was refused; .code is the word of the contract."""
+    """A REST call was refused; .code is the error code of the contract."""
 
     def __init__(self, answer):
         self.status = answer.status_code
@@ -38,7 +38,7 @@ class Problem(Exception):
 
 
 class Refused(Exception):
-    """A frame was answered with `error`; .code is the word."""
+    """A frame was answered with `error`; .code is the error code."""
 
     def __init__(self, frame):
         self.frame = frame
@@ -47,11 +47,11 @@ class Refused(Exception):
 
 
 class Gone(Exception):
-    """The connection is over and this client is not to come back."""
+    """The connection is closed and the client must not reconnect."""
 
 
 class Api:
-    """REST, without any state but the address."""
+    """The REST API. The base URL is the only state."""
 
     def __init__(self, url):
         self.url = url.rstrip("/")
@@ -63,8 +63,8 @@ class Api:
         if token:
             head["Authorization"] = "Bearer " + token
         kw.setdefault("timeout", 20)
-        at = self.base if not path.startswith("//") else self.url
-        return self.http.request(method, at + path.replace("//", "/"),
+        base = self.base if not path.startswith("//") else self.url
+        return self.http.request(method, base + path.replace("//", "/"),
                                  headers=head, **kw)
 
     def call(self, method, path, body=None, token=None, **kw):
@@ -104,14 +104,14 @@ class Phone:
 
         self._conn = None
         self._pending = {}          # (chat, messageId) -> _Sent
-        self._wrote = {}            # (chat, messageId) -> frame, for ever
-        self._marked = {}           # chat -> mark sent
+        self._wrote = {}            # (chat, messageId) -> frame, never removed
+        self._marked = {}           # chat -> highest mark sent
         self._got = {}              # chat -> highest seq recorded
         self._unmarked = {}         # chat -> entries since the last mark
         self._change = asyncio.Event()
         self._tasks = set()
         self._stopping = False
-        self._coming = False        # a new connection is under way
+        self._reconnecting = False
 
     # ------------------------------------------------------------- account
 
@@ -138,7 +138,7 @@ class Phone:
         self.device = answer.get("deviceId", self.device)
 
     def sibling(self, name):
-        """Another device of the same user, not yet logged in."""
+        """Another device of the same user, not logged in yet."""
         return Phone(self.api.url, self.number, name, self.platform)
 
     # ---------------------------------------------------------------- REST
@@ -147,7 +147,7 @@ class Phone:
         return self.api.call(method, path, body, token=self.access, **kw)
 
     async def rest(self, method, path, body=None, **kw):
-        """call() that lets the sockets of this process go on."""
+        """call() in a thread, so that the event loop keeps running."""
         return await asyncio.to_thread(self.call, method, path, body, **kw)
 
     async def direct(self, other):
@@ -163,7 +163,7 @@ class Phone:
         return chat["chatId"]
 
     async def history(self, chat):
-        """Every entry of a chat, by REST, in order."""
+        """Every entry of a chat, read by REST, in order."""
         entries, after = [], 0
         while True:
             page = await self.rest(
@@ -176,7 +176,7 @@ class Phone:
     # ---------------------------------------------------------- connection
 
     async def connect(self, timeout=15, synced=True):
-        """Opens the socket; returns when everything missed is here."""
+        """Opens the socket; returns when all missed entries have arrived."""
         self._stopping = False
         await self._open(timeout)
         if synced:
@@ -202,7 +202,7 @@ class Phone:
         return old
 
     async def close(self):
-        """Hangs up, as a person does who closes the app."""
+        """Closes the connection properly, as an app does when it exits."""
         self._stopping = True
         conn, self._conn = self._conn, None
         if conn:
@@ -214,7 +214,7 @@ class Phone:
         self._tasks.clear()
 
     def drop(self):
-        """The network goes away without a word."""
+        """Aborts the TCP connection without a close frame."""
         if self._conn:
             self._conn.ws.transport.abort()
 
@@ -236,22 +236,22 @@ class Phone:
             code = conn.ws.close_code or 1006
             if self.auto_reconnect and not self._stopping:
                 if code == 4401 or code < 4400:
-                    self._spawn(self._again(code))
+                    self._spawn(self._reconnect(code))
                 else:
                     self._fail(Gone(code))
         self._changed()
 
-    async def _again(self, code, wait=None):
-        """Comes back with full-jitter backoff."""
-        if self._coming:
+    async def _reconnect(self, code, wait=None):
+        """Reconnects with full-jitter backoff."""
+        if self._reconnecting:
             return
-        self._coming = True
+        self._reconnecting = True
         try:
-            await self._come(code, wait)
+            await self._reconnect_loop(code, wait)
         finally:
-            self._coming = False
+            self._reconnecting = False
 
-    async def _come(self, code, wait):
+    async def _reconnect_loop(self, code, wait):
         n = 0
         while not self._stopping:
             await asyncio.sleep(random.uniform(0, min(5, 0.2 * 2 ** n))
@@ -277,20 +277,22 @@ class Phone:
     # ------------------------------------------------------------- sending
 
     async def put(self, frame):
-        """Sends any frame as it stands; text is sent as text."""
+        """Sends a frame without waiting for an answer; text and bytes are
+        sent unchanged."""
         await self._conn.ws.send(frame if isinstance(frame, (str, bytes))
                                  else json.dumps(frame))
 
     async def send(self, chat, content, message_id=None, wait=60, **fields):
-        """Sends a message; its message_ack, or Refused. Sent again after 10 s
-        and on every new connection until there is an answer."""
+        """Sends a message and returns its message_ack, or raises Refused. The
+        frame is resent after 10 s and on every new connection until there is
+        an answer."""
         frame = {"type": "send_message", "chatId": chat,
                  "messageId": message_id or new_id(), "content": content}
         frame.update(fields)
         return await self.ask(frame, wait)
 
     async def ask(self, frame, wait=60):
-        """As send(), for every frame that has a messageId."""
+        """Like send(), for any frame that has a messageId."""
         key = (frame["chatId"], frame["messageId"])
         sent = self._pending.get(key)
         if sent is None:
@@ -320,7 +322,7 @@ class Phone:
             try:
                 await self._conn.ws.send(json.dumps(sent.frame))
             except websockets.exceptions.ConnectionClosed:
-                pass            # sent again on the next connection
+                pass            # resent on the next connection
 
     async def _resend(self, sent):
         if not sent.answer.done() and not self._stopping:
@@ -369,8 +371,8 @@ class Phone:
             self._entry(conn, frame["chatId"], frame["seq"], frame)
         elif kind == "message_ack":
             self._answer(frame)
-            # the ack stands for the entry, a second one (sent on two
-            # connections) too
+            # an ack counts as the entry, also the second ack of a frame that
+            # was sent on two connections
             entry = dict(self._wrote.get((frame["chatId"],
                                           frame["messageId"]), {}))
             entry.update(frame)
@@ -383,7 +385,7 @@ class Phone:
             self._marked.setdefault(chat, frame["fromSeq"] - 1)
         elif kind == "reconnect":
             if conn is self._conn and self.auto_reconnect:
-                self._spawn(self._again(1012, frame["after"] / 1000))
+                self._spawn(self._reconnect(1012, frame["after"] / 1000))
         self._changed()
 
     def _entry(self, conn, chat, seq, entry, ack=False):
@@ -391,21 +393,22 @@ class Phone:
         expected = conn.next.get(chat)
         what = "an ack" if ack else "an entry"
         if expected is None:
-            # the first of this chat here: not above the mark
+            # the first entry of this chat on this connection must not leave
+            # a gap after the mark
             mark = self._marked.get(chat)
             if mark is not None and seq > mark + 1:
                 self.violations.append(
-                    f"{self.name}: {chat} begins with {what} {seq}, mark is "
-                    f"{mark}, connection {self.connections}")
+                    f"{self.name}: {chat} begins with {what} {seq}, the mark "
+                    f"is {mark}, connection {self.connections}")
         elif seq > expected:
             self.violations.append(
                 f"{self.name}: {chat} has {what} {seq} where {expected} "
-                f"was due, connection {self.connections}")
+                f"was expected, connection {self.connections}")
         elif seq < expected:
             if not ack:
                 self.violations.append(
                     f"{self.name}: {chat} has {what} {seq} again, {expected} "
-                    f"was due")
+                    f"was expected")
             return
         conn.next[chat] = seq + 1
         mine[seq] = entry
@@ -432,7 +435,7 @@ class Phone:
                 {"type": "delivered", "chatId": chat, "seq": seq}))
             self._marked[chat] = max(seq, self._marked.get(chat, 0))
         except websockets.exceptions.ConnectionClosed:
-            pass                # marked again when it is sent again
+            pass                # the server sends the entries again
 
     async def _flush_marks(self, conn):
         for chat, n in list(self._unmarked.items()):
@@ -445,7 +448,7 @@ class Phone:
         self._change.set()
 
     async def until(self, what, timeout=15, say="something"):
-        """Waits until what() is true, looking after every frame."""
+        """Waits until what() is true; checks it after every frame."""
         end = time.monotonic() + timeout
         while True:
             self._change.clear()
@@ -463,29 +466,29 @@ class Phone:
                 pass
 
     async def frame(self, type_, timeout=15, since=0, **fields):
-        """The first frame of that type, and with these fields, after
-        position `since` of frames."""
-        def look():
+        """The first frame of this type and with these fields, from index
+        `since` of self.frames on."""
+        def find():
             for f in self.frames[since:]:
                 if f["type"] == type_ and all(f.get(k) == v
                                               for k, v in fields.items()):
                     return f
             return None
-        return await self.until(look, timeout, f"{type_} {fields}")
+        return await self.until(find, timeout, f"{type_} {fields}")
 
     async def has(self, chat, seq, timeout=15):
-        """Waits until every entry up to seq is here."""
+        """Waits until every entry up to seq has arrived."""
         await self.until(lambda: self._got.get(chat, 0) >= seq, timeout,
                          f"entry {seq} of {chat}")
 
     async def ended(self, timeout=15):
-        """The close code of this connection, when it has ended."""
+        """Waits until this connection is closed; returns the close code."""
         n = len(self.closed) if self.connected else len(self.closed) - 1
         await self.until(lambda: len(self.closed) > n, timeout, "close")
         return self.closed[-1][0]
 
     def contents(self, chat):
-        """What this device saw of a chat: [(seq, content)]."""
+        """What this device has received of a chat: [(seq, content)]."""
         return [(seq, e.get("content"))
                 for seq, e in sorted(self.log.get(chat, {}).items())]
 
@@ -496,7 +499,7 @@ class _Sent:
         self.answer = asyncio.get_running_loop().create_future()
         self.timer = None
         self.tries = 0
-        self.patient = True     # waits as told on `unavailable`
+        self.patient = True     # observes the retryAfter of `unavailable`
 
 
 class _Connection:
@@ -506,7 +509,7 @@ class _Connection:
         self.welcomed = asyncio.Event()
         self.synced = False
         self.over = False
-        self.next = {}          # chat -> seq that is due
+        self.next = {}          # chat -> next expected seq
         self.task = None
 
     async def read(self):

@@ -1,4 +1,4 @@
-"""Fixtures for every test: one private stack a session, phones, tokens."""
+"""Fixtures for every test: one private stack per session, phones, numbers."""
 
 import asyncio
 import inspect
@@ -15,9 +15,9 @@ from chatclient import Api, Phone               # noqa: E402
 from crossslot import SlotWatch                 # noqa: E402
 from stack import SLOW, Stack                   # noqa: E402
 
-TEST_LIMIT = 300        # s, of one async test
+TEST_LIMIT = 300        # s, for one async test
 
-# what only the test build has
+# a location with a directive that only the test build has
 ECHO = """
 location = /echo {
     chat_websocket_echo 16m;
@@ -42,8 +42,8 @@ def stack():
 
 
 @pytest.fixture(autouse=True)
-def _whole(request):
-    """What a test has broken is healed before the next one begins."""
+def _heal_stack(request):
+    """Repairs what a test has broken before the next test begins."""
     yield
     if "stack" in request.fixturenames:
         s = request.getfixturevalue("stack")
@@ -56,7 +56,7 @@ _numbers = itertools.count(random.randrange(10**6) * 1000)
 
 @pytest.fixture
 def number():
-    """A function that gives phone numbers nobody had before."""
+    """A function that returns phone numbers no user has yet."""
     return lambda: f"+1555{next(_numbers):011d}"
 
 
@@ -67,8 +67,9 @@ def api(stack):
 
 @pytest.fixture
 def phone(stack, number):
-    """A function that makes a device of a new user, logged in. Whatever
-    broke a promise of the contract fails the test at its end."""
+    """A function that makes a device, by default of a new user and logged in.
+    A device that has recorded a violation of the contract fails the test at
+    its end."""
     made = []
 
     def make(name="phone", of=None, login=True):
@@ -84,7 +85,7 @@ def phone(stack, number):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """Runs `async def test_...` in a loop of its own."""
+    """Runs each `async def test_...` in its own event loop."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = pyfuncitem._fixtureinfo.argnames

@@ -1,14 +1,15 @@
-"""crossslot.py: would a Redis Cluster take every command that we send?
+"""crossslot.py: checks that a Redis Cluster would accept all our commands.
 
     watch = SlotWatch(path_of_the_unix_socket)
     ...
     assert not watch.close(), watch.violations
 
-Reads MONITOR in a thread, reconnects when Redis restarts, and remembers each
-command, script or transaction whose keys belong to more than one hash slot
-(a cluster answers CROSSSLOT). Reads of several streams at once are the one
-exception: they go through one transport function, which a cluster client would
-split by slot. Which arguments are keys comes from COMMAND of the server itself.
+SlotWatch reads MONITOR in a thread, reconnects when Redis restarts, and
+records each command, script or transaction whose keys belong to more than one
+hash slot (a cluster answers CROSSSLOT). Reads of several streams at once are
+the only exception: they go through one transport function, which a cluster
+client would split by slot. The server's COMMAND reports which arguments are
+keys.
 """
 
 import re
@@ -41,13 +42,13 @@ def slot(key):
 
 class SlotWatch:
     def __init__(self, path, connect):
-        """path: of Redis' unix socket; connect: gives a redis.Redis."""
+        """path: Redis' unix socket; connect: returns a redis.Redis."""
         self.path, self.connect = path, connect
         self.places = {}            # command -> (first, last, step) or None
         self.slots = {}             # key -> slot
         self.violations = []
         self.names = set()          # commands seen
-        self.script = {}            # slots of the script under way
+        self.script = {}            # slots of the running script
         self.multi = {}             # client -> slots of its transaction
         self.sock, self.closing = None, False
         self.listening = threading.Event()
@@ -78,7 +79,7 @@ class SlotWatch:
                         self._line(line.rstrip())
             except OSError:
                 pass
-            pause.wait(0.1)         # Redis is away: its restart is no event
+            pause.wait(0.1)         # a restart of Redis is not an error
 
     def _places(self):
         if self.places:
@@ -128,8 +129,8 @@ class SlotWatch:
             return words[3:3 + int(words[2])]
         if name in MULTI_STREAM_READS:
             upper = [w.upper() for w in words]
-            rest = words[upper.index(b"STREAMS") + 1:]
-            return rest[:len(rest) // 2]
+            remainder = words[upper.index(b"STREAMS") + 1:]
+            return remainder[:len(remainder) // 2]
         first, last, step = self.places.get(name, (0, 0, 0))
         if not first:
             return []

@@ -1,8 +1,7 @@
-"""stack.py: a private stack for tests, and how to hurt it.
+"""stack.py: a private stack for tests, whose parts a test can break.
 
-Starts everything through conf/stack.sh in a directory of its own with free
-ports. Each part can be killed, stopped and brought back; heal() is `make up`
-once more.
+Starts everything through conf/stack.sh in its own directory with free ports.
+A test can kill, stop and continue each part; heal() runs `make up` again.
 """
 
 import os
@@ -22,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or ROOT / "build-test")
 SANITIZED = bool(os.environ.get("CHAT_SAN"))
 
-# everything that waits for the server waits longer under sanitizers
+# factor for all waits for the server, which is slower under sanitizers
 SLOW = 3 if SANITIZED else 1
 
 
@@ -34,8 +33,8 @@ def free_port():
 
 class Stack:
     def __init__(self, nginx=None, **env):
-        """nginx: {"http": text, "server": text} put into nginx.d;
-        env: keys of workers.conf or of stack.sh, CHAT_N_MESSAGE="1"."""
+        """nginx: {"http": text, "server": text}, written into nginx.d;
+        env: keys of workers.conf or of stack.sh, as CHAT_N_MESSAGE="1"."""
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="chat-", dir="/tmp"))
         self.home.chmod(0o755)
         self.port = free_port()
@@ -52,7 +51,7 @@ class Stack:
             self.env.pop(key, None)
         self.env.update({k: str(v) for k, v in env.items()})
 
-        # where sanitizers write, whoever the process runs as
+        # sanitizers write here, whatever user the process runs as
         self.san_dir = self.home / "asan"
         self.san_dir.mkdir()
         self.san_dir.chmod(0o1777)
@@ -65,7 +64,7 @@ class Stack:
         for kind, text in (nginx or {}).items():
             (self.home / "nginx.d" / f"test.{kind}").write_text(text)
 
-    # --------------------------------------------------------------- whole
+    # ----------------------------------------------------- the whole stack
 
     def sh(self, command, check=True, timeout=180):
         done = subprocess.run([str(ROOT / "conf" / "stack.sh"), command],
@@ -92,7 +91,8 @@ class Stack:
         self.up()
 
     def remove(self):
-        """Stops everything; the directory goes unless CHAT_KEEP is set."""
+        """Stops everything and deletes the directory, unless CHAT_KEEP is
+        set. Returns the sanitizers' reports."""
         self.sh("down", check=False)
         found = self.sanitizer_reports()
         if not os.environ.get("CHAT_KEEP"):
@@ -102,14 +102,14 @@ class Stack:
     def sanitizer_reports(self):
         found = [p.read_text(errors="replace")
                  for p in sorted(self.san_dir.glob("*"))]
-        # UBSan's own words go to stderr
+        # UBSan prints its reports on stderr
         found += [line for p in self.log_dir.glob("*.log")
                   for line in p.read_text(errors="replace").splitlines()
                   if ": runtime error: " in line]
         return "\n".join(found)
 
     def ready(self):
-        """The edge says so, and the API worker answers (404)."""
+        """/readyz answers 200, and the API worker answers (404)."""
         try:
             return [requests.get(self.url + path, timeout=2).status_code
                     for path in ("/readyz", "/api/v1/auth/")] == [200, 404]
@@ -130,7 +130,7 @@ class Stack:
                    .split()[0])
 
     def workers(self, role):
-        """pids of the pool's processes of a role."""
+        """The pids of the pool's processes of a role."""
         return [p for p in children(self.pid("pool"))
                 if cmdline(p)[1:2] == [role]]
 
@@ -146,8 +146,8 @@ class Stack:
         return self.workers(part)
 
     def kill(self, part, sig=signal.SIGKILL, count=None):
-        """Signals a part: nginx, pool, redis, postgres, "nginx worker", or a
-        worker's role. Returns the pids."""
+        """Sends a signal to a part: nginx, pool, redis, postgres, "nginx
+        worker", or a worker's role. Returns the pids."""
         pids = self.pids(part)[:count]
         assert pids, f"no {part} is running"
         for p in pids:
@@ -164,11 +164,12 @@ class Stack:
                 os.kill(p, signal.SIGCONT)
 
     def await_role(self, role, count=1, other_than=(), timeout=20):
-        """Waits until the pool has that many processes of a role again."""
-        def there():
+        """Waits until the pool has `count` processes of a role; returns
+        them."""
+        def running():
             now = [p for p in self.workers(role) if p not in other_than]
             return len(now) >= count and now
-        return wait_for(there, timeout * SLOW, f"{count} {role}")
+        return wait_for(running, timeout * SLOW, f"{count} {role}")
 
     def reload_nginx(self):
         os.kill(self.pid("nginx"), signal.SIGHUP)
@@ -179,7 +180,7 @@ class Stack:
         return f"host={self.home}/sock/pg user=chat dbname=chat"
 
     def sql(self, text, *args):
-        """Runs one statement; rows, if it has any."""
+        """Runs one statement; returns its rows, or None."""
         db = psycopg2.connect(self.dsn())
         try:
             db.autocommit = True
@@ -236,7 +237,7 @@ def cmdline(pid):
 
 
 def children(pid):
-    """Living children of a process."""
+    """The running children of a process."""
     found = []
     for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:

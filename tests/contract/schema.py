@@ -1,14 +1,15 @@
-"""The two documents as a check on what really goes over the wire.
+"""Checks frames and responses of the running server against the documents.
 
     validate_frame(frame)                   a frame from the server
-    validate_frame(frame, sender="client")  a frame a client is about to send
+    validate_frame(frame, sender="client")  a frame from a client
     validate_response(method, path, status, headers, body)
     validate_problem(status, headers, body)
 
-Each returns what was parsed, or raises ContractError saying what differs from
-docs/openapi.yaml or docs/asyncapi.yaml. A field that the document does not
-name is a difference too (clients must ignore such a field, but the server of
-this tree must not have one). Called from the tests of flow, edge and workers.
+Each function returns the parsed value, or raises ContractError, whose text
+names the differences from docs/openapi.yaml or docs/asyncapi.yaml. A field
+that the document does not name is also a difference: clients must ignore such
+a field, but our server must not send one. Used by the tests of flow, edge and
+workers.
 
     python3 tests/contract/schema.py FILE   writes the frames' schemas as JSON
 """
@@ -29,13 +30,13 @@ METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 
 
 class ContractError(AssertionError):
-    """What the server did is not what its documents say."""
+    """The server's behaviour differs from the documents."""
 
 
 # --------------------------------------------------------------- documents
 
 class _Loader(yaml.CSafeLoader):
-    """YAML 1.2's idea of a timestamp: a string."""
+    """Loads a timestamp as a string, as YAML 1.2 does."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -46,18 +47,19 @@ _Loader.yaml_implicit_resolvers = {
 
 @functools.lru_cache(maxsize=None)
 def document(name):
-    """"openapi" or "asyncapi", parsed."""
+    """The parsed document; name is "openapi" or "asyncapi"."""
     with open(DOCS / f"{name}.yaml", encoding="utf-8") as f:
         return yaml.load(f, Loader=_Loader)
 
 
 def resolve(doc, node):
-    """Follows references of the form #/a/b until something else comes."""
+    """Follows references of the form #/a/b; returns the first node that is
+    not a reference."""
     while isinstance(node, dict) and "$ref" in node:
-        at = doc
+        target = doc
         for part in node["$ref"].removeprefix("#/").split("/"):
-            at = at[part.replace("~1", "/").replace("~0", "~")]
-        node = at
+            target = target[part.replace("~1", "/").replace("~0", "~")]
+        node = target
     return node
 
 
@@ -77,7 +79,7 @@ def _is_date_time(value):
 
 
 def errors(doc, schema, value):
-    """Every difference between value and schema, as sentences."""
+    """Every difference between value and schema, as a list of texts."""
     kind = (jsonschema.Draft202012Validator if "openapi" in doc
             else jsonschema.Draft7Validator)
     validator = kind(schema, resolver=jsonschema.RefResolver("", doc),
@@ -105,7 +107,7 @@ def undocumented(doc, schema, value, path="$"):
         for name, sub in branch.get("properties", {}).items():
             named.setdefault(name, []).append(sub)
     if not named:
-        return              # an object whose fields are free
+        return              # the schema does not restrict the fields
     for name, item in value.items():
         if name not in named:
             yield f"{path}.{name}"
@@ -143,20 +145,21 @@ def frame_schemas():
 
 
 def validate_frame(frame, sender="server"):
-    """frame: the text, or what was parsed from it."""
+    """frame: the JSON text or the parsed value."""
     if isinstance(frame, (str, bytes)):
         try:
             frame = json.loads(frame)
         except ValueError as error:
-            raise ContractError(f"a frame is not JSON: {error}") from None
+            raise ContractError(f"the frame is not JSON: {error}") from None
     if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
-        raise ContractError(f"a frame without a type: {frame!r}")
+        raise ContractError(f"the frame has no type: {frame!r}")
     schema = frame_schemas()[sender].get(frame["type"])
     if schema is None:
-        raise ContractError(f"the {sender} has no frame {frame['type']!r}")
+        raise ContractError(f"asyncapi.yaml has no {sender} frame "
+                            f"{frame['type']!r}")
     found = errors(document("asyncapi"), schema, frame)
     if found:
-        raise ContractError(f"{frame['type']} is not as in asyncapi.yaml: "
+        raise ContractError(f"{frame['type']} differs from asyncapi.yaml: "
                             f"{'; '.join(found)}\n{json.dumps(frame)[:2000]}")
     return frame
 
@@ -170,11 +173,11 @@ def _routes():
         pattern = re.compile(re.sub(r"\\\{.*?\\\}", "[^/]*",
                                     re.escape(template)) + r"\Z")
         routes.append((template.count("{"), pattern, template, item))
-    return sorted(routes, key=lambda route: route[0])   # literal ones first
+    return sorted(routes, key=lambda route: route[0])   # literal paths first
 
 
 def find_route(path):
-    """(template, path item) of a path, or (None, None)."""
+    """The (template, path item) of a path, or (None, None)."""
     path = urllib.parse.urlsplit(path).path
     for _, pattern, template, item in _routes():
         if pattern.match(path):
@@ -183,7 +186,7 @@ def find_route(path):
 
 
 def validate_response(method, path, status, headers, body=b""):
-    """body: the bytes or the text. Returns what was parsed, None if empty."""
+    """body: bytes or text. Returns the parsed body, or None if it is empty."""
     doc = document("openapi")
     template, item = find_route(path)
     if item is None:
@@ -202,7 +205,8 @@ def validate_response(method, path, status, headers, body=b""):
 
 
 def validate_problem(status, headers, body):
-    """Any problem+json, also where openapi.yaml has no route (/ws)."""
+    """Checks a problem+json of any path, also of one that openapi.yaml does
+    not have (/ws)."""
     return _check(f"problem {status}",
                   {"content": {"application/problem+json": {"schema": {
                       "allOf": [{"$ref": "#/components/schemas/Problem"},
@@ -212,10 +216,10 @@ def validate_problem(status, headers, body):
 
 
 def _must_be(expected, status, headers, body, what):
-    if status == 401:       # the token is looked at before the route
+    if status == 401:       # the server checks the token before the route
         return validate_problem(status, headers, body)
     if status != expected:
-        raise ContractError(f"{what}: {status} where {expected} is due")
+        raise ContractError(f"{what}: {status} where {expected} is expected")
     name = {404: "NotFound", 405: "MethodNotAllowed"}[expected]
     return _check(f"{what} {status}",
                   document("openapi")["components"]["responses"][name],
@@ -241,7 +245,7 @@ def _check(where, response, headers, body):
     content = response.get("content")
     if not content:
         if body:
-            raise ContractError(f"{where}: a body where none is due: "
+            raise ContractError(f"{where}: a body where none is expected: "
                                 f"{_shown(body)}")
         return None
 
@@ -274,8 +278,8 @@ def _shown(body):
 # ------------------------------------------------------------------ export
 
 def export():
-    """The frames' schemas without references to the document: a JSON Schema
-    for each sender, for checkers in other languages."""
+    """The schemas of the frames as one JSON Schema per sender, without
+    references to the document, for checkers in other languages."""
     doc = document("asyncapi")
     text = json.dumps({
         sender: {"$schema": "http://json-schema.org/draft-07/schema#",

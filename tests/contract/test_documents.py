@@ -1,6 +1,6 @@
-"""docs/openapi.yaml and docs/asyncapi.yaml: valid, in step with each other
-and with common/chat_proto.h. The checkers are not ours; tools.py fetches them
-once."""
+"""docs/openapi.yaml and docs/asyncapi.yaml are valid and agree with each other
+and with common/chat_proto.h. The checkers are third-party tools; tools.py
+installs them once."""
 
 import json
 import re
@@ -17,7 +17,7 @@ OPENAPI = schema.document("openapi")
 ASYNCAPI = schema.document("asyncapi")
 
 
-# ------------------------------------------------------------ valid at all
+# ---------------------------------------------------------------- validity
 
 def test_openapi_is_valid():
     done = subprocess.run(
@@ -29,7 +29,7 @@ def test_openapi_is_valid():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_openapi_checker_finds_what_is_wrong(tmp_path):
+def test_the_openapi_checker_finds_errors(tmp_path):
     text = (ROOT / "docs" / "openapi.yaml").read_text()
     broken = tmp_path / "openapi.yaml"
     for before, after in (
@@ -60,7 +60,7 @@ def test_asyncapi_is_valid():
         len(frames) for frames in schema.frame_schemas().values())
 
 
-def test_the_asyncapi_checker_finds_what_is_wrong(tmp_path):
+def test_the_asyncapi_checker_finds_errors(tmp_path):
     text = (ROOT / "docs" / "asyncapi.yaml").read_text()
     broken = tmp_path / "asyncapi.yaml"
     for before, after in (("action: receive", "action: listen"),
@@ -118,7 +118,7 @@ def test_examples_of_frames_fit_their_schemas():
     assert seen > 20
 
 
-def test_examples_of_schemas_fit_them():
+def test_examples_of_schemas_fit_their_schemas():
     for doc in (OPENAPI, ASYNCAPI):
         for name, one in doc["components"]["schemas"].items():
             for example in one.get("examples", []):
@@ -144,7 +144,7 @@ def test_examples_of_bodies_fit_their_schemas():
     assert seen >= 10
 
 
-# ----------------------------------------------------------------- in step
+# --------------------------------------------------------------- agreement
 
 def test_shared_schemas_are_the_same_in_both_documents():
     rest = OPENAPI["components"]["schemas"]
@@ -168,17 +168,17 @@ def proto(name):
     return int(re.search(rf"#define {name}\s+(\d+)", PROTO).group(1))
 
 
-def test_kinds_are_those_of_the_server():
+def test_kinds_match_the_server():
     assert (OPENAPI["components"]["schemas"]["Kind"]["enum"]
             == [word for word, _ in proto_list("CHAT_KINDS")])
 
 
-def test_client_frames_are_those_of_the_server():
+def test_client_frames_match_the_server():
     assert (set(schema.frame_schemas()["client"])
             == {word for word, _ in proto_list("CHAT_CLIENT_FRAMES")})
 
 
-def test_error_codes_are_those_of_the_server():
+def test_error_codes_match_the_server():
     words = {word for word, _ in proto_list("CHAT_ERRORS")}
     rest = set(OPENAPI["components"]["schemas"]["ErrorCode"]["enum"])
     frames = set(ASYNCAPI["components"]["schemas"]["ErrorCode"]["enum"])
@@ -186,12 +186,13 @@ def test_error_codes_are_those_of_the_server():
     assert words - rest == {"bad_frame", "unknown_type"}
 
 
-def test_every_code_stands_under_its_status():
-    """In problem+json a code has the status of common/chat_proto.h."""
+def test_every_error_code_is_documented_with_its_status():
+    """The status of each code in problem+json is that of
+    common/chat_proto.h."""
     status = {word: int(number) for word, number in proto_list("CHAT_ERRORS")}
     seen = set()
 
-    def look(node):
+    def visit(node):
         if isinstance(node, dict):
             props = node.get("properties", {})
             if "const" in props.get("status", {}) and "code" in props:
@@ -200,38 +201,38 @@ def test_every_code_stands_under_its_status():
                     assert status[word] == props["status"]["const"], word
                     seen.add(word)
             for value in node.values():
-                look(value)
+                visit(value)
         elif isinstance(node, list):
             for value in node:
-                look(value)
+                visit(value)
 
-    look(OPENAPI["paths"])
-    look(OPENAPI["components"]["responses"])
+    visit(OPENAPI["paths"])
+    visit(OPENAPI["components"]["responses"])
     assert seen == set(OPENAPI["components"]["schemas"]["ErrorCode"]["enum"])
 
 
-def test_close_codes_are_those_of_the_server():
+def test_close_codes_match_the_server():
     codes = {int(n) for n in re.findall(r"#define CHAT_CLOSE_\w+\s+(\d+)",
                                         PROTO)}
     assert codes == {row["code"]
                      for row in ASYNCAPI["channels"]["ws"]["x-close-codes"]}
 
 
-def test_limits_are_those_of_the_server():
-    s = OPENAPI["components"]["schemas"]
-    a = ASYNCAPI["components"]["schemas"]
-    assert s["MessageId"]["maxLength"] == proto("CHAT_MESSAGE_ID_MAX")
-    assert s["Content"]["maxLength"] == proto("CHAT_CONTENT_MAX")
-    assert s["ContentType"]["maxLength"] == proto("CHAT_CONTENT_TYPE_MAX")
-    assert s["MediaId"]["maxLength"] == proto("CHAT_MEDIA_ID_MAX")
-    assert s["Title"]["maxLength"] == proto("CHAT_TITLE_MAX")
-    assert s["ExpiresIn"]["maximum"] == proto("CHAT_EXPIRES_MAX")
-    assert a["UserIds"]["maxItems"] == proto("CHAT_PRESENCE_MAX")
+def test_limits_match_the_server():
+    rest = OPENAPI["components"]["schemas"]
+    frames = ASYNCAPI["components"]["schemas"]
+    assert rest["MessageId"]["maxLength"] == proto("CHAT_MESSAGE_ID_MAX")
+    assert rest["Content"]["maxLength"] == proto("CHAT_CONTENT_MAX")
+    assert rest["ContentType"]["maxLength"] == proto("CHAT_CONTENT_TYPE_MAX")
+    assert rest["MediaId"]["maxLength"] == proto("CHAT_MEDIA_ID_MAX")
+    assert rest["Title"]["maxLength"] == proto("CHAT_TITLE_MAX")
+    assert rest["ExpiresIn"]["maximum"] == proto("CHAT_EXPIRES_MAX")
+    assert frames["UserIds"]["maxItems"] == proto("CHAT_PRESENCE_MAX")
     key = OPENAPI["components"]["parameters"]["IdempotencyKey"]
     assert key["schema"]["maxLength"] == proto("CHAT_IDEMPOTENCY_KEY_MAX")
 
 
-def test_every_route_says_what_can_go_wrong():
+def test_every_route_documents_its_errors():
     for path, item in OPENAPI["paths"].items():
         for method, operation in item.items():
             if method not in schema.METHODS or not path.startswith("/api"):
@@ -255,7 +256,7 @@ ENTRY = {"chatId": "0199a3c1-7b1e-7cc3-9d2f-6f0b8a51c2d4", "seq": 1,
          "timestamp": "2026-01-02T03:04:05.678Z"}
 
 
-def test_validate_frame_tells_right_from_wrong():
+def test_validate_frame_accepts_valid_and_refuses_invalid_frames():
     frame = {"type": "new_message", **ENTRY}
     schema.validate_frame(frame)
     schema.validate_frame(json.dumps(frame))
@@ -275,7 +276,7 @@ def test_validate_frame_tells_right_from_wrong():
             schema.validate_frame(wrong)
 
 
-def test_validate_response_tells_right_from_wrong():
+def test_validate_response_accepts_valid_and_refuses_invalid_ones():
     path = f"/api/v1/chats/{ENTRY['chatId']}/messages"
     json_type = {"Content-Type": "application/json"}
     page = json.dumps({"items": [ENTRY], "complete": True})
@@ -285,11 +286,11 @@ def test_validate_response_tells_right_from_wrong():
                "status": 503, "code": "unavailable", "retryAfter": 2}
     headers = {"Content-Type": "application/problem+json", "Retry-After": "2"}
     schema.validate_response("GET", path, 503, headers, json.dumps(problem))
-    gone = {**problem, "type": "urn:chat:problem:not_found", "status": 404,
-            "code": "not_found"}
-    del gone["retryAfter"]
+    missing = {**problem, "type": "urn:chat:problem:not_found", "status": 404,
+               "code": "not_found"}
+    del missing["retryAfter"]
     schema.validate_response("GET", "/api/v1/nothing", 404, headers,
-                             json.dumps(gone))
+                             json.dumps(missing))
     for args in (
             ("GET", path, 201, json_type, page),
             ("GET", path, 200, {"Content-Type": "text/html"}, page),
@@ -302,9 +303,9 @@ def test_validate_response_tells_right_from_wrong():
             ("GET", path, 503, {"Content-Type": "application/problem+json"},
              json.dumps(problem)),
             ("GET", path, 404, headers, json.dumps(
-                {**gone, "code": "gone"})),
+                {**missing, "code": "gone"})),
             ("GET", path, 404, headers, json.dumps(
-                {**gone, "type": "about:blank"})),
+                {**missing, "type": "about:blank"})),
             ("GET", path, 418, json_type, "{}"),
             ("POST", "/api/v1/auth/logout", 204, {}, "x"),
             ("GET", "/api/v1/nothing", 200, json_type, "{}")):
@@ -312,7 +313,7 @@ def test_validate_response_tells_right_from_wrong():
             schema.validate_response(*args)
 
 
-def test_exported_schemas_stand_alone(tmp_path):
+def test_exported_schemas_have_no_outside_references(tmp_path):
     file = tmp_path / "frames.json"
     file.write_text(schema.export())
     frames = json.loads(file.read_text())

@@ -1,9 +1,9 @@
-"""The REST interface as documented, by a tool that is not ours: schemathesis
-makes requests from docs/openapi.yaml, right ones and wrong ones, and compares
-every answer with it.
+"""The REST interface, checked by a third-party tool: schemathesis makes valid
+and invalid requests from docs/openapi.yaml and compares every response with
+the document.
 
-Bounded: a fixed seed and few examples, for what it finds here are answers
-that the document does not know, not crashes.
+The run is short, with a fixed seed and few examples: its purpose is to find
+undocumented responses, not crashes.
 """
 
 import json
@@ -27,8 +27,8 @@ def stack():
     assert s.remove() == ""
 
 
-def st(stack, phone, out, *options, parameters=None):
-    """Runs it; the operations it has tested."""
+def run_schemathesis(stack, phone, out, *options, parameters=None):
+    """Runs schemathesis; returns the names of the tested operations."""
     config = (tools.HERE / "schemathesis.toml").read_text()
     if parameters:
         lines = [f'"path.{name}" = {json.dumps(value)}'
@@ -54,7 +54,7 @@ def st(stack, phone, out, *options, parameters=None):
             if case.find("skipped") is None}
 
 
-def but(*operations):
+def exclude(*operations):
     return [word for name in operations
             for word in ("--exclude-operation-id", name)]
 
@@ -65,7 +65,8 @@ def only(*operations):
 
 
 def alive(stack, phone):
-    """What it did has ended neither the session nor the server."""
+    """Checks that the requests have ended neither the session nor the
+    server."""
     assert phone.call("GET", "/users/me")["userId"] == phone.user
     assert requests.get(stack.url + "/readyz", timeout=5).status_code == 200
     for log in ("workers.log", "nginx-error.log"):
@@ -74,17 +75,18 @@ def alive(stack, phone):
 
 
 def test_every_route_answers_as_documented(stack, tmp_path):
-    """With ids of its own making, which are mostly nobody's."""
+    """schemathesis makes up the ids, and most of them do not exist."""
     phone = Phone(stack.url, "+15550177001", "contract").login()
-    # these end the session that the others need
-    tested = st(stack, phone, tmp_path,
-                *but("logout", "eraseMe", "revokeDevice"))
+    # the excluded operations end the session that the others need
+    tested = run_schemathesis(
+        stack, phone, tmp_path,
+        *exclude("logout", "eraseMe", "revokeDevice"))
     assert len([name for name in tested if "/api/v1/" in name]) >= 22, tested
     alive(stack, phone)
 
 
 def test_routes_of_a_chat_answer_a_member_as_documented(stack, tmp_path):
-    """With a chat, a member and an entry that are there."""
+    """The requests use an existing chat, member and entry."""
     phone = Phone(stack.url, "+15550177011", "contract").login()
     other = Phone(stack.url, "+15550177012", "other").login()
     chat = phone.call("POST", "/chats", {"type": "group", "title": "t",
@@ -92,32 +94,33 @@ def test_routes_of_a_chat_answer_a_member_as_documented(stack, tmp_path):
     for i in range(3):
         phone.call("POST", f"/chats/{chat}/messages",
                    {"messageId": f"m-{i}", "content": "x"})
-    tested = st(stack, phone, tmp_path,
-                *only("getChat", "changeChat", "listMembers", "addMembers",
-                      "changeMember", "listMessages", "sendMessage",
-                      "listReceipts", "getUser"),
-                parameters={"chatId": chat, "userId": other.user, "seq": 1})
+    tested = run_schemathesis(
+        stack, phone, tmp_path,
+        *only("getChat", "changeChat", "listMembers", "addMembers",
+              "changeMember", "listMessages", "sendMessage",
+              "listReceipts", "getUser"),
+        parameters={"chatId": chat, "userId": other.user, "seq": 1})
     assert len(tested) >= 9, tested
     alive(stack, phone)
     assert phone.call("GET", f"/chats/{chat}")["lastSeq"] > 3, \
-        "nothing was written: the requests did not reach the chat"
+        "the requests have written nothing to the chat"
 
-    for operation, who in (("removeMember", other), ("leaveChat", phone)):
+    for operation, user in (("removeMember", other), ("leaveChat", phone)):
         out = tmp_path / operation
         out.mkdir()
-        st(stack, phone, out, *only(operation),
-           parameters={"chatId": chat, "userId": who.user})
+        run_schemathesis(stack, phone, out, *only(operation),
+                         parameters={"chatId": chat, "userId": user.user})
     alive(stack, phone)
 
 
 @pytest.mark.parametrize("operation", ["revokeDevice", "logout", "eraseMe"])
-def test_what_ends_a_session_answers_as_documented(stack, tmp_path,
-                                                   operation):
+def test_routes_that_end_a_session_answer_as_documented(stack, tmp_path,
+                                                        operation):
     number = 20 + len(operation)
     phone = Phone(stack.url, f"+155501770{number}", "contract").login()
     sibling = phone.sibling("other").login()
-    st(stack, phone, tmp_path, *only(operation),
-       parameters=({"deviceId": sibling.device}
-                   if operation == "revokeDevice" else None))
+    run_schemathesis(stack, phone, tmp_path, *only(operation),
+                     parameters=({"deviceId": sibling.device}
+                                 if operation == "revokeDevice" else None))
     refused = sibling.api.raw("GET", "/users/me", sibling.access)
     assert refused.status_code == (200 if operation == "logout" else 401)

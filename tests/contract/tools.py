@@ -1,8 +1,8 @@
-"""The checkers that are not ours, fetched once into this directory.
+"""Installs the third-party checkers into this directory.
 
-Node's from package-lock.json, Python's from requirements.txt into .venv, both
-pinned. A stamp of the pins says whether what is there is what is asked for,
-so a second call costs nothing.
+The versions are pinned: Node packages in package-lock.json, Python packages,
+which are installed into .venv, in requirements.txt. A stamp file holds a hash
+of the pins, so that nothing is installed again until a pin changes.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ ROOT = HERE.parents[1]
 VENV = HERE / ".venv"
 NODE = HERE / "node_modules"
 
-# kosoku and schemathesis want 3.10; Debian's is 3.11
+# kosoku and schemathesis need Python 3.10 or newer; Debian's is 3.11
 PYTHON = "/usr/bin/python3" if sys.version_info < (3, 10) else sys.executable
 
 
@@ -27,17 +27,17 @@ def _stamp(*files):
 
 
 def _once(directory, files, make):
-    """Runs make() unless directory was made from the same files. One process
-    at a time, for tests may run side by side."""
+    """Runs make() unless directory was made from the same files. A lock
+    allows one process at a time, because tests may run in parallel."""
     stamp = directory / ".stamp"
     with open(HERE / "package.json", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        want = _stamp(*files)
-        if stamp.exists() and stamp.read_text() == want:
+        current = _stamp(*files)
+        if stamp.exists() and stamp.read_text() == current:
             return
         shutil.rmtree(directory, ignore_errors=True)
         make()
-        stamp.write_text(want)
+        stamp.write_text(current)
 
 
 def _run(*argv):
@@ -48,7 +48,7 @@ def _run(*argv):
 
 
 def install_node():
-    """The directory whose node_modules holds the checkers."""
+    """Installs the Node checkers; returns the directory of node_modules."""
     _once(NODE, [HERE / "package-lock.json"],
           lambda: _run("npm", "ci", "--no-audit", "--no-fund"))
     return HERE
@@ -71,6 +71,6 @@ def python_bin(name):
     return str(VENV / "bin" / name)
 
 
-# no tool asks home for a newer version of itself, or tells it anything
+# the tools must not check for updates or send telemetry
 os.environ.setdefault("NO_UPDATE_NOTIFIER", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -1,5 +1,6 @@
-"""Parts die while people write: what was acknowledged is there once, in
-order; what was not is sent again and is there once too."""
+"""Parts of the system die while users send. Every acknowledged message is
+stored once and in order; a message without an answer is resent, and is stored
+once as well."""
 
 import asyncio
 import signal
@@ -10,9 +11,9 @@ import websockets
 from stack import SLOW
 
 
-async def pour(phone, chat, n, window=200, on=None):
-    """n sends with at most `window` unanswered; acks by content. `on` maps a
-    count of answers to something to do then."""
+async def send_many(phone, chat, n, window=200, on=None):
+    """Sends n messages with at most `window` unanswered; returns {content:
+    seq}. `on` maps a count of answers to a function that is called then."""
     gate = asyncio.Semaphore(window)
     acks, on = {}, dict(on or {})
 
@@ -20,9 +21,9 @@ async def pour(phone, chat, n, window=200, on=None):
         async with gate:
             ack = await phone.send(chat, f"m{i}", wait=120 * SLOW)
         acks[f"m{i}"] = ack["seq"]
-        todo = on.pop(len(acks), None)
-        if todo:
-            todo()
+        action = on.pop(len(acks), None)
+        if action:
+            action()
 
     tasks = []
     for i in range(n):
@@ -34,17 +35,19 @@ async def pour(phone, chat, n, window=200, on=None):
 
 
 async def check(chat, acks, writer, *readers):
-    """The log holds every acknowledged message once, where it was said."""
+    """The chat holds every acknowledged message once, with the seq of its
+    ack, and every reader has received the same."""
     n = len(acks)
-    truth = [(e["seq"], e["content"]) for e in await writer.history(chat)]
-    assert [seq for seq, _ in truth] == list(range(1, n + 1))
-    assert {text: seq for seq, text in truth} == acks
+    stored = [(e["seq"], e["content"]) for e in await writer.history(chat)]
+    assert [seq for seq, _ in stored] == list(range(1, n + 1))
+    assert {text: seq for seq, text in stored} == acks
     for p in readers:
         await p.has(chat, n, 60 * SLOW)
-        assert p.contents(chat) == truth
+        assert p.contents(chat) == stored
 
 
-async def test_killed_message_workers_lose_and_double_nothing(stack, phone):
+async def test_killed_message_workers_lose_and_duplicate_nothing(stack,
+                                                                 phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -53,13 +56,13 @@ async def test_killed_message_workers_lose_and_double_nothing(stack, phone):
     def kill():
         stack.kill("message", count=1)
 
-    acks = await pour(ann, chat, 10000, on={2000: kill, 5000: kill,
-                                            8000: kill})
+    acks = await send_many(ann, chat, 10000, on={
+        2000: kill, 5000: kill, 8000: kill})
     assert len(acks) == 10000
     await check(chat, acks, ann, ann, bob)
 
 
-async def test_redis_away_is_told_and_survived(stack, phone):
+async def test_sends_get_unavailable_until_redis_is_back(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -71,8 +74,8 @@ async def test_redis_away_is_told_and_survived(stack, phone):
     await asyncio.sleep(1)
     n = len(ann.frames)
     sent = asyncio.ensure_future(ann.send(chat, "during"))
-    told = await ann.frame("error", 15, since=n, code="unavailable")
-    assert told["retryAfter"] > 0
+    error = await ann.frame("error", 15, since=n, code="unavailable")
+    assert error["retryAfter"] > 0
     assert ann.connected and bob.connected
     answer = await asyncio.to_thread(
         ann.api.raw, "POST", f"/chats/{chat}/messages", ann.access,
@@ -89,19 +92,19 @@ async def test_redis_away_is_told_and_survived(stack, phone):
     await bob.has(chat, 3)
 
 
-async def test_emptied_redis_loses_nothing_acknowledged(stack, phone):
+async def test_emptied_redis_loses_no_acknowledged_message(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
     chat = await ann.direct(bob)
-    acks = await pour(ann, chat, 1000, on={
+    acks = await send_many(ann, chat, 1000, on={
         500: lambda: stack.redis().flushall()})
     await check(chat, acks, ann, ann, bob)
 
 
 async def connect(p, tries=50):
-    """As a client does: 503 is an answer that says try again. An edge gives it
-    for the second in which an emptied Redis gets its revocations back."""
+    """Connects, and tries again after a 503. An edge answers 503 while the
+    revocations are written back to an emptied Redis, for about a second."""
     while True:
         try:
             return await p.connect()
@@ -112,7 +115,7 @@ async def connect(p, tries=50):
             await asyncio.sleep(0.2)
 
 
-async def test_killed_postgres_loses_nothing_acknowledged(stack, phone):
+async def test_killed_postgres_loses_no_acknowledged_message(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await connect(ann)
     await connect(bob)
@@ -123,32 +126,32 @@ async def test_killed_postgres_loses_nothing_acknowledged(stack, phone):
         stack.kill("postgres", signal.SIGKILL)
         healed.append(asyncio.ensure_future(asyncio.to_thread(stack.heal)))
 
-    acks = await pour(ann, chat, 2000, on={700: kill})
+    acks = await send_many(ann, chat, 2000, on={700: kill})
     await asyncio.gather(*healed)
     await check(chat, acks, ann, ann, bob)
 
 
-async def test_killed_edge_sends_its_clients_elsewhere(stack, phone):
+async def test_clients_of_a_killed_edge_reconnect_without_loss(stack, phone):
     people = [phone(f"p{i}") for i in range(6)]
     for p in people:
         p.auto_reconnect = True
         await connect(p)
     chat = await people[0].group("all", *people[1:])
-    acks = await pour(people[0], chat, 500, on={
+    acks = await send_many(people[0], chat, 500, on={
         200: lambda: stack.kill("nginx worker", count=1)})
     for p in people:
         await p.until(lambda: p.connected and p.synced, 30, "reconnect")
     await check(chat, acks, people[1], *people)
 
 
-async def test_reload_moves_everybody_without_loss(stack, phone):
+async def test_reload_moves_all_clients_without_loss(stack, phone):
     people = [phone(f"p{i}") for i in range(6)]
     for p in people:
         p.auto_reconnect = True
         await connect(p)
     chat = await people[0].group("all", *people[1:])
     old = stack.nginx_workers()
-    acks = await pour(people[0], chat, 500, on={
+    acks = await send_many(people[0], chat, 500, on={
         200: stack.reload_nginx})
     for p in people:
         await p.until(lambda: p.connections > 1 and p.connected and p.synced,
@@ -157,11 +160,11 @@ async def test_reload_moves_everybody_without_loss(stack, phone):
     await check(chat, acks, people[2], *people)
     end = time.monotonic() + 60
     while set(old) & set(stack.nginx_workers()):
-        assert time.monotonic() < end, "old workers stay"
+        assert time.monotonic() < end, "old nginx workers are still running"
         await asyncio.sleep(0.2)
 
 
-async def test_killed_pool_comes_back_by_make_up(stack, phone):
+async def test_make_up_restarts_a_killed_pool(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -173,11 +176,11 @@ async def test_killed_pool_comes_back_by_make_up(stack, phone):
     await bob.has(chat, 1)
 
 
-async def test_killed_nginx_comes_back_by_make_up(stack, phone):
+async def test_make_up_restarts_a_killed_nginx(stack, phone):
     ann = phone("ann")
     ann.auto_reconnect = True
     await ann.connect()
-    stack.kill("nginx", signal.SIGKILL)     # its workers go on listening
+    stack.kill("nginx", signal.SIGKILL)     # its workers keep listening
     await asyncio.to_thread(stack.heal)
     await ann.until(lambda: ann.connections > 1 and ann.synced, 60,
                     "reconnect")

@@ -1,7 +1,7 @@
-"""Every command the system sends names keys of one hash slot, so that a Redis
-Cluster would take it. The watch runs over all tests that share the stack
-(conftest.py fails the session on a violation); here it is shown that it sees
-our commands, and that it would see a mistake."""
+"""Every Redis command of the system has keys of one hash slot only, so that a
+Redis Cluster would accept it. SlotWatch runs during all tests that share the
+stack (conftest.py fails the run on a violation). The tests here show that
+SlotWatch sees our commands and that it reports a violation."""
 
 import uuid
 
@@ -10,16 +10,16 @@ from crossslot import SlotWatch, slot
 from stack import SLOW, wait_for
 
 
-def test_slots_are_those_of_redis_cluster():
-    # the examples of the cluster specification: hash tags, and the vector of
-    # CRC-16/XMODEM, 0x31c3 for "123456789"
+def test_slot_computes_the_slots_of_redis_cluster():
+    # the examples of the cluster specification: hash tags, and the test
+    # vector of CRC-16/XMODEM, 0x31c3 for "123456789"
     assert slot(b"123456789") == 0x31c3 % 16384
     assert slot(b"{user1000}.following") == slot(b"{user1000}.followers")
     assert slot(b"foo{}{bar}") == slot(b"foo{}{bar}") != slot(b"bar")
     assert slot(b"foo{{bar}}zap") == slot(b"{bar")
 
 
-async def test_every_way_of_a_message_stays_within_a_slot(stack, phone):
+async def test_commands_for_a_message_stay_within_one_slot(stack, phone):
     assert stack.slots.listening.wait(10 * SLOW)
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
@@ -41,11 +41,11 @@ async def test_every_way_of_a_message_stays_within_a_slot(stack, phone):
     [("EVAL", "return redis.call('GET','{b}1')", 1, "{a}1")],
     [("MULTI",), ("GET", "{a}1"), ("GET", "{b}1"), ("EXEC",)],
 ], ids=["command", "script", "inside-a-script", "transaction"])
-def test_a_command_over_two_slots_is_seen(stack, commands):
+def test_a_command_over_two_slots_is_reported(stack, commands):
     watch = SlotWatch(stack.redis_socket(), stack.redis)
     assert watch.listening.wait(10 * SLOW)
     end = f"{{{uuid.uuid4().hex}}}"
-    # the watch of the session is not to see this mistake of ours
+    # the watch of the test run must not report this deliberate violation
     before = list(stack.slots.violations)
     r = stack.redis().connection_pool.get_connection("MULTI")
     for command in commands + [("GET", end)]:

@@ -1,4 +1,4 @@
-"""Sign-up, groups, members, the chat list with unread counts."""
+"""Sign-up, groups and members, and the chat list with unread counts."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from chatclient import Problem, Refused, new_id
 
 
-def test_first_login_creates_the_user_and_the_second_finds_it(phone, api):
+def test_first_login_creates_the_user_and_the_second_reuses_it(phone, api):
     ann = phone("ann")
     code = api.call("POST", "/auth/code",
                     {"phoneNumber": ann.number})["devCode"]
@@ -19,7 +19,7 @@ def test_first_login_creates_the_user_and_the_second_finds_it(phone, api):
     assert again["deviceId"] != ann.device
 
 
-def test_wrong_code_is_refused(number, api):
+def test_a_wrong_code_is_refused(number, api):
     n = number()
     code = api.call("POST", "/auth/code", {"phoneNumber": n})["devCode"]
     wrong = f"{(int(code) + 1) % 1000000:06d}"
@@ -30,13 +30,13 @@ def test_wrong_code_is_refused(number, api):
     assert (e.value.status, e.value.code) == (401, "wrong_code")
 
 
-def test_profile_is_kept(phone):
+def test_a_changed_username_is_stored(phone):
     ann = phone("ann")
     ann.call("PATCH", "/users/me", {"username": "Ann"})
     assert ann.call("GET", "/users/me")["username"] == "Ann"
 
 
-async def test_group_from_birth_to_removal(phone):
+async def test_members_roles_and_removal_in_a_group(phone):
     ann, bob, eve, out = (phone(n) for n in ("ann", "bob", "eve", "out"))
     for p in (ann, bob, eve):
         await p.connect()
@@ -65,7 +65,7 @@ async def test_group_from_birth_to_removal(phone):
     await bob.rest("PATCH", f"/chats/{chat}", {"title": "crew"})
     assert (await ann.rest("GET", f"/chats/{chat}"))["title"] == "crew"
 
-    # a stranger learns nothing
+    # a user who is not a member gets 404 for everything
     for method, path in (("GET", f"/chats/{chat}"),
                          ("GET", f"/chats/{chat}/messages"),
                          ("GET", f"/chats/{chat}/members")):
@@ -73,7 +73,8 @@ async def test_group_from_birth_to_removal(phone):
             await out.rest(method, path)
         assert (e.value.status, e.value.code) == (404, "not_found")
 
-    # removal: own last entry, then chat_removed; the past may be read
+    # a removed member gets the entry of the removal, then chat_removed, and
+    # may still read the older entries
     n = len(eve.frames)
     await bob.rest("DELETE", f"/chats/{chat}/members/{eve.user}")
     await eve.frame("chat_removed", since=n, chatId=chat)
@@ -89,7 +90,8 @@ async def test_group_from_birth_to_removal(phone):
     assert eve._got[chat] == last["seq"]
 
 
-async def test_two_who_open_a_direct_chat_at_once_get_the_same(phone):
+async def test_two_users_who_open_a_direct_chat_at_once_get_the_same_chat(
+        phone):
     ann, bob = phone("ann"), phone("bob")
     chats = await asyncio.gather(*[p.direct(q) for p, q in
                                    [(ann, bob), (bob, ann)] * 5])
@@ -114,12 +116,13 @@ async def test_chat_list_is_newest_first_and_counts_unread(phone):
     assert items[1]["lastEntry"]["content"] == "old 2"
     assert items[1]["lastSeq"] == 3
 
-    # the newest first, and its own sends are not unread
+    # a new message moves its chat to the top; own messages are not unread
     await bob.send(old, "answer")
     items = (await bob.rest("GET", "/chats"))["items"]
     assert [c["chatId"] for c in items] == [old, new]
 
-    # reading on one device tells the others and lowers the count
+    # a read receipt of one device reaches the user's other devices and the
+    # other members, and lowers the unread count
     tab = phone("bob-tablet", of=bob)
     await tab.connect()
     n, m = len(tab.frames), len(ann.frames)
@@ -130,22 +133,22 @@ async def test_chat_list_is_newest_first_and_counts_unread(phone):
     assert items[0]["unreadCount"] == 0 and items[0]["read"] == 4
 
 
-async def test_lists_are_paged_without_loss(phone):
+async def test_a_paged_chat_list_is_complete(phone):
     ann = phone("ann")
     others = [phone(f"o{i}") for i in range(7)]
     chats = {await ann.direct(o) for o in others}
-    got, cursor = [], None
+    seen, cursor = [], None
     while True:
         q = "/chats?limit=3" + (f"&cursor={cursor}" if cursor else "")
         page = await ann.rest("GET", q)
-        got += [c["chatId"] for c in page["items"]]
+        seen += [c["chatId"] for c in page["items"]]
         cursor = page["nextCursor"]
         if not cursor:
             break
-    assert len(got) == 7 and set(got) == chats
+    assert len(seen) == 7 and set(seen) == chats
 
 
-async def test_idempotency_key_gives_the_same_chat_again(phone):
+async def test_the_same_idempotency_key_returns_the_same_chat(phone):
     ann, bob = phone("ann"), phone("bob")
     body = {"type": "group", "title": "once", "memberIds": [bob.user]}
     head = {"Idempotency-Key": new_id()}
@@ -158,7 +161,7 @@ async def test_idempotency_key_gives_the_same_chat_again(phone):
     assert (e.value.status, e.value.code) == (409, "idempotency_key_reused")
 
 
-async def test_leaving_is_seen_by_the_others(phone):
+async def test_other_members_receive_member_left(phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     chat = await ann.group("pair", bob)

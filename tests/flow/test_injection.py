@@ -1,11 +1,11 @@
-"""What a client says about itself, and text that wants to be SQL, JSON,
-a header or a Redis command."""
+"""Forged identity headers, and text that tries to pass as SQL, JSON, a header
+or a Redis command."""
 
 import requests
 
 from chatclient import Problem, new_id
 
-NASTY = [
+HOSTILE = [
     "'; DROP TABLE users; --", "' OR '1'='1", "\\'; SELECT pg_sleep(9); --",
     "$1", "%s%n%p", "{\"type\":\"new_message\"}", "\"},{\"a\":\"",
     "line\r\nSet-Cookie: a=b", "*3\r\n$8\r\nFLUSHALL\r\n", "\\u0000",
@@ -13,13 +13,13 @@ NASTY = [
 ]
 
 
-def test_identity_headers_of_a_client_mean_nothing(phone):
+def test_identity_headers_of_a_client_are_ignored(phone):
     ann, bob = phone("ann"), phone("bob")
     spoof = {"X-Chat-User-Id": bob.user, "X-Chat-Device-Id": bob.device,
              "x-chat-user-id": bob.user, "X_Chat_User_Id": bob.user}
     me = ann.call("GET", "/users/me", headers=spoof)
     assert me["userId"] == ann.user
-    # and without a token they are no token
+    # the headers do not replace a token
     answer = ann.api.raw("GET", "/users/me", headers=spoof)
     assert answer.status_code == 401
     answer = ann.api.raw("POST", "/auth/logout", headers=spoof)
@@ -27,7 +27,7 @@ def test_identity_headers_of_a_client_mean_nothing(phone):
     bob.call("GET", "/users/me")
 
 
-async def test_identity_headers_do_not_change_who_writes(phone):
+async def test_identity_headers_do_not_change_the_sender(phone):
     ann, bob = phone("ann"), phone("bob")
     chat = await ann.direct(bob)
     entry = await ann.rest("POST", f"/chats/{chat}/messages",
@@ -38,32 +38,32 @@ async def test_identity_headers_do_not_change_who_writes(phone):
     assert entry["senderDeviceId"] == ann.device
 
 
-async def test_nasty_text_is_only_text(stack, phone):
+async def test_hostile_text_is_stored_unchanged(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
     chat = await ann.direct(bob)
-    for text in NASTY:
+    for text in HOSTILE:
         await ann.send(chat, text)
-        if text.isprintable():          # a name has no control characters
+        if text.isprintable():  # control characters in a name are refused
             await ann.rest("PATCH", "/users/me", {"username": text[:60]})
             me = await ann.rest("GET", "/users/me")
             assert me["username"] == text[:60]
-    await bob.has(chat, len(NASTY))
-    assert [t for _, t in bob.contents(chat)] == NASTY
-    assert [e["content"] for e in await bob.history(chat)] == NASTY
+    await bob.has(chat, len(HOSTILE))
+    assert [t for _, t in bob.contents(chat)] == HOSTILE
+    assert [e["content"] for e in await bob.history(chat)] == HOSTILE
     assert stack.sql("SELECT count(*) FROM users")[0][0] >= 2
     assert stack.redis().ping()
 
 
-async def test_nasty_titles_are_only_titles(phone):
+async def test_hostile_titles_are_stored_unchanged(phone):
     ann, bob = phone("ann"), phone("bob")
-    for text in NASTY:
+    for text in HOSTILE:
         chat = await ann.group(text, bob)
         assert (await bob.rest("GET", f"/chats/{chat}"))["title"] == text
 
 
-def test_nasty_ids_are_not_found(phone):
+def test_hostile_ids_are_refused(phone):
     ann = phone("ann")
     ids = ["1'", "..", "%2e%2e", "%00", "-1", "99999999999999999999999",
            "1;DROP TABLE chats", "%27%20OR%201=1--", "x" * 300]
@@ -76,7 +76,7 @@ def test_nasty_ids_are_not_found(phone):
                 "application/problem+json")
 
 
-def test_nasty_arguments_are_bad_fields(phone):
+def test_hostile_parameters_are_refused(phone):
     ann, bob = phone("ann"), phone("bob")
     chat = ann.call("POST", "/chats", {"type": "direct",
                                        "memberIds": [bob.user]})["chatId"]
@@ -93,8 +93,8 @@ def test_nasty_arguments_are_bad_fields(phone):
 
 
 def test_headers_cannot_be_smuggled(stack, phone):
-    """Both length headers, or a body that hides a request: refused or read
-    as one request, never as two."""
+    """A request with both length headers, whose body contains a second
+    request, is refused and gets a single answer."""
     import socket
     ann = phone("ann")
     inner = (f"GET /api/v1/users/me HTTP/1.1\r\nHost: x\r\n"
@@ -119,7 +119,7 @@ def test_headers_cannot_be_smuggled(stack, phone):
     assert data.count(b"HTTP/1.1 ") == 1
 
 
-def test_nginx_speaks_the_contract_too(stack, phone):
+def test_errors_of_nginx_are_problem_json_too(stack, phone):
     ann = phone("ann")
 
     def check(answer, status, code):
@@ -140,7 +140,7 @@ def test_nginx_speaks_the_contract_too(stack, phone):
     check(ann.api.raw("GET", "/no/such/route", ann.access), 404, "not_found")
 
 
-def test_documents_and_keys_are_served(stack):
+def test_documents_health_checks_and_public_keys_are_served(stack):
     for path in ("/.well-known/jwks.json", "/api/v1/openapi.yaml",
                  "/api/v1/asyncapi.yaml", "/healthz", "/readyz"):
         assert requests.get(stack.url + path).status_code == 200, path
@@ -148,7 +148,7 @@ def test_documents_and_keys_are_served(stack):
     assert key["crv"] == "Ed25519" and "d" not in key
 
 
-def test_everything_works_over_tls(stack, phone):
+def test_rest_works_over_tls(stack, phone):
     ann = phone("ann")
     answer = requests.get(
         stack.tls_url + "/api/v1/users/me", timeout=10,
@@ -157,11 +157,11 @@ def test_everything_works_over_tls(stack, phone):
     assert answer.json()["userId"] == ann.user
 
 
-def test_refusal_names_the_problem(phone):
+def test_an_unknown_chat_type_is_a_bad_field(phone):
     ann = phone("ann")
     try:
         ann.call("POST", "/chats", {"type": "party", "memberIds": []})
     except Problem as e:
         assert (e.status, e.code) == (400, "bad_field")
     else:
-        raise AssertionError("taken")
+        raise AssertionError("an unknown chat type was accepted")

@@ -1,4 +1,5 @@
-"""Presence: who follows whom, what is told of it and what is not."""
+"""Presence: which users a session follows, and which presence updates it
+receives."""
 
 import asyncio
 import re
@@ -12,57 +13,59 @@ from stack import SLOW
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
 
-def ids(*who):
-    return [getattr(w, "user", w) for w in who]
+def ids(*users):
+    """The ids of users, each given as a Phone or as an id."""
+    return [getattr(u, "user", u) for u in users]
 
 
-async def send(phone, type_, *who):
-    await phone.put({"type": type_, "userIds": ids(*who)})
+async def send(phone, type_, *users):
+    await phone.put({"type": type_, "userIds": ids(*users)})
 
 
-async def subscribe(phone, *who):
-    """The state of all who were asked for: {userId: user}."""
+async def subscribe(phone, *users):
+    """Subscribes to users; returns the state of each: {userId: state}."""
     n = len(phone.frames)
-    await send(phone, "presence_subscribe", *who)
-    wanted = set(ids(*who))
+    await send(phone, "presence_subscribe", *users)
+    expected = set(ids(*users))
 
     def answer():
         for f in phone.frames[n:]:
             if f["type"] == "presence" and \
-                    {u["userId"] for u in f["users"]} == wanted:
+                    {u["userId"] for u in f["users"]} == expected:
                 return {u["userId"]: u for u in f["users"]}
         return None
     return await phone.until(answer, 10 * SLOW, "answer")
 
 
-def told(phone, who, since=0):
-    """All that a client was told of a user."""
-    user = getattr(who, "user", who)
+def presence_of(phone, other, since=0):
+    """Every presence state that a client has received for a user."""
+    user = getattr(other, "user", other)
     return [u for f in phone.frames[since:] if f["type"] == "presence"
             for u in f["users"] if u["userId"] == user]
 
 
-async def becomes(phone, who, status, since=0, timeout=10):
-    """Waits until the last that was told is this; returns it."""
-    def look():
-        seen = told(phone, who, since)
+async def wait_status(phone, other, status, since=0, timeout=10):
+    """Waits until the last state received for a user has this status;
+    returns the state."""
+    def find():
+        seen = presence_of(phone, other, since)
         return seen and seen[-1]["status"] == status and seen[-1]
-    return await phone.until(look, timeout * SLOW,
-                             f"{status} of {ids(who)}")
+    return await phone.until(find, timeout * SLOW,
+                             f"{status} of {ids(other)}")
 
 
-async def test_subscribe_is_answered_with_how_they_are(phone):
+async def test_subscribe_is_answered_with_the_current_presence(phone):
     ann, bob, eve = phone("ann"), phone("bob"), phone("eve")
     await ann.connect()
     await bob.connect()
     await ann.group("three", bob, eve)
     state = await subscribe(ann, bob, eve)
     assert state[bob.user] == {"userId": bob.user, "status": "online"}
-    # never seen: no lastSeen either
+    # a user who has never been online has no lastSeen
     assert state[eve.user] == {"userId": eve.user, "status": "offline"}
 
 
-async def test_coming_and_going_is_told_with_last_seen(phone):
+async def test_followers_get_online_and_offline_with_last_seen(phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await ann.direct(bob)
@@ -71,26 +74,26 @@ async def test_coming_and_going_is_told_with_last_seen(phone):
 
     n = len(ann.frames)
     await bob.connect()
-    user = await becomes(ann, bob, "online", n)
+    user = await wait_status(ann, bob, "online", n)
     assert user == {"userId": bob.user, "status": "online"}
 
     n = len(ann.frames)
     left = time.time()
     await bob.close()
-    user = await becomes(ann, bob, "offline", n)
+    user = await wait_status(ann, bob, "offline", n)
     assert 2.5 < time.time() - left < 6 * SLOW
     assert set(user) == {"userId", "status", "lastSeen"}
     assert TIME.match(user["lastSeen"])
     seen = time.mktime(time.strptime(user["lastSeen"][:19],
                                      "%Y-%m-%dT%H:%M:%S")) - time.timezone
     assert abs(seen - left) < 2.5 * SLOW
-    assert [u["status"] for u in told(ann, bob, n)] == ["offline"]
+    assert [u["status"] for u in presence_of(ann, bob, n)] == ["offline"]
 
-    # who asks later is told the same
+    # a later subscription is answered with the same
     assert (await subscribe(ann, bob))[bob.user] == user
 
 
-async def test_a_device_that_is_back_at_once_was_never_offline(phone):
+async def test_a_device_that_reconnects_at_once_stays_online(phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -100,14 +103,14 @@ async def test_a_device_that_is_back_at_once_was_never_offline(phone):
     for _ in range(3):
         await bob.close()
         await asyncio.sleep(1.5)
-        # asked for in between, it is still online
+        # a subscription in between is answered with online
         assert (await subscribe(ann, bob))[bob.user]["status"] == "online"
         await bob.connect()
     await asyncio.sleep(4)
-    assert {u["status"] for u in told(ann, bob, n)} == {"online"}
+    assert {u["status"] for u in presence_of(ann, bob, n)} == {"online"}
 
 
-async def test_offline_comes_with_the_last_device(phone):
+async def test_a_user_is_offline_when_the_last_device_has_left(phone):
     ann, bob = phone("ann"), phone("bob")
     tab = phone("bob-tablet", of=bob)
     for p in (ann, bob, tab):
@@ -117,23 +120,23 @@ async def test_offline_comes_with_the_last_device(phone):
     n = len(ann.frames)
     await bob.close()
     await asyncio.sleep(5)
-    assert told(ann, bob, n) == []
+    assert presence_of(ann, bob, n) == []
     await tab.close()
-    await becomes(ann, bob, "offline", n)
+    await wait_status(ann, bob, "offline", n)
 
 
-@pytest.mark.parametrize("who,shown", [("nobody", False), ("contacts", True),
-                                       ("everyone", True)])
-async def test_last_seen_follows_the_privacy_setting(phone, who, shown):
+@pytest.mark.parametrize("setting,shown", [
+    ("nobody", False), ("contacts", True), ("everyone", True)])
+async def test_last_seen_obeys_the_privacy_setting(phone, setting, shown):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
     await ann.direct(bob)
-    await bob.rest("PUT", "/users/me/privacy", {"lastSeen": who})
+    await bob.rest("PUT", "/users/me/privacy", {"lastSeen": setting})
     await subscribe(ann, bob)
     n = len(ann.frames)
     await bob.close()
-    user = await becomes(ann, bob, "offline", n)
+    user = await wait_status(ann, bob, "offline", n)
     assert ("lastSeen" in user) == shown
     assert ("lastSeen" in (await subscribe(ann, bob))[bob.user]) == shown
 
@@ -143,21 +146,22 @@ async def test_strangers_and_unknown_users_look_the_same(phone):
     for p in (ann, bob, eve):
         await p.connect()
     await bob.direct(eve)
-    nobody = str(2 ** 62)
-    state = await subscribe(ann, bob, nobody)
-    for user in (bob.user, nobody):
+    missing = str(2 ** 62)
+    state = await subscribe(ann, bob, missing)
+    for user in (bob.user, missing):
         assert state[user] == {"userId": user, "status": "offline"}
     n = len(ann.frames)
     await bob.close()
     await asyncio.sleep(4.5)
     await bob.connect()
     await asyncio.sleep(1)
-    assert told(ann, bob, n) == []
+    assert presence_of(ann, bob, n) == []
     assert (await subscribe(ann, bob))[bob.user]["status"] == "offline"
 
 
-async def test_rights_are_those_of_each_session(phone):
-    """A follower on the same edge who may know opens nothing to others."""
+async def test_visibility_is_checked_for_each_session(phone):
+    """A follower who may see a user's presence does not make it visible to
+    other sessions on the same edge."""
     ann, bob, eve = phone("ann"), phone("bob"), phone("eve")
     for p in (ann, bob, eve):
         await p.connect()
@@ -166,32 +170,32 @@ async def test_rights_are_those_of_each_session(phone):
     assert (await subscribe(eve, bob))[bob.user]["status"] == "offline"
     n = len(eve.frames)
     await bob.close()
-    await becomes(ann, bob, "offline")
+    await wait_status(ann, bob, "offline")
     await bob.connect()
-    await becomes(ann, bob, "online")
+    await wait_status(ann, bob, "online")
     await asyncio.sleep(0.5)
-    assert told(eve, bob, n) == []
+    assert presence_of(eve, bob, n) == []
 
 
-async def test_a_new_chat_opens_what_was_closed_and_leaving_closes_it(phone):
+async def test_a_new_chat_shows_presence_and_leaving_it_hides_it(phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
     assert (await subscribe(ann, bob))[bob.user]["status"] == "offline"
     chat = await bob.group("two", ann)
-    await becomes(ann, bob, "online")
+    await wait_status(ann, bob, "online")
     await bob.rest("DELETE", f"/chats/{chat}/members/{ann.user}")
-    assert await becomes(ann, bob, "offline") == {
+    assert await wait_status(ann, bob, "offline") == {
         "userId": bob.user, "status": "offline"}
 
 
-async def test_oneself_is_online(phone):
+async def test_a_user_is_online_to_itself(phone):
     ann = phone("ann")
     await ann.connect()
     assert (await subscribe(ann, ann))[ann.user]["status"] == "online"
 
 
-async def test_unsubscribe_is_answered_and_ends_it(phone):
+async def test_unsubscribe_is_answered_and_stops_updates(phone):
     ann, bob, eve = phone("ann"), phone("bob"), phone("eve")
     for p in (ann, bob, eve):
         await p.connect()
@@ -203,12 +207,12 @@ async def test_unsubscribe_is_answered_and_ends_it(phone):
     assert answer == {"type": "presence", "users": []}
     await bob.close()
     await eve.close()
-    await becomes(ann, eve, "offline", n)
+    await wait_status(ann, eve, "offline", n)
     await asyncio.sleep(1)
-    assert told(ann, bob, n) == []
+    assert presence_of(ann, bob, n) == []
 
 
-async def test_many_changes_come_in_few_frames(phone):
+async def test_many_changes_are_sent_in_few_frames(phone):
     ann = phone("ann")
     friends = [phone(f"f{i}") for i in range(30)]
     await ann.connect()
@@ -217,7 +221,7 @@ async def test_many_changes_come_in_few_frames(phone):
     n = len(ann.frames)
     await asyncio.gather(*(f.connect(synced=False) for f in friends))
     for f in friends:
-        await becomes(ann, f, "online", n)
+        await wait_status(ann, f, "online", n)
     frames = [f for f in ann.frames[n:] if f["type"] == "presence"]
     assert sum(len(f["users"]) for f in frames) == 30
     assert len(frames) <= 12 * SLOW
@@ -226,7 +230,7 @@ async def test_many_changes_come_in_few_frames(phone):
     for f in friends:
         f.drop()
     for f in friends:
-        await becomes(ann, f, "offline", n)
+        await wait_status(ann, f, "offline", n)
     frames = [f for f in ann.frames[n:] if f["type"] == "presence"]
     assert sum(len(f["users"]) for f in frames) == 30
     assert len(frames) <= 8 * SLOW
@@ -242,13 +246,13 @@ async def test_a_session_follows_at_most_1000(phone):
     await send(ann, "presence_subscribe", "77")
     error = await ann.frame("error", since=n)
     assert error["code"] == "bad_field" and "1000" in error["message"]
-    # what is followed already may be asked for again
+    # a user who is already followed may be subscribed to again
     await subscribe(ann, str(10 ** 12), str(10 ** 12 + 1))
     await send(ann, "presence_unsubscribe", str(10 ** 12))
     await subscribe(ann, "77")
 
 
-async def test_a_number_twice_is_answered_once(phone):
+async def test_a_user_id_given_twice_is_answered_once(phone):
     ann = phone("ann")
     await ann.connect()
     n = len(ann.frames)
@@ -266,22 +270,22 @@ async def test_an_invisible_user_looks_offline(phone):
     await ann.direct(bob)
     assert (await subscribe(ann, bob))[bob.user]["status"] == "online"
     await bob.rest("PUT", "/users/me/status", {"status": "invisible"})
-    await becomes(ann, bob, "offline")
+    await wait_status(ann, bob, "offline")
     assert (await subscribe(tab, bob))[bob.user]["status"] == "online"
     n = len(ann.frames)
     await bob.close()
     await tab.close()
     await asyncio.sleep(4.5)
-    # when it went leaves no trace
-    assert told(ann, bob, n) == []
+    # an invisible user who leaves and returns causes no update
+    assert presence_of(ann, bob, n) == []
     await bob.connect()
     await asyncio.sleep(1)
-    assert told(ann, bob, n) == []
+    assert presence_of(ann, bob, n) == []
     await bob.rest("PUT", "/users/me/status", {"status": "available"})
-    await becomes(ann, bob, "online")
+    await wait_status(ann, bob, "online")
 
 
-async def test_a_reload_is_no_going(stack, phone):
+async def test_no_user_goes_offline_during_a_reload(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     ann.auto_reconnect = bob.auto_reconnect = True
     await ann.connect()
@@ -294,10 +298,10 @@ async def test_a_reload_is_no_going(stack, phone):
                       "a new connection")
     await subscribe(ann, bob)
     await asyncio.sleep(4)
-    assert {u["status"] for u in told(ann, bob)} == {"online"}
+    assert {u["status"] for u in presence_of(ann, bob)} == {"online"}
 
 
-async def test_redis_emptied_the_watches_are_written_anew(stack, phone):
+async def test_watches_are_written_again_to_an_emptied_redis(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -307,15 +311,15 @@ async def test_redis_emptied_the_watches_are_written_anew(stack, phone):
     stack.redis().flushall()
     await asyncio.sleep(4)
     stack.wait_ready()
-    assert {u["status"] for u in told(ann, bob, n)} <= {"online"}
+    assert {u["status"] for u in presence_of(ann, bob, n)} <= {"online"}
     await bob.close()
-    await becomes(ann, bob, "offline", n)
+    await wait_status(ann, bob, "offline", n)
     await bob.connect()
-    await becomes(ann, bob, "online", n)
+    await wait_status(ann, bob, "online", n)
 
 
-async def test_redis_back_after_a_while(stack, phone):
-    """Who went while Redis was away is told of when it is back."""
+async def test_a_user_who_left_while_redis_was_down_is_offline(stack, phone):
+    """The follower is notified as soon as Redis is available again."""
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -330,10 +334,10 @@ async def test_redis_back_after_a_while(stack, phone):
     assert error["code"] == "unavailable" and error["retryAfter"] > 0
     await asyncio.to_thread(stack.heal)
     stack.wait_ready()
-    await becomes(ann, bob, "offline", n, 20)
+    await wait_status(ann, bob, "offline", n, 20)
 
 
-async def test_a_worker_that_dies_is_not_missed(stack, phone):
+async def test_a_killed_presence_worker_loses_no_update(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -343,11 +347,11 @@ async def test_a_worker_that_dies_is_not_missed(stack, phone):
     await bob.close()
     await asyncio.sleep(0.5)
     old = stack.kill("presence", signal.SIGKILL)
-    await becomes(ann, bob, "offline", n, 20)
+    await wait_status(ann, bob, "offline", n, 20)
     stack.await_role("presence", other_than=old)
 
 
-async def test_without_a_worker_it_is_unavailable(stack, phone):
+async def test_presence_is_unavailable_without_a_worker(stack, phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await ann.direct(bob)
@@ -362,8 +366,8 @@ async def test_without_a_worker_it_is_unavailable(stack, phone):
     await subscribe(ann, bob)
 
 
-async def test_killed_nginx_worker_its_devices_go_offline(stack, phone):
-    """Nobody says goodbye; the edge's key runs out."""
+async def test_devices_of_a_killed_nginx_worker_go_offline(stack, phone):
+    """The edge sends no OFFLINE; its key in Redis expires."""
     ann, bob, eve = phone("ann"), phone("bob"), phone("eve")
     for p in (ann, bob, eve):
         await p.connect()
@@ -377,10 +381,10 @@ async def test_killed_nginx_worker_its_devices_go_offline(stack, phone):
     await eve.connect()
     n = len(ann.frames)
     await subscribe(ann, bob, eve)
-    await becomes(ann, bob, "offline", n, 25)
+    await wait_status(ann, bob, "offline", n, 25)
     assert time.monotonic() - began < 25 * SLOW
     assert "lastSeen" in (await subscribe(ann, bob))[bob.user]
-    assert told(ann, eve, n)[-1]["status"] == "online"
+    assert presence_of(ann, eve, n)[-1]["status"] == "online"
     [[seen]] = stack.sql("SELECT last_seen IS NOT NULL FROM users"
                          " WHERE id = %s", int(bob.user))
     assert seen

@@ -1,12 +1,12 @@
-"""Two users on three devices, one user by REST alone, and a restart of
-everything in between: at the end all have seen the same."""
+"""Two users with three devices, a third user who only uses REST, and a restart
+of the whole stack: at the end all of them have received the same."""
 
 import asyncio
 
 from chatclient import new_id
 
 
-async def test_history_is_equal_on_all_devices_over_a_restart(stack, phone):
+async def test_all_devices_have_the_same_history_after_a_restart(stack, phone):
     ann, bob, eve = phone("ann"), phone("bob"), phone("eve")
     tab = phone("ann-tablet", of=ann)
     sockets = [ann, tab, bob]
@@ -22,12 +22,12 @@ async def test_history_is_equal_on_all_devices_over_a_restart(stack, phone):
                                {"messageId": new_id(), "content": text})
         return entry["seq"]
 
-    said = set()
+    seqs = set()
     for i in range(10):
         for p in sockets:
-            said.add((await p.send(chat, f"{p.name} {i}"))["seq"])
-        said.add(await by_rest(f"eve {i}"))
-    assert said == set(range(1, 41))
+            seqs.add((await p.send(chat, f"{p.name} {i}"))["seq"])
+        seqs.add(await by_rest(f"eve {i}"))
+    assert seqs == set(range(1, 41))
 
     for p in sockets:
         p.auto_reconnect = True
@@ -37,28 +37,28 @@ async def test_history_is_equal_on_all_devices_over_a_restart(stack, phone):
 
     for i in range(10, 20):
         for p in sockets:
-            said.add((await p.send(chat, f"{p.name} {i}"))["seq"])
-        said.add(await by_rest(f"eve {i}"))
-    assert said == set(range(1, 81))
+            seqs.add((await p.send(chat, f"{p.name} {i}"))["seq"])
+        seqs.add(await by_rest(f"eve {i}"))
+    assert seqs == set(range(1, 81))
 
     for p in sockets:
         await p.has(chat, 80)
-    truth = [(e["seq"], e["content"]) for e in await eve.history(chat)]
-    assert [seq for seq, _ in truth] == list(range(1, 81))
+    stored = [(e["seq"], e["content"]) for e in await eve.history(chat)]
+    assert [seq for seq, _ in stored] == list(range(1, 81))
     for p in sockets:
-        assert p.contents(chat) == truth
+        assert p.contents(chat) == stored
         assert [(e["seq"], e["content"])
-                for e in await p.history(chat)] == truth
+                for e in await p.history(chat)] == stored
 
 
-async def test_a_device_that_was_away_gets_what_it_missed(phone):
+async def test_a_device_that_was_offline_gets_the_entries_it_missed(phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
     chat = await ann.direct(bob)
     await ann.send(chat, "one")
     await bob.has(chat, 1)
-    await asyncio.sleep(0.5)            # the mark is on its way
+    await asyncio.sleep(0.5)            # bob's receipt is sent meanwhile
     await bob.close()
 
     for i in range(2, 602):
@@ -73,7 +73,7 @@ async def test_a_device_that_was_away_gets_what_it_missed(phone):
     assert bob.contents(chat) == ann.contents(chat)
 
 
-async def test_what_was_not_marked_comes_again(phone):
+async def test_entries_without_a_receipt_are_sent_again(phone):
     ann, bob = phone("ann"), phone("bob")
     bob.auto_mark = False
     await ann.connect()

@@ -1,7 +1,7 @@
-"""Devices that come and go while messages come: whoever left with everything
-comes back without a question to the database, and still sees every entry once,
-in order. A missed one shows in `violations`: an entry that begins above the
-device's mark, or a hole."""
+"""Devices connect and disconnect while messages arrive. A device that left
+with all its entries resumes without a database query, and still receives every
+entry once and in order. A lost entry shows in `violations`: a chat that begins
+above the device's receipt cursor, or a gap."""
 
 import asyncio
 import random
@@ -13,26 +13,27 @@ from stack import SLOW
 
 
 def resumed(stack):
-    """Over all edges; each answers for itself."""
-    seen = {}
+    """The number of resumed sessions, summed over all edges. Each request is
+    answered by one edge, so several requests are needed."""
+    counts = {}
     for _ in range(20):
         text = requests.get(stack.url + "/metrics", timeout=10).text
         for pid, n in re.findall(
                 r'^chat_edge_resumed_total\{worker="(\d+)"\} (\d+)', text,
                 re.M):
-            seen[pid] = int(n)
-    return sum(seen.values())
+            counts[pid] = int(n)
+    return sum(counts.values())
 
 
-async def comes_and_goes(p, over, rng):
-    while not over.is_set():
+async def connect_and_close(p, stop, rng):
+    while not stop.is_set():
         await p.connect(timeout=60 * SLOW)
         await asyncio.sleep(rng.choice((0, 0.002, 0.03)))
         await p.close()
         await asyncio.sleep(rng.choice((0, 0.002, 0.01, 0.1)))
 
 
-async def test_devices_come_and_go_while_messages_come(stack, phone):
+async def test_reconnecting_devices_lose_no_entry(stack, phone):
     rng = random.Random(7)
     ann = phone("ann")
     others = [phone(f"bob{i}") for i in range(8)]
@@ -40,12 +41,12 @@ async def test_devices_come_and_go_while_messages_come(stack, phone):
     await ann.connect()
     groups = [await ann.group(f"g{i}", *others) for i in range(3)]
     before = await asyncio.to_thread(resumed, stack)
-    for p in others:                # who never was there has a list to see
+    for p in others:    # a device's first connection requests the list
         await p.connect()
         await p.close()
 
-    over = asyncio.Event()
-    loops = [asyncio.ensure_future(comes_and_goes(p, over, rng))
+    stop = asyncio.Event()
+    loops = [asyncio.ensure_future(connect_and_close(p, stop, rng))
              for p in others]
     sent = {g: 0 for g in groups}
     try:
@@ -56,7 +57,7 @@ async def test_devices_come_and_go_while_messages_come(stack, phone):
                 await ann.send(g, f"{i}", wait=60 * SLOW)
             await asyncio.sleep(rng.choice((0, 0, 0.01, 0.04)))
     finally:
-        over.set()
+        stop.set()
         done = await asyncio.gather(*loops, return_exceptions=True)
     assert not [e for e in done if e], done
 

@@ -1,4 +1,4 @@
-"""A device's life: revoked, replaced, its tokens refreshed."""
+"""Sessions of a device: revocation, replacement, refresh of its tokens."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ import pytest
 from chatclient import Problem, new_id
 
 
-async def test_revocation_closes_the_socket_and_stops_the_token(phone):
+async def test_revocation_closes_the_socket_and_blocks_the_tokens(phone):
     ann = phone("ann")
     tab = phone("ann-tablet", of=ann)
     await ann.connect()
@@ -30,7 +30,7 @@ async def test_revocation_closes_the_socket_and_stops_the_token(phone):
     await ann.rest("GET", "/users/me")
 
 
-async def test_revoked_token_stays_refused_when_redis_was_emptied(
+async def test_a_revoked_token_is_refused_after_redis_was_emptied(
         stack, phone):
     ann = phone("ann")
     await ann.rest("POST", "/auth/logout")
@@ -42,7 +42,7 @@ async def test_revoked_token_stays_refused_when_redis_was_emptied(
     assert (e.value.status, e.value.code) == (401, "device_revoked")
 
 
-async def test_logout_closes_the_own_socket(phone):
+async def test_logout_closes_the_socket_of_the_device(phone):
     ann = phone("ann")
     await ann.connect()
     await ann.rest("POST", "/auth/logout")
@@ -53,7 +53,7 @@ async def test_logout_closes_the_own_socket(phone):
     assert e.value.status == 401
 
 
-async def test_the_same_device_elsewhere_replaces_the_connection(phone):
+async def test_a_second_connection_of_a_device_replaces_the_first(phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
@@ -69,21 +69,21 @@ async def test_the_same_device_elsewhere_replaces_the_connection(phone):
     await ann.has(chat, 1)
 
 
-async def test_refresh_gives_a_new_pair_and_reuse_revokes(phone):
+async def test_refresh_returns_new_tokens_and_reuse_revokes_them(phone):
     ann = phone("ann")
     await ann.connect()
     first = ann.refresh_token
     ann.refresh()
     second = ann.refresh_token
     assert second != first
-    ann.refresh()                       # the second pair was used
+    ann.refresh()                       # uses the second refresh token
     with pytest.raises(Problem) as e:
         ann.call("POST", "/auth/refresh", {"refreshToken": first})
     assert (e.value.status, e.value.code) == (401, "refresh_reused")
     assert await ann.ended(5) == 4403
 
 
-async def test_eleventh_device_makes_room_by_name(phone, api):
+async def test_login_of_an_eleventh_device_needs_revoke_device_id(phone, api):
     ann = phone("ann")
     for i in range(9):
         phone(f"d{i}", of=ann)
@@ -102,7 +102,7 @@ async def test_eleventh_device_makes_room_by_name(phone, api):
     assert e.value.code == "device_revoked"
 
 
-async def test_sender_by_rest_gets_new_message_on_its_own_socket(phone):
+async def test_a_rest_send_reaches_the_socket_of_its_sender(phone):
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     chat = await ann.direct(bob)

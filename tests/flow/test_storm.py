@@ -1,9 +1,9 @@
-"""Everything at once: people write in several chats from several devices
-while parts die at random. Afterwards every acknowledged message is there once,
-where it was said to be, and every device has seen the same.
+"""Users send in several chats from several devices while parts of the system
+die at random. Afterwards every acknowledged message is stored once, with the
+seq of its ack, and every device has received the same.
 
-CHAT_STORM_SEED repeats the order of the faults, CHAT_STORM_SECONDS makes the
-storm longer.
+CHAT_STORM_SEED repeats an order of faults; CHAT_STORM_SECONDS sets the
+duration.
 """
 
 import asyncio
@@ -25,14 +25,15 @@ async def heal(stack):
 
 
 async def fault(stack, rng, phones):
-    """One thing that goes wrong, and how it comes right again."""
+    """Causes one random fault, repairs what does not recover by itself, and
+    returns the name of the fault."""
     what = rng.choice(["message", "message", "stop message", "sync", "api",
                        "edge", "reload", "redis", "flush", "postgres",
                        "stop postgres", "drop", "pool"])
     if what in ("message", "sync", "api"):
         stack.kill(what, count=1)
     elif what == "stop message":
-        # long enough that others take its shards; then it wakes
+        # long enough for other workers to take over its shards
         pids = stack.stop("message", count=1)
         await asyncio.sleep(5)
         stack.cont(pids)
@@ -63,19 +64,19 @@ async def fault(stack, rng, phones):
     return what
 
 
-async def writes(p, hand, chats, rng, until, acks):
+async def send_messages(p, task, chats, rng, until, acks):
     n = 0
     while time.monotonic() < until:
         chat = rng.choice(chats)
-        text = f"{p.user}/{p.device}/{hand}/{n}"
+        text = f"{p.user}/{p.device}/{task}/{n}"
         n += 1
         ack = await p.send(chat, text, wait=180 * SLOW)
         acks[chat][text] = ack["seq"]
         await asyncio.sleep(rng.uniform(0, 0.02))
 
 
-async def writes_by_rest(p, chats, rng, until, acks):
-    """Repeats a request with the same messageId until it is answered."""
+async def send_by_rest(p, chats, rng, until, acks):
+    """Repeats each request with the same messageId until it succeeds."""
     n = 0
     while time.monotonic() < until:
         chat = rng.choice(chats)
@@ -94,7 +95,7 @@ async def writes_by_rest(p, chats, rng, until, acks):
         acks[chat][text] = entry["seq"]
 
 
-async def test_storm_loses_doubles_and_swaps_nothing(stack, phone):
+async def test_random_faults_lose_duplicate_and_reorder_nothing(stack, phone):
     seed = int(os.environ.get("CHAT_STORM_SEED") or time.time())
     print("seed", seed)
     rng = random.Random(seed)
@@ -110,12 +111,14 @@ async def test_storm_loses_doubles_and_swaps_nothing(stack, phone):
     acks = {c: {} for c in chats}
 
     until = time.monotonic() + SECONDS
-    # apart from the faults, whose order must not hang on who writes when
+    # a second generator: the order of the faults must not depend on when
+    # the senders draw a number
     pick = random.Random(seed + 1)
-    jobs = [asyncio.ensure_future(writes(p, hand, chats, pick, until, acks))
-            for p in sockets for hand in range(4)]
+    jobs = [asyncio.ensure_future(
+                send_messages(p, task, chats, pick, until, acks))
+            for p in sockets for task in range(4)]
     jobs.append(asyncio.ensure_future(
-        writes_by_rest(eve, chats[1:], pick, until, acks)))
+        send_by_rest(eve, chats[1:], pick, until, acks)))
 
     done = []
     while time.monotonic() < until - 3:
@@ -130,11 +133,11 @@ async def test_storm_loses_doubles_and_swaps_nothing(stack, phone):
         await p.until(lambda: p.connected and p.synced, 60 * SLOW,
                       "reconnect")
     for chat in chats:
-        truth = [(e["seq"], e["content"]) for e in await ann.history(chat)]
-        assert [seq for seq, _ in truth] == list(range(1, len(truth) + 1))
-        said = {text: seq for seq, text in truth}
-        assert len(said) == len(truth), "a message is there twice"
-        assert said == acks[chat]
+        stored = [(e["seq"], e["content"]) for e in await ann.history(chat)]
+        assert [seq for seq, _ in stored] == list(range(1, len(stored) + 1))
+        seqs = {text: seq for seq, text in stored}
+        assert len(seqs) == len(stored), "a message is stored twice"
+        assert seqs == acks[chat]
         for p in sockets:
-            await p.has(chat, len(truth), 60 * SLOW)
-            assert p.contents(chat) == truth
+            await p.has(chat, len(stored), 60 * SLOW)
+            assert p.contents(chat) == stored

@@ -1,4 +1,4 @@
-"""Tokens that are wrong in every way, over REST and over the socket."""
+"""Invalid access tokens of every kind, over REST and over the socket."""
 
 import json
 
@@ -21,7 +21,7 @@ def problem(answer):
     return answer.status_code, body["code"]
 
 
-def test_good_token_made_by_hand_is_taken(stack, phone):
+def test_a_valid_token_made_by_the_test_is_accepted(stack, phone):
     ann = phone("ann")
     token = Maker(stack).make(ann)
     assert ann.api.call("GET", "/users/me", token=token)["userId"] == ann.user
@@ -45,16 +45,16 @@ def test_bad_tokens_are_refused_before_the_socket_opens(stack, phone):
     ann = phone("ann")
     wrong = {}
     for name, (value, code) in bad_tokens(Maker(stack), ann).items():
-        ways = [{} if value is None else {"Authorization": value}]
+        variants = [{} if value is None else {"Authorization": value}]
         if value and value.startswith("Bearer ") and len(value) > 8 \
                 and not set(value[7:]) & set("=!"):
-            ways.append({"Sec-WebSocket-Protocol":
-                         "chat.v1, bearer." + value[7:]})
-        for way in ways:
+            variants.append({"Sec-WebSocket-Protocol":
+                             "chat.v1, bearer." + value[7:]})
+        for headers in variants:
             got = problem(requests.get(stack.url + "/ws", timeout=10,
-                                       headers={**UPGRADE, **way}))
+                                       headers={**UPGRADE, **headers}))
             if got != (401, code):
-                wrong[name, list(way)] = got
+                wrong[name, list(headers)] = got
     assert not wrong
 
 
@@ -66,7 +66,7 @@ def test_header_and_subprotocol_that_disagree_are_refused(stack, phone):
     assert problem(answer) == (401, "unauthorized")
 
 
-def test_without_our_subprotocol_it_is_400(stack, phone):
+def test_an_upgrade_without_our_subprotocol_gets_400(stack, phone):
     ann = phone("ann")
     head = dict(UPGRADE, Authorization="Bearer " + ann.access)
     for offered in (None, "chat.v2", "mqtt"):
@@ -78,7 +78,7 @@ def test_without_our_subprotocol_it_is_400(stack, phone):
         assert problem(answer)[0] == 400
 
 
-def test_tokens_never_reach_a_log(stack, phone):
+def test_tokens_and_phone_numbers_are_in_no_log(stack, phone):
     ann = phone("ann")
     requests.get(stack.url + "/ws", timeout=10, headers=dict(
         UPGRADE, **{"Sec-WebSocket-Protocol": "bearer." + ann.access}))

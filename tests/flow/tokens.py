@@ -1,4 +1,4 @@
-"""Access tokens made by hand, right and wrong."""
+"""Makes access tokens, valid and invalid."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ def unb64(text):
 
 
 class Maker:
-    """Signs with the server's own key, unless told otherwise."""
+    """Makes tokens signed with the server's key, or with a given key."""
 
     def __init__(self, stack):
         jwk = json.loads((stack.home / "keys" / "token.jwk").read_text())
@@ -42,22 +42,22 @@ class Maker:
         return text + "." + b64(signed)
 
     def hs256(self, phone):
-        """The classic: the public key taken for a secret."""
-        whole = self.make(phone, {"alg": "HS256"})
-        text = whole.rsplit(".", 1)[0]
+        """A known attack: the public key used as the secret of an HMAC."""
+        token = self.make(phone, {"alg": "HS256"})
+        text = token.rsplit(".", 1)[0]
         mac = hmac.new(self.public, text.encode(), hashlib.sha256).digest()
         return text + "." + b64(mac)
 
 
 def bad_tokens(maker, phone):
-    """name -> (Authorization header or None, code of the contract)"""
+    """{name: (Authorization header or None, expected error code)}"""
     good = maker.make(phone)
     now = int(time.time())
     h, c, s = good.split(".")
     other = nacl.signing.SigningKey.generate()
     flipped = bytes([unb64(s)[0] ^ 1]) + unb64(s)[1:]
-    someone = b64(json.dumps({"sub": "1", "did": "1", "iat": now,
-                              "exp": now + 900}).encode())
+    other_user = b64(json.dumps({"sub": "1", "did": "1", "iat": now,
+                                 "exp": now + 900}).encode())
     wrong = {
         "absent": None,
         "empty": "",
@@ -71,7 +71,7 @@ def bad_tokens(maker, phone):
         "standard base64 padding": f"Bearer {good}==",
         "no signature": f"Bearer {h}.{c}.",
         "signature changed": f"Bearer {h}.{c}.{b64(flipped)}",
-        "claims changed": f"Bearer {h}.{someone}.{s}",
+        "claims changed": f"Bearer {h}.{other_user}.{s}",
         "other key": "Bearer " + maker.make(phone, key=other),
         "other kid": "Bearer " + maker.make(phone, {"kid": "nobody"}),
         "alg none": "Bearer " + maker.make(phone, {"alg": "none"}),
