@@ -1,15 +1,16 @@
 """The benchmark: `make bench`, `make bench-quick`, `make flame`.
 
-    python3 tests/bench                 ours, then the peers: under 20 minutes
-    python3 tests/bench quick           ours alone, 2 minutes
-    python3 tests/bench w1 w5           ours, these workloads alone
-    python3 tests/bench peers nchan     peers alone
-    python3 tests/bench flame           where the time goes
-    python3 tests/bench check           whether the tool sees what goes wrong
+    python3 tests/bench                 our server, then the peers: less than
+                                        20 minutes
+    python3 tests/bench quick           our server only, 2 minutes
+    python3 tests/bench w1 w5           our server, only these workloads
+    python3 tests/bench peers nchan     peers only
+    python3 tests/bench flame           flame graph and CPU time per stage
+    python3 tests/bench check           checks that the tool detects errors
 
-Results go to build/bench/: results.md, results.json, cost.svg, latency.svg,
-delivery.svg, parts.svg, and of every run its table, JSON and plot. Everything
-runs on 127.0.0.1 and is ended at the end.
+The results are in build/bench/: results.md, results.json, cost.svg,
+latency.svg, delivery.svg, parts.svg, and a table, JSON and plot per run. All
+processes use 127.0.0.1 only and are stopped at the end.
 """
 
 import argparse
@@ -101,7 +102,7 @@ def main():
             for name in PEERS:
                 with PEERS[name]() as t:
                     bench_runs.peer(load, t)
-            # last, for it takes what time is left and fills the disk
+            # last, because it uses the remaining time and fills the disk
             with_stack(target, o.keep,
                        lambda: bench_runs.grow_entries(load, target))
         else:

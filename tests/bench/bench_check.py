@@ -1,8 +1,8 @@
-"""bench_check.py: whether the load tool sees what goes wrong.
+"""bench_check.py: checks that the load tool detects errors.
 
-A broker that loses, doubles and swaps messages by plan, and stalls once: the
-tool must report those numbers and that stall, else its figures of real servers
-are worth nothing. Run before every benchmark; takes five seconds.
+A broker loses, doubles and swaps a known number of messages, and stalls once.
+The load tool must report these numbers and the stall; otherwise its results
+for real servers are not valid. Runs before every benchmark for five seconds.
 """
 
 import asyncio
@@ -12,18 +12,18 @@ import time
 
 from bench_stack import CHATLOAD
 
-LOSE, DOUBLE, SWAP = 37, 41, 43     # every so many messages of all
+LOSE, DOUBLE, SWAP = 37, 41, 43     # every n-th message
 RATE, SECS = 400, 2
 STALL = 0.6
 
 
 class Broker:
-    """As much MQTT 3.1.1 as the load tool speaks."""
+    """The part of MQTT 3.1.1 that the load tool uses."""
 
     def __init__(self, stall):
         self.stall = stall
         self.inbox = {}             # topic -> writer
-        self.held = {}              # topic -> a message that waits
+        self.delayed = {}           # topic -> message to be swapped
         self.n = self.lost = self.doubled = self.swapped = 0
 
     async def serve(self, reader, writer):
@@ -57,8 +57,8 @@ class Broker:
     async def forward(self, topic, body):
         self.n += 1
         if self.stall and self.n == RATE * SECS // 2:
-            await asyncio.sleep(0)      # what is written goes out
-            time.sleep(self.stall)      # everybody waits
+            await asyncio.sleep(0)      # sends what is written
+            time.sleep(self.stall)      # blocks all connections
         if not self.stall and self.n % LOSE == 0:
             self.lost += 1
             return
@@ -66,13 +66,13 @@ class Broker:
         if not self.stall and self.n % DOUBLE == 0:
             self.doubled += 1
             times = 2
-        if not self.stall and self.n % SWAP == 0 and topic not in self.held:
-            self.held[topic] = body
+        if not self.stall and self.n % SWAP == 0 and topic not in self.delayed:
+            self.delayed[topic] = body
             return
         for _ in range(times):
             self.send(topic, body)
-        if topic in self.held:
-            self.send(topic, self.held.pop(topic))
+        if topic in self.delayed:
+            self.send(topic, self.delayed.pop(topic))
             self.swapped += 1
 
     def send(self, topic, body):
@@ -103,18 +103,19 @@ def run(out):
     facts = [
         ("sent", c["sent"], RATE * SECS),
         ("acks lost", r["acks_lost"], 0),
-        ("lost", r["lost"], broker.lost + len(broker.held)),
+        ("lost", r["lost"], broker.lost + len(broker.delayed)),
         ("doubled", c["doubled"], broker.doubled),
         ("disordered", c["disordered"], broker.swapped),
     ]
     broker, r = asyncio.run(measure(out, STALL))
     ms = r["ms"]["delivery"]
-    # of 2 s one was stalled for 0.6: a third of the messages was due in it
+    # the stall lasts 0.6 of 2 s: a third of the messages is due in it
     late = ms["p90"] > 300 * STALL and ms["p100"] > 900 * STALL
     facts += [("lost in a stall", r["lost"], 0), ("stall seen", late, True)]
     wrong = [f for f in facts if f[1] != f[2]]
     if wrong:
         raise SystemExit("check: the load tool miscounts: " + ", ".join(
-            f"{name} is {have}, not {want}" for name, have, want in wrong))
+            f"{name} is {found}, not {expected}"
+            for name, found, expected in wrong))
     print("check: the load tool sees what is lost, doubled, disordered and "
           "late", flush=True)

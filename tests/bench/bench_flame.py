@@ -1,8 +1,9 @@
-"""bench_flame.py: where a message's time goes: a flame graph and a table.
+"""bench_flame.py: the CPU time of a message: a flame graph and a table.
 
-Called from __main__.py for `make flame`. W1 at 1,000/s runs while perf samples
-every process of the stack; where perf may not, callgrind runs the message
-workers instead and names the functions. Writes flame.svg, stages.md.
+Called from __main__.py for `make flame`. W1 runs at 1,000/s while perf samples
+every process of the stack. Where perf is not permitted, a message worker runs
+under callgrind instead, which reports the functions. Writes flame.svg and
+stages.md.
 """
 
 import collections
@@ -19,9 +20,10 @@ from bench_stack import CHATLOAD
 HERTZ = 499
 RATE = 1000
 
-# what a sample is about: the first frame from the leaf towards the root for
-# which a rule of its process matches names the stage
-STAGES = [(name, re.compile(who), re.compile(rule)) for name, who, rule in (
+# (stage, pattern of processes, pattern of frames). The first frame, from the
+# leaf to the root, that matches a rule of its process gives a sample its stage
+STAGES = [(name, re.compile(process), re.compile(rule))
+          for name, process, rule in (
     ("disk: write, fsync", "", r"fsync|fdatasync|XLogWrite|issue_xlog|ext4|"
      r"submit_bio|^blk_|jbd2"),
     ("network: kernel TCP, sockets", "", r"tcp_|inet_|sock_|unix_stream|"
@@ -74,7 +76,7 @@ def perf_works():
 
 
 def tree(roots):
-    """pids of the processes below the roots."""
+    """Returns the pids of the process trees below the roots."""
     parents = collections.defaultdict(list)
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -83,7 +85,7 @@ def tree(roots):
                     fields = f.read().rsplit(")", 1)[1].split()
                 parents[int(fields[1])].append(int(name))
             except OSError:
-                pass                # it has just ended
+                pass                # the process has just ended
     todo, found = list(roots), []
     while todo:
         pid = todo.pop()
@@ -93,7 +95,8 @@ def tree(roots):
 
 
 def group(pid, cache={}):
-    """nginx, chat-worker message, postgres ... as load_cpu.c names them."""
+    """Returns the group of a process, named as in load_cpu.c: nginx,
+    chat-worker message, postgres ..."""
     if pid not in cache:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
@@ -136,20 +139,20 @@ def with_perf(load, target, out):
 
 
 def fold(text):
-    """(process, frame from the root, ..., leaf) -> samples"""
+    """Returns {(process, frame at the root, ..., leaf): samples}."""
     samples = collections.Counter()
-    who, frames = None, []
+    process, frames = None, []
     for line in text.splitlines() + [""]:
         if not line.strip():
-            if who is not None:
-                samples[(who, *reversed(frames))] += 1
-            who, frames = None, []
-        elif who is None:
-            who = group(int(line.split()[0]))
-            # a sample without a chain has its frame on the same line
-            rest = line.split(None, 1)
-            if len(rest) > 1:
-                frames.append(frame(rest[1]))
+            if process is not None:
+                samples[(process, *reversed(frames))] += 1
+            process, frames = None, []
+        elif process is None:
+            process = group(int(line.split()[0]))
+            # a sample without a call chain has its frame on the same line
+            columns = line.split(None, 1)
+            if len(columns) > 1:
+                frames.append(frame(columns[1]))
         else:
             frames.append(frame(line))
     return samples
@@ -166,8 +169,8 @@ def frame(line):
 
 
 def stage_of(process, frames):
-    rules = [(n, rule) for n, who, rule in STAGES if who == ""
-             or re.match(who, process)]
+    rules = [(n, rule) for n, pattern, rule in STAGES if pattern == ""
+             or re.match(pattern, process)]
     for f in reversed(frames):
         for name, rule in rules:
             if rule.search(f):
@@ -176,7 +179,7 @@ def stage_of(process, frames):
 
 
 def stages(load, record, samples, out):
-    """CPU time per message, by process and stage; and the latencies."""
+    """Writes CPU time per message by process and stage, and latencies."""
     if record is None:
         return
     lines = ["### Where a message's CPU time goes (W1, 1,000/s)", ""]
@@ -214,8 +217,8 @@ def stages(load, record, samples, out):
 
 
 def with_callgrind(load, target, out):
-    """The message role once more under callgrind, as another owner of the
-    shards; instructions instead of time."""
+    """Starts one more message worker, under callgrind, which takes over
+    shards. Counts instructions instead of time."""
     conf = target.home / "workers.conf"
     env = {k: v for k, v in os.environ.items()
            if k not in ("CHAT_PG", "CHAT_REDIS")}
@@ -236,19 +239,20 @@ def with_callgrind(load, target, out):
     print("\n".join(text.splitlines()[:60]))
 
 
-# ------------------------------------------------------------------- picture
+# --------------------------------------------------------------- flame graph
 
 WIDTH, HIGH = 1400, 17
 
 
 def svg(samples):
-    """One rectangle a frame, as wide as its samples; hover for its share."""
-    root = {"n": 0, "kids": {}}
+    """Draws a rectangle per frame, as wide as its number of samples; the
+    tooltip has its share."""
+    root = {"n": 0, "children": {}}
     for stack, n in samples.items():
         root["n"] += n
         node = root
         for f in stack[:60]:
-            node = node["kids"].setdefault(f, {"n": 0, "kids": {}})
+            node = node["children"].setdefault(f, {"n": 0, "children": {}})
             node["n"] += n
     boxes, deepest = [], 0
     todo = [("all", root, 0.0, 0)]
@@ -260,8 +264,8 @@ def svg(samples):
             continue
         deepest = max(deepest, depth)
         boxes.append((name, x, depth, width, node["n"]))
-        for kid, child in sorted(node["kids"].items()):
-            todo.append((kid, child, x, depth + 1))
+        for key, child in sorted(node["children"].items()):
+            todo.append((key, child, x, depth + 1))
             x += child["n"] / all_ * WIDTH
     height = (deepest + 2) * HIGH
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '

@@ -1,7 +1,7 @@
-"""bench_load.py: runs chatload against a target and keeps what it found.
+"""bench_load.py: runs chatload against a target and stores the results.
 
-Hands to chatload; called from bench_runs.py. Keeps one record a run, and
-knows when the time is up.
+Called from bench_runs.py; starts chatload. Stores one record per run, and
+skips runs when the time limit is reached.
 """
 
 import json
@@ -18,11 +18,11 @@ from bench_table import cost
 class Load:
     def __init__(self, out, secs=10, limit=None, verbose=False):
         self.out = out
-        self.secs = secs            # of counting, where nothing else is said
+        self.secs = secs            # seconds of counting, the default
         self.records = []
         self.verbose = verbose
         self.began = time.monotonic()
-        self.limit = limit          # s; None: as long as it takes
+        self.limit = limit          # s; None: no limit
         self.skipped = []
         out.mkdir(parents=True, exist_ok=True)
 
@@ -37,8 +37,9 @@ class Load:
 
     def run(self, target, part, key, workload, keep=True, fresh=True,
             meanwhile=None, **options):
-        """One run of chatload; its record, or None when it could not be.
-        fresh: nothing is behind at its begin. meanwhile: done beside it."""
+        """Runs chatload once; returns the record, or None if the run failed.
+        fresh: before the run every device is up to date. meanwhile: a
+        function that is called during the run."""
         options = {"secs": self.secs, "warm": 2, **options}
         if self.time_left() < options["secs"] + 5:
             self.skipped.append(f"{target.name} {part} {key}")
@@ -88,8 +89,9 @@ class Load:
         return record
 
     def search(self, target, part, key, guess, top, confirm=20, **options):
-        """The highest rate that is held: no loss, p99 below 100 ms, for
-        `confirm` seconds. Probes of 3 s find where to try."""
+        """Finds the highest rate that the server sustains for `confirm`
+        seconds without loss and with a p99 below 100 ms. Probes of 3 s find
+        the first rate to confirm."""
         def probe(rate):
             r = self.run(target, part, f"{key} probe {rate}", "pairs",
                          keep=False, rate=rate, secs=3, warm=1, drain=2,
@@ -129,9 +131,9 @@ class Load:
         return None
 
     def medians(self, steps, rounds=3):
-        """steps: functions that make a run. Each several times, in turn, for
-        single runs scatter by a quarter; of each the one in the middle is
-        kept, with what all of them cost."""
+        """steps: functions that make a run. Each runs several times,
+        alternating, because single runs vary by 25 %. Keeps the median run
+        of each step, with the costs of all its runs."""
         runs = [[] for _ in steps]
         for _ in range(rounds):
             for step, found in zip(steps, runs):

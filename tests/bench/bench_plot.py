@@ -1,8 +1,8 @@
-"""bench_plot.py: the results as pictures, drawn by gnuplot.
+"""bench_plot.py: plots of the results, drawn by gnuplot.
 
-Called from __main__.py; reads the records of bench_load.py and writes
-cost.svg, latency.svg, delivery.svg and parts.svg beside results.md. Without
-gnuplot there are none, and that is said.
+Called from __main__.py with the records of bench_load.py; writes cost.svg,
+latency.svg, delivery.svg and parts.svg next to results.md. Without gnuplot it
+prints a message and draws nothing.
 """
 
 import shutil
@@ -54,7 +54,7 @@ def block(name, rows):
 
 
 def bars(rows, head, title, unit):
-    """A cluster a row, a bar a server; on a logarithmic scale."""
+    """A cluster per row and a bar per server, on a logarithmic scale."""
     return title, (block("d", rows)
                    + f"set ylabel '{unit}'\nset logscale y\n"
                    "set style data histogram\nset style histogram clustered\n"

@@ -1,26 +1,26 @@
-"""bench_runs.py: what is run against whom: workloads W1 to W7 and growth.
+"""bench_runs.py: the workloads W1 to W7 and growth, for each target.
 
 Called from __main__.py with a Load (bench_load.py) and a target; each
-function is one workload and leaves its records in the Load.
+function runs one workload and adds its records to the Load.
 """
 
 import time
 
 from peers.peers import PEERS
 
-# deliveries stay within what two cores carry: (members, messages/s)
+# (members, messages/s), within the capacity of two cores
 GROUPS = ((10, 200), (100, 100), (1000, 20), (10000, 2))
 ARCHIVE = 10000                     # entries of one chat
 
 
 def procs(connections):
-    """20,000 files are the limit of a process; two cores, two loaders."""
+    """A process may open 20,000 files; two cores have two loaders."""
     return 2 if connections > 5000 else 1
 
 
 def w1(load, target, rates=(500, 1000, 5000), receipts=False, top=None,
        guess=3000, confirm=20):
-    """1,000 users in 500 pairs; and the highest rate held."""
+    """1,000 users in 500 pairs; then the highest sustained rate."""
     part = "W1 receipts" if receipts else "W1"
     for rate in rates:
         load.run(target, part, f"{rate}/s", "pairs", users=1000, rate=rate,
@@ -40,8 +40,8 @@ def w2(load, target, sizes=GROUPS):
 
 
 def w3(load, target, sizes=(5000, 20000), tls=False):
-    """Connections that only stay, on a server that has had none before: what
-    it once allocated it would use again, and look small."""
+    """Idle connections, on a new server: an older server would reuse memory
+    that it has allocated before, and would seem to need less."""
     for n in sizes:
         target.renew()
         target.users(n)
@@ -50,7 +50,7 @@ def w3(load, target, sizes=(5000, 20000), tls=False):
                  users=n, procs=procs(n), secs=5, warm=3, concurrency=128,
                  patience=120, **more)
         if n >= 20000 and not tls:
-            # what the server does of itself, without their heartbeats
+            # the load of the server itself, without client heartbeats
             target.renew()
             load.run(target, "W3", f"{n} plain, no pings", "idle", users=n,
                      procs=procs(n), secs=10, warm=3, concurrency=128,
@@ -58,8 +58,8 @@ def w3(load, target, sizes=(5000, 20000), tls=False):
 
 
 def w4(load, target, tls=False, users=20000):
-    """Connects per second: of devices that come for the first time, and of a
-    few that come again and again."""
+    """Connects per second: of devices that connect for the first time, and of
+    a few devices that reconnect repeatedly."""
     more = {"port": target.tls_port, "tls": True} if tls else {}
     word = "TLS " if tls else ""
     load.run(target, "W4", f"{word}first", "connect", users=users, secs=6,
@@ -69,18 +69,18 @@ def w4(load, target, tls=False, users=20000):
 
 
 def w5(load, target, devices=(1, 20)):
-    """A backlog of 10,000 entries each."""
+    """Devices with a backlog of 10,000 entries each."""
     for n in devices:
         target.setup("--archives", n, "--depth", ARCHIVE, "--behind")
         catch_up(load, target, "W5", f"{n} behind by {ARCHIVE}", n)
 
-    # the others, alone and in the second that it takes
+    # other users, alone and during the second that catch-up takes
     others = dict(users=900, first=100, rate=500, secs=1.2, warm=2)
     load.run(target, "W5 others", "alone", "pairs", **others)
     target.setup("--archives", 20, "--depth", ARCHIVE, "--behind")
 
     def meanwhile():
-        time.sleep(2.2)         # they connect, and warm up
+        time.sleep(2.2)         # the other users connect and warm up
         catch_up(load, target, "W5", f"20 behind by {ARCHIVE}, 500/s beside",
                  20)
 
@@ -94,14 +94,14 @@ def catch_up(load, target, part, key, n):
 
 
 def w6(load, target, entries, rate=1000):
-    """History pages at random out of so many entries."""
+    """Random history pages out of this number of entries."""
     load.run(target, "W6", f"{entries:.0e} entries", "history", rate=rate,
              archives=int(entries / ARCHIVE), depth=ARCHIVE)
 
 
 def w7(load, target, reads=(0, 5), rate=1000, groups=20, members=500):
-    """A day's mix: pairs, groups, presence, receipts, and reads to each
-    write."""
+    """A realistic mix: pairs, groups, presence, receipts, and a number of
+    reads per write."""
     target.setup("--archives", 20, "--depth", ARCHIVE)
     for ratio in reads:
         load.run(target, "W7", f"{rate}/s, {ratio} reads a write", "mix",
@@ -117,7 +117,7 @@ def fill(load, target, entries):
 
 
 def grow_entries(load, target, steps=(1e5, 1e7)):
-    """W1 and W6 while the store grows."""
+    """W1 and W6 with an increasing number of stored entries."""
     for entries in steps:
         need = entries * 12e-6 + 40
         if load.time_left() < need:
@@ -132,7 +132,7 @@ def grow_entries(load, target, steps=(1e5, 1e7)):
 
 
 def grow_users(load, target, steps=(100, 2000, 20000), rate=1000):
-    """The same rate, out of more and more connected users."""
+    """The same rate with an increasing number of connected users."""
     load.medians([lambda n=n: load.run(
         target, "growth users", f"{n}", "pairs", keep=False, users=n,
         rate=rate, procs=procs(n), concurrency=128, patience=120)
@@ -140,7 +140,7 @@ def grow_users(load, target, steps=(100, 2000, 20000), rate=1000):
 
 
 def grow_edges(load, target, steps=(1, 4), rate=1000):
-    back = target.workers
+    workers = target.workers
 
     def step(n):
         target.restart(n)
@@ -148,11 +148,11 @@ def grow_edges(load, target, steps=(1, 4), rate=1000):
                         users=1000, rate=rate)
 
     load.medians([lambda n=n: step(n) for n in steps])
-    target.restart(back)
+    target.restart(workers)
 
 
 def prepare(target, members=(10, 100, 1000, 10000), users=22000, mix=True):
-    """Rows for all of it, but the history."""
+    """Inserts the rows for all workloads except the history."""
     target.users(users)
     for n in members:
         target.setup("--groups", 1, "--members", n)
@@ -178,8 +178,8 @@ def ours(load, target):
 
 
 def in_turn(load, target, rate=1000):
-    """Ours and ejabberd one after the other, again and again: a machine may be
-    half as fast ten minutes later, and a ratio must not depend on that."""
+    """Alternates our server and ejabberd: a machine may be half as fast ten
+    minutes later, and the ratio must not depend on that."""
     with PEERS["ejabberd"]() as peer:
         peer.users(1000)
         load.medians([lambda t=t: load.run(
@@ -200,7 +200,7 @@ def quick(load, target):
 
 
 def peer(load, target):
-    """What a peer can do of it."""
+    """Runs the workloads that the peer supports."""
     if target.proto == "xmpp":
         target.users(5000)
         w1(load, target, rates=(500, 1000), top=4000, guess=1500)

@@ -1,8 +1,8 @@
-"""bench_stack.py: our own server as a target: conf/stack.sh in a directory of
-its own, with what the load tool must know of it.
+"""bench_stack.py: our own server as a target: runs conf/stack.sh in its own
+directory and provides the arguments for the load tool.
 
-Has the same face as the peers (peers/peers.py): name, proto, port, roots,
-args, start, stop.
+Has the same interface as the peers (peers/peers.py): name, proto, port,
+roots, args, start, stop.
 """
 
 import os
@@ -22,14 +22,14 @@ class Stack:
     durable = True
 
     def __init__(self, home, workers=2, **keys):
-        # on two cores one message worker is enough for all the database can
-        # commit, and its batches are twice as large
+        # on two cores one message worker can use the full commit rate of the
+        # database, and its batches are twice as large as those of two
         keys.setdefault("n_message", 1)
         self.home = pathlib.Path(home)
         self.port = free_port()
         self.tls_port = free_port()
         self.workers = workers
-        self.keys = keys            # of workers.conf, such as n_message=4
+        self.keys = keys            # keys of workers.conf, such as n_message=4
 
     # ------------------------------------------------------------- running
 
@@ -57,13 +57,13 @@ class Stack:
         self.script("clean")
 
     def restart(self, workers):
-        """The same data, another number of edges."""
+        """Restarts with the same data and this number of edges."""
         self.stop()
         self.workers = workers
         self.start()
 
     def renew(self):
-        """New processes."""
+        """Restarts all processes."""
         self.restart(self.workers)
 
     def __enter__(self):
@@ -95,13 +95,13 @@ class Stack:
         raise RuntimeError("workers.conf has no pg")
 
     def setup(self, *args):
-        """Rows for the load, past the workers: see load_setup.c."""
+        """Inserts rows for the load without the workers: see load_setup.c."""
         done = subprocess.run(
             [str(CHATLOAD), "setup", "--pg", self.dsn, *self.args,
              *(str(a) for a in args)], text=True, stderr=subprocess.PIPE)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
-        # what devices have noted of themselves is not true any more
+        # the clean-disconnect markers of the devices are not valid any more
         subprocess.run(
             ["redis-cli", "-s", self.home / "sock/app/redis.sock", "EVAL",
              "for _, k in ipairs(redis.call('KEYS', 'route:*')) do "
@@ -112,12 +112,13 @@ class Stack:
         self.setup("--setup-users", n)
 
     def before_run(self):
-        """What a run with silent receivers has left is behind nobody."""
+        """Marks all entries as delivered: a run without receipts leaves
+        every device behind."""
         self.setup("--forget")
 
     def checkpoint(self):
-        """So that one run does not pay for the pages of the one before."""
-        where = dict(w.split("=", 1) for w in self.dsn.split())["host"]
-        subprocess.run(["psql", "-X", "-q", "-h", where, "-U", "postgres",
+        """Writes dirty pages, so that the next run does not pay for them."""
+        host = dict(w.split("=", 1) for w in self.dsn.split())["host"]
+        subprocess.run(["psql", "-X", "-q", "-h", host, "-U", "postgres",
                         "-d", "postgres", "-c", "CHECKPOINT"], check=False,
                        stderr=subprocess.DEVNULL)

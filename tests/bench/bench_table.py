@@ -1,7 +1,7 @@
 """bench_table.py: results as markdown, ready for docs/performance.md.
 
-Called from __main__.py with the records of bench_load.py. What was lost,
-doubled or disordered stands in the same row as the speed.
+Called from __main__.py with the records of bench_load.py. The same row has
+the speed and the counts of lost, doubled and disordered messages.
 """
 
 TITLES = {
@@ -65,8 +65,8 @@ def rate(r):
 
 
 def split(r):
-    """nginx 12, message 20, ... of the sum, µs; what is below one is left
-    out"""
+    """The parts of the sum in µs: nginx 12, message 20, ... Omits parts below
+    1 µs."""
     parts = []
     for name, v in r["servers"].items():
         if isinstance(v, dict) and name != "all" and v["us_per_unit"] >= 1:
@@ -80,7 +80,7 @@ def cost(r):
 
 
 def costs(r):
-    """The middle one of several runs, and how far they lie apart."""
+    """The median of several runs, with the minimum and the maximum."""
     if len(r.get("costs", [])) < 2:
         return number(cost(r))
     return (f"{number(cost(r))} ({number(min(r['costs']))} to "
@@ -88,7 +88,8 @@ def costs(r):
 
 
 def memory(r):
-    """Bytes per connection: servers' PSS, and the kernel's for both ends."""
+    """Per connection, in KB: PSS of the servers, and kernel memory for both
+    ends."""
     all_ = r["servers"].get("all")
     if not all_ or not r["connected"]:
         return None, None
@@ -121,7 +122,7 @@ def part_table(part, records):
 
 
 def ratios(records):
-    """Theirs over ours, where both did the same."""
+    """Ratios of a peer to our server, for the cases that both have run."""
     ours = {(r["part"], r["key"]): r for r in records
             if r["server"] == "chat"}
     rows = []

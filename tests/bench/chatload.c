@@ -4,10 +4,10 @@
  *     chatload WORKLOAD --port P [--option value ...]
  *
  * Called from tests/bench/__main__.py and by hand. Forks the loaders, waits
- * until all are connected, starts the sending, watches, and ends it; then
- * hands to load_report.c. See load.h for the map. Exits with 0 when the run
- * was made, whatever its figures; 2 for wrong options; 1 when it could not be
- * made.
+ * until all clients are connected, starts the sending, prints progress, and
+ * ends the run; then calls load_report.c. See load.h for an overview. Exits
+ * with 0 when the run was completed, whatever the results are, with 2 for
+ * wrong options, and with 1 when the run failed.
  */
 
 #include <errno.h>
@@ -142,8 +142,8 @@ load_fork(const load_opt_t *opt, pid_t *pid)
             continue;
         }
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        prctl(PR_SET_TIMERSLACK, 1000ul);   /* ns; 50,000 otherwise */
-        signal(SIGINT, SIG_IGN);        /* the parent stops us in order */
+        prctl(PR_SET_TIMERSLACK, 1000ul);   /* ns; default 50,000 */
+        signal(SIGINT, SIG_IGN);        /* the parent stops the loaders */
         memset(&l, 0, sizeof(l));
         l.opt = opt;
         l.stat = &load_shared->loader[i];
@@ -160,8 +160,8 @@ load_fork(const load_opt_t *opt, pid_t *pid)
 }
 
 
-/* connect, catchup: opening the connections is what is counted; the rest
- * counts when all are connected. */
+/* connect and catchup count while the connections are opened; the other
+ * workloads count when all clients are connected. */
 static void
 load_run(load_report_t *r)
 {
@@ -272,7 +272,7 @@ load_measure(load_report_t *r, int64_t from, int64_t to)
 }
 
 
-/* catchup: all have caught up, or never will */
+/* catchup: every connection has caught up or has ended */
 static int
 load_ended(const load_report_t *r)
 {
@@ -283,7 +283,7 @@ load_ended(const load_report_t *r)
 }
 
 
-/* What is under way may arrive, for a while. */
+/* Waits for messages that are still under way. */
 static void
 load_drain(const load_report_t *r)
 {

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""feed_rate.py: what the feed of committed entries costs.
+"""feed_rate.py: the cost of the committed feed.
 
-Sends at a steady rate with no role, then with one role that reads and
-acknowledges, and prints CPU µs per message of message worker, Redis and
+Sends at a steady rate without a role, then with one role that reads and
+acknowledges. Prints the CPU µs per message of message worker, Redis and
 consumer. Not a test.
 
     tests/bench/feed_rate.py [messages/s [seconds [chats]]]
@@ -28,7 +28,7 @@ EDGE = 1
 
 
 def load(stores, chats, users, rate, seconds):
-    """Events in groups of 3 ms, as edges write them; how many."""
+    """Writes events in groups of 3 ms, as edges do; returns their number."""
     r = stores.redis()
     step = max(1, rate * 3 // 1000)
     start = time.monotonic()
@@ -51,7 +51,7 @@ def load(stores, chats, users, rate, seconds):
 
 
 def commands(stores, n):
-    """Redis' own µs per message, without reading and writing sockets."""
+    """µs per message of Redis' commands, without socket reads and writes."""
     stats = stores.redis().info("commandstats")
     want = {k: v for k, v in stats.items() if k[8:] in (
         "xadd", "xreadgroup", "xack", "xautoclaim", "evalsha")}
@@ -63,7 +63,7 @@ def measure(stores, pids, *args):
     before = [cpu([p]) for p in pids]
     stores.redis().config_resetstat()
     n = load(stores, *args)
-    time.sleep(1.5)             # trimmed, too
+    time.sleep(1.5)             # includes trimming
     return n, [(cpu([p]) - b) / n for p, b in zip(pids, before)], \
         commands(stores, n)
 
@@ -87,7 +87,7 @@ def main():
         worker = Worker(stores.conf(), "message")
         load(stores, chats, users, rate, 2)
         pids = [worker.pid, stores.redis_process.pid]
-        for turn in range(2):
+        for _ in range(2):
             n, used, by = measure(stores, pids, chats, users, rate, seconds)
             print(f"no role:  messages={n} worker {used[0]:.1f} "
                   f"Redis {used[1]:.1f} ({by})")

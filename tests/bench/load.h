@@ -1,31 +1,31 @@
 /*
- * load.h: the map of chatload, the load tool.
+ * load.h: overview of chatload, the load tool.
  *
  * One parent and 1..LOAD_PROCS_MAX loader processes. The parent reads the
  * options (chatload.c), shares memory for the figures (load_stat.c), forks
- * the loaders, moves the run from phase to phase, watches the servers' CPU
+ * the loaders, starts the phases of the run, measures the servers' CPU time
  * (load_cpu.c), prints progress, and reports (load_report.c, load_plot.c).
- * A loader is one thread round one epoll (load_loop.c): it opens connections
- * (load_conn.c), sends when messages are due (load_sched.c), and hands what
- * arrives to one of the protocols, which hand what it means to load_check.c.
+ * A loader is one thread with one epoll (load_loop.c): it opens connections
+ * (load_conn.c), sends messages when they are due (load_sched.c), and passes
+ * input to one of the protocols, which pass parsed messages to load_check.c.
  *
  *     chatload.c     options, phases of a run
  *     load_opt.c     one table row per option
- *     load_plan.c    who connects, who sends to whom
+ *     load_plan.c    connections, chats and senders
  *     load_loop.c    the loop of a loader
  *     load_sched.c   open-loop sending
  *     load_conn.c    sockets, buffers
- *     load_tls.c     TLS, or none
- *     load_ws.c      WebSocket, the client's side
+ *     load_tls.c     connections with or without TLS
+ *     load_ws.c      the client side of WebSocket
  *     load_http.c    HTTP/1.1 keep-alive: history pages, nchan's publisher
  *     load_chat.c load_xmpp.c load_mqtt.c load_nchan.c    protocols
  *     load_check.c   lost, doubled, disordered
- *     load_stage.c   where a message's time goes
+ *     load_stage.c   time of a message before and after commit
  *     load_stat.c    figures in shared memory, HDR histograms
  *     load_cpu.c     CPU time and memory of the servers, from /proc
- *     load_report.c  load_plot.c    table, JSON, picture
+ *     load_report.c  load_plot.c    table, JSON, plot
  *     load_names.c   user ids, chat ids, tokens: computed, never stored
- *     load_setup.c   users, chats and history by SQL
+ *     load_setup.c   users, chats and history, by SQL
  *
  * Talks to 127.0.0.0/8 only.
  */
@@ -40,7 +40,7 @@
 #include <openssl/ssl.h>
 
 #define LOAD_PROCS_MAX   8
-#define LOAD_SLOTS       2          /* chats one connection knows           */
+#define LOAD_SLOTS       2          /* chats of one connection              */
 #define LOAD_SOURCES     32         /* 127.0.0.2 ... 127.0.0.33             */
 #define LOAD_BUF         262144     /* a loader's read buffer               */
 #define LOAD_IN_MAX      1048576    /* unparsed bytes of one connection     */
@@ -56,12 +56,12 @@ typedef struct load_stat_s   load_stat_t;
 typedef enum {
     LOAD_PAIRS = 0,     /* W1: users in pairs                               */
     LOAD_GROUP,         /* W2: groups with every member online              */
-    LOAD_IDLE,          /* W3: connections that only stay                   */
-    LOAD_CONNECT,       /* W4: connect, be welcomed, leave, again           */
+    LOAD_IDLE,          /* W3: idle connections                             */
+    LOAD_CONNECT,       /* W4: connect, get welcome, close, repeat          */
     LOAD_CATCHUP,       /* W5: connect with a backlog                       */
     LOAD_HISTORY,       /* W6: history pages over REST                      */
     LOAD_MIX,           /* W7: pairs, groups, presence, reads               */
-    LOAD_SETUP          /* rows for all of them                             */
+    LOAD_SETUP          /* inserts rows for all workloads                   */
 } load_workload_e;
 
 typedef struct {
@@ -91,17 +91,17 @@ typedef struct {
     int          archives;      /* chats filled with history                */
     int          depth;         /* entries in each                          */
     int          page;          /* entries a history page asks for          */
-    int          concurrency;   /* handshakes under way at a time, over all */
+    int          concurrency;   /* handshakes in progress, over all loaders */
     double       warm;          /* seconds before counting                  */
     double       secs;          /* seconds of counting                      */
-    double       drain;         /* longest wait for what is under way       */
+    double       drain;         /* longest wait for messages under way      */
     double       patience;      /* longest wait for all to be connected     */
     double       ping;          /* s between pings; 0: none                 */
     const char  *keys;          /* the stack's keys directory               */
     const char  *pg;            /* setup: libpq DSN                         */
     int          setup_users;
-    int          forget;        /* setup: marks to the end of every chat    */
-    int          behind;        /* setup: marks of archive readers to 0     */
+    int          forget;        /* setup: receipts to the end of each chat  */
+    int          behind;        /* setup: receipts of archive readers to 0  */
     const char  *cpu;           /* pid,pid,...: roots of process trees      */
     const char  *out;           /* path without suffix: .json .png          */
     const char  *title;
@@ -109,7 +109,7 @@ typedef struct {
     int          quiet;
 } load_opt_t;
 
-/* 0, or -1 after saying why on stderr. */
+/* 0, or -1 after a message on stderr. */
 int load_opt_parse(int argc, char **argv, load_opt_t *opt_r);
 void load_opt_usage(void);
 
@@ -125,14 +125,14 @@ uint64_t load_user_id(uint32_t index);
 void load_chat_direct(uint32_t a, uint32_t b, char *dst);
 void load_chat_group(uint32_t members, uint32_t g, char *dst);
 void load_chat_archive(uint32_t a, char *dst);
-/* A signed token, terminated, into dst (CHAT_TOKEN_MAX + 1). 0, or -1. The
- * same bytes for a user during one run. */
+/* Writes a signed token, terminated, to dst (CHAT_TOKEN_MAX + 1). 0, or -1.
+ * A user has the same token during the whole run. */
 int load_token(uint32_t index, char *dst);
 
 /* ----------------------------------------------------------------- checks */
 
-/* What of a stream's numbers 1, 2, 3 ... has been seen: all up to `high`
- * but for the clear bits of `seen`, whose bit i stands for high - 1 - i. */
+/* The numbers of a stream 1, 2, 3 ... that have been seen: all up to `high`
+ * except the clear bits of `seen`, whose bit i is for high - 1 - i. */
 typedef struct {
     uint32_t     high;
     uint64_t     seen;
@@ -153,10 +153,10 @@ typedef struct {
 } load_payload_t;
 
 void load_payload_write(const load_payload_t *p, char *dst, int size);
-/* Finds the mark of this run in the bytes. 0, or -1. */
+/* Finds the payload of this run in the bytes. 0, or -1. */
 int load_payload_find(const uint8_t *data, size_t len, load_payload_t *p_r);
 
-/* What a protocol says has happened. slot may be NULL (unknown chat). */
+/* Called by the protocols. slot may be NULL (unknown chat). */
 typedef struct load_slot_s  load_slot_t;
 void load_on_ready(load_conn_t *c);         /* may send and receive         */
 void load_on_welcome(load_conn_t *c);       /* logged in, perhaps syncing   */
@@ -164,7 +164,7 @@ void load_on_ack(load_conn_t *c, load_slot_t *slot, uint32_t n, int64_t due);
 void load_on_message(load_conn_t *c, load_slot_t *slot, const uint8_t *data,
     size_t len);
 void load_on_seq(load_conn_t *c, load_slot_t *slot, uint64_t seq);
-/* A delivery's timestamp, RFC 3339 with ms: when it was committed. */
+/* A delivery's timestamp, RFC 3339 with ms: the time of the commit. */
 void load_on_stamp(load_conn_t *c, int64_t due, const char *stamp,
     size_t len);
 void load_on_refused(load_conn_t *c, const char *why, size_t len);
@@ -175,7 +175,7 @@ typedef enum {
     LOAD_CLOSED = 0,
     LOAD_CONNECTING,    /* TCP                                              */
     LOAD_TLS,           /* TLS handshake                                    */
-    LOAD_LOGIN,         /* the protocol's own steps, counted in `step`      */
+    LOAD_LOGIN,         /* the protocol's own steps, see `step`             */
     LOAD_READY
 } load_state_e;
 
@@ -184,14 +184,14 @@ typedef enum { LOAD_NO_CHAT = 0, LOAD_PAIR, LOAD_IN_GROUP, LOAD_ARCHIVE }
 
 struct load_slot_s {
     uint8_t       kind;         /* load_slot_e                              */
-    uint8_t       checked;      /* n of what is received can be checked:
-                                   one sender                               */
+    uint8_t       checked;      /* the received n can be checked, because
+                                   there is one sender                      */
     uint32_t      peer;         /* partner's index, or number of the group  */
     char          chat[48];     /* chatId, topic, room or channel           */
     uint32_t      n;            /* number of the last message sent          */
     load_track_t  acks;
     load_track_t  in;
-    uint64_t      seq;          /* last one seen on this connection         */
+    uint64_t      seq;          /* last seq on this connection              */
     uint64_t      marked;       /* `delivered` sent up to here              */
 };
 
@@ -199,23 +199,23 @@ struct load_conn_s {
     int           fd;
     uint8_t       state;        /* load_state_e                             */
     uint8_t       step;
-    uint8_t       want_write;   /* EPOLLOUT is asked for                    */
+    uint8_t       want_write;   /* EPOLLOUT is requested                    */
     uint8_t       role;         /* LOAD_POOL_*                              */
-    uint8_t       again;        /* closed by turn: to be opened anew        */
+    uint8_t       again;        /* closed, to be opened again               */
     const load_proto_t  *proto;
     load_t       *load;
     SSL          *ssl;
-    SSL_SESSION  *session;      /* to be offered again                      */
+    SSL_SESSION  *session;      /* offered for resumption                   */
     uint32_t      user;         /* index                                    */
     uint32_t      fifo;         /* HTTP: requests not yet answered          */
     int64_t       opened;       /* ns, when connecting began                */
     int64_t       ping_due;     /* ns                                       */
-    uint8_t      *in;           /* rest of what was read                    */
+    uint8_t      *in;           /* input that remains unparsed              */
     uint32_t      in_len, in_cap;
-    uint8_t      *out;          /* rest of what is to be written            */
+    uint8_t      *out;          /* output that remains unwritten            */
     uint32_t      out_pos, out_len, out_cap;
     load_slot_t   slot[LOAD_SLOTS];
-    int64_t       mark_at;      /* ns, `delivered` is due; 0: nothing is    */
+    int64_t       mark_at;      /* ns, when `delivered` is due; 0: not due  */
     uint8_t       mark_linked;  /* is in load_t.marks                       */
     load_conn_t  *mark_next;    /* in load_t.marks                          */
     /* requests that are answered in order, or (MQTT) by their id */
@@ -225,18 +225,18 @@ struct load_conn_s {
 };
 
 #define LOAD_RING  4096         /* of due, due_n                            */
-int load_ring(load_conn_t *c);  /* has one from now on: 0, or -1 closed     */
+int load_ring(load_conn_t *c);  /* allocates the ring: 0, or -1 closed      */
 
 /* Starts to connect; failures are counted and the connection is closed. */
 void load_conn_open(load_conn_t *c);
-/* why: counted as a failure; NULL: by intention. */
+/* why: the reason of a failure, which is counted; NULL: intended. */
 void load_conn_close(load_conn_t *c, const char *why);
 void load_conn_event(load_conn_t *c, unsigned events);
-/* Queues and tries to write at once. 0, or -1 when closed by it. */
+/* Queues and tries to write at once. 0, or -1 when this closed it. */
 int load_conn_write(load_conn_t *c, const void *data, size_t len);
 void load_conn_want(load_conn_t *c, int write);     /* EPOLLOUT or not     */
 
-int load_tls_init(const load_opt_t *opt);       /* once a process           */
+int load_tls_init(const load_opt_t *opt);       /* once per process         */
 int load_tls_begin(load_conn_t *c);             /* -1: closed               */
 void load_tls_handshake(load_conn_t *c);
 void load_tls_end(load_conn_t *c);
@@ -269,8 +269,9 @@ extern const load_proto_t  load_proto_nchan;
 extern const load_proto_t  load_proto_nchan_pub;
 extern const load_proto_t  load_proto_rest;
 
-/* WebSocket. upgrade writes the request; handshake: bytes used, 0 when more
- * are needed, -1 refused. frame: 1 with a whole frame, 0 more, -1 broken. */
+/* WebSocket. upgrade writes the request; handshake returns the bytes used, 0
+ * when more are needed, -1 when refused; frame returns 1 with a whole frame, 0
+ * when more bytes are needed, -1 for an invalid frame. */
 typedef struct {
     int          op;
     uint8_t     *data;
@@ -284,7 +285,7 @@ int load_ws_frame(uint8_t *data, size_t len, size_t *pos,
     load_ws_frame_t *f);
 int load_ws_write(load_conn_t *c, int op, const void *data, size_t len);
 
-/* HTTP: a response at data. Bytes used, 0 more needed, -1 broken. */
+/* HTTP response: bytes used, 0 when more are needed, -1 if invalid. */
 typedef struct {
     int          status;
     int          close;         /* the server will close                    */
@@ -301,16 +302,16 @@ int load_http_get(load_conn_t *c, int64_t due);     /* a history page       */
 typedef struct {
     load_conn_t  *conn;
     uint32_t      n;
-    uint32_t      opened;       /* of them, load_conn_open() was called     */
+    uint32_t      opened;       /* number of load_conn_open() calls         */
 } load_pool_t;
 
 enum { LOAD_POOL_MAIN, LOAD_POOL_AUX, LOAD_POOL_CHURN, LOAD_POOLS };
 
 /* one stream of due messages */
 typedef struct {
-    double        interval;     /* ns between two; 0: nothing is sent       */
+    double        interval;     /* ns between messages; 0: nothing is sent  */
     double        phase;        /* of an interval, so that loaders differ   */
-    uint64_t      k;            /* number of the next one                   */
+    uint64_t      k;            /* number of the next message               */
     uint32_t      n;            /* senders                                  */
     uint32_t      fan;          /* receivers of each                        */
     load_conn_t **conn;         /* senders                                  */
@@ -327,12 +328,12 @@ struct load_s {
     load_stat_t       *stat;
     int                index;       /* of this loader                       */
     int                epoll;
-    int64_t            now;         /* ns, CLOCK_MONOTONIC, once a turn     */
+    int64_t            now;         /* ns, monotonic, read per iteration    */
     load_pool_t        pool[LOAD_POOLS];
     load_sched_t       sched[LOAD_SCHEDS];
     uint32_t           nsched;
-    uint32_t           handshakes;  /* under way                            */
-    uint32_t           next_user;   /* connect: the next to be opened       */
+    uint32_t           handshakes;  /* in progress                          */
+    uint32_t           next_user;   /* connect: next user to connect        */
     uint32_t           ping_pos;
     uint32_t           read_pos;
     uint32_t           again;       /* connections with `again` set         */
@@ -345,7 +346,7 @@ struct load_s {
 int load_plan(load_t *l);                       /* 0, or -1                 */
 int load_loop_run(load_t *l);                   /* exit code of a loader    */
 void load_loop_left(load_conn_t *c);            /* a connection was closed  */
-/* Sends what is due; when the next is, ns. */
+/* Sends messages that are due; returns the next due time, ns. */
 int64_t load_sched_run(load_t *l);
 void load_mark_later(load_conn_t *c);
 int64_t load_marks_run(load_t *l);

@@ -1,10 +1,10 @@
 /*
- * load_chat.c: our own protocol, the client's side.
+ * load_chat.c: the client side of our own protocol.
  *
  * Called from load_conn.c with bytes and from load_sched.c with messages that
- * are due; hands to load_ws.c and load_check.c. Looks for keys in the frames
- * instead of parsing them: the frames are the server's own and compact, and
- * the tool must cost less than what it measures.
+ * are due; calls load_ws.c and load_check.c. Searches the frames for keys
+ * instead of parsing them: the server writes compact frames, and the tool must
+ * use less CPU than the server.
  */
 
 #include <stdio.h>
@@ -139,8 +139,8 @@ load_chat_frame(load_conn_t *c, uint8_t *data, size_t len)
 }
 
 
-/* On the connection that sent it the ack stands for the entry, so both have
- * their place in the chat's order. */
+/* The connection that sent a message gets an ack instead of the entry, so acks
+ * and entries are both part of the chat's order. */
 static void
 load_chat_entry(load_conn_t *c, uint8_t *data, size_t len, int is_ack)
 {
@@ -178,7 +178,7 @@ load_chat_entry(load_conn_t *c, uint8_t *data, size_t len, int is_ack)
 }
 
 
-/* A chat that was not planned takes a free slot: catch-up brings them. */
+/* A chat that was not planned, from catch-up, gets a free slot. */
 static load_slot_t *
 load_chat_slot(load_conn_t *c, const uint8_t *data, size_t len)
 {
@@ -225,7 +225,7 @@ load_chat_send(load_conn_t *c, load_slot_t *slot, const load_payload_t *p)
 }
 
 
-/* `read` implies `delivered`; in the mix half of the people are looking. */
+/* `read` implies `delivered`; in the mix half of the users send `read`. */
 static void
 load_chat_mark(load_conn_t *c, load_slot_t *slot)
 {
@@ -290,8 +290,9 @@ load_chat_name(const load_conn_t *c, load_slot_t *slot)
 }
 
 
-/* The value behind a key: a string without its quotes, or a number up to
- * the next comma or brace. Content cannot fool it: quotes in it are escaped. */
+/* The value of a key: a string without its quotes, or a number up to the next
+ * comma or brace. Content is never mistaken for a key, since its quotes are
+ * escaped. */
 static int
 load_json_value(const uint8_t *data, size_t len, const char *key,
     load_str_t *v_r)

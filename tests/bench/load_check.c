@@ -1,11 +1,10 @@
 /*
- * load_check.c: whether what arrives is what was sent: lost, doubled,
- * disordered, each counted.
+ * load_check.c: counts lost, doubled and disordered messages.
  *
- * Called from the protocols with what they have understood; hands to the
- * figures (load_stat.h) and, for `delivered`, to load_loop.c. Knows streams
- * of numbers 1, 2, 3 ... per sender and, where the protocol has one, the
- * `seq` of the chat, which must be dense on every connection.
+ * Called from the protocols with parsed messages; updates the figures
+ * (load_stat.h). Tracks the numbers 1, 2, 3 ... of each sender and, where the
+ * protocol has one, the `seq` of the chat, which must have no gaps on any
+ * connection.
  */
 
 #include <stdio.h>
@@ -14,8 +13,8 @@
 #include "load_stat.h"
 
 
-/* Distinct numbers up to 64 behind the highest are told apart; what is older
- * counts as late, never as new. */
+/* Recognizes duplicates among the 64 numbers below the highest; an older
+ * number never counts as new. */
 load_track_e
 load_track(load_track_t *t, uint32_t n)
 {
@@ -143,7 +142,7 @@ load_on_ack(load_conn_t *c, load_slot_t *slot, uint32_t n, int64_t due)
 }
 
 
-/* data: the bytes that hold the payload. */
+/* data: the bytes that contain the payload. */
 void
 load_on_message(load_conn_t *c, load_slot_t *slot, const uint8_t *data,
     size_t len)
@@ -156,7 +155,7 @@ load_on_message(load_conn_t *c, load_slot_t *slot, const uint8_t *data,
         return;
     }
     if (p.stream == c->user) {
-        return;             /* an echo of one's own, in groups of others */
+        return;             /* the echo of the client's own message */
     }
     if (slot->checked) {
         switch (load_track(&slot->in, p.n)) {
@@ -177,7 +176,7 @@ load_on_message(load_conn_t *c, load_slot_t *slot, const uint8_t *data,
 }
 
 
-/* Every entry, and every ack in its place, has the chat's next number. */
+/* Every entry, or the ack of it, has the chat's next number. */
 void
 load_on_seq(load_conn_t *c, load_slot_t *slot, uint64_t seq)
 {

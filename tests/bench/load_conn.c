@@ -1,11 +1,11 @@
 /*
- * load_conn.c: one client connection: socket, what is not yet parsed and what
- * is not yet written.
+ * load_conn.c: one client connection: the socket, unparsed input and unwritten
+ * output.
  *
- * Called from load_loop.c with events and from the protocols to write; hands
- * bytes to load_tls.c and what was read to the connection's protocol. Buffers
- * of its own a connection has only while something is left over, so that
- * 20,000 idle ones are small.
+ * Called from load_loop.c with events and from the protocols to write; passes
+ * output to load_tls.c and input to the connection's protocol. A connection
+ * has its own buffers only while data remains in them, so that 20,000 idle
+ * connections need little memory.
  */
 
 #include <errno.h>
@@ -72,7 +72,7 @@ load_conn_open(load_conn_t *c)
 }
 
 
-/* 28,000 ports an address: connections take turns over many addresses. */
+/* An address has 28,000 ports, so connections use several addresses. */
 static int
 load_conn_bind(load_conn_t *c)
 {
@@ -107,7 +107,7 @@ load_conn_close(load_conn_t *c, const char *why)
     }
     load_tls_end(c);
     if (c->fd != -1) {
-        close(c->fd);       /* epoll forgets it */
+        close(c->fd);       /* removes it from epoll */
         c->fd = -1;
     }
     free(c->in);
@@ -140,7 +140,7 @@ void
 load_conn_event(load_conn_t *c, unsigned events)
 {
     if (c->state == LOAD_CLOSED) {
-        return;             /* by an event before it, in the same turn */
+        return;             /* by an earlier event of this iteration */
     }
     if (c->state == LOAD_CONNECTING) {
         load_conn_opened(c);
@@ -182,18 +182,18 @@ load_conn_opened(load_conn_t *c)
 }
 
 
-/* Reads once more while the buffer was filled to the brim, but not for ever:
- * others wait too. */
+/* Reads again while the buffer was filled completely, but at most four times,
+ * because other connections wait. */
 static void
 load_conn_readable(load_conn_t *c)
 {
-    int       used, turn;
+    int       used, round;
     size_t    have, room;
     ssize_t   n;
     uint8_t  *buf, *in;
     load_t   *l = c->load;
 
-    for (turn = 0; turn < 4; turn++) {
+    for (round = 0; round < 4; round++) {
         buf = l->buf;
         have = c->in_len;
         if (have > 0) {

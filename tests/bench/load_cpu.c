@@ -2,9 +2,9 @@
  * load_cpu.c: CPU time and memory of the servers, from /proc.
  *
  * Called from chatload.c when counting begins and ends, and once a second.
- * Walks the process trees below the given roots, so that a database's
- * backends and nginx's workers are all in, and sums by name. A process that
- * has ended is still counted, by its parent's cutime and cstime.
+ * Walks the process trees below the given roots, which includes a database's
+ * backends and nginx's workers, and adds up by name. The cutime and cstime of
+ * the parent include a process that has ended.
  */
 
 #include <ctype.h>
@@ -51,7 +51,7 @@ load_cpu_take(const char *roots, int with_pss, load_cpu_t *r)
     if (load_cpu_roots(roots, procs, n) != 0) {
         return -1;
     }
-    /* children of children: at most as many rounds as generations */
+    /* each round finds the children of one generation */
     do {
         more = 0;
         for (i = 0; i < n; i++) {
@@ -96,8 +96,8 @@ load_cpu_scan(load_proc_t *p, int max)
 }
 
 
-/* The name in brackets may hold spaces and brackets: fields count from the
- * last ')'. */
+/* The name in brackets may contain spaces and brackets, so fields are counted
+ * from the last ')'. */
 static int
 load_cpu_stat(int pid, load_proc_t *p)
 {
@@ -185,8 +185,8 @@ load_cpu_add(load_cpu_t *r, const load_proc_t *p, int with_pss)
 }
 
 
-/* "nginx: worker process" is nginx, "postgres: walwriter" postgres; a chat
- * worker keeps its role, whether as a title or as arguments. */
+/* "nginx: worker process" becomes nginx, "postgres: walwriter" postgres. The
+ * name of a chat worker includes its role, from its title or arguments. */
 static void
 load_cpu_name(int pid, char *dst, size_t size)
 {
@@ -225,7 +225,7 @@ load_cpu_name(int pid, char *dst, size_t size)
 }
 
 
-/* The number behind the first occurrence of a word; -1 without it. */
+/* The number after the first occurrence of a word; -1 without the word. */
 static int64_t
 load_proc_field(const char *path, const char *field)
 {

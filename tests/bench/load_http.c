@@ -1,10 +1,10 @@
 /*
  * load_http.c: HTTP/1.1 keep-alive: responses, and history pages.
  *
- * Called from load_conn.c, load_sched.c and load_nchan.c; hands to
- * load_check.c. A page is right when it has the entries that were asked for:
- * archives are filled densely (load_setup.c), so the number and the last seq
- * are known beforehand.
+ * Called from load_conn.c, load_sched.c and load_nchan.c; calls
+ * load_check.c. A page is correct when it has the requested entries: archives
+ * have no gaps (load_setup.c), so the number of entries and the last seq are
+ * known in advance.
  */
 
 #include <stdio.h>
@@ -65,8 +65,8 @@ load_http_response(uint8_t *data, size_t len, load_http_t *r)
 }
 
 
-/* The chunks are not joined: whoever looks for a key finds it all the same,
- * unless a border cuts it, and the servers here flush whole bodies. */
+/* The chunks are not joined: a search for a key works unless a chunk border
+ * splits the key, and these servers flush whole bodies. */
 static int
 load_http_chunked(uint8_t *data, size_t len, load_http_t *r)
 {
@@ -131,8 +131,8 @@ load_http_get(load_conn_t *c, int64_t due)
 }
 
 
-/* Which archive follows from the two numbers the ring keeps, so that the
- * same page can be asked for again on a new connection. */
+/* The two numbers in the ring determine the archive, so that the same page can
+ * be requested again on a new connection. */
 static int
 load_rest_request(load_conn_t *c, uint32_t before, int64_t due)
 {
@@ -179,7 +179,7 @@ load_rest_input(load_conn_t *c, uint8_t *data, size_t len)
         c->fifo--;
         load_rest_page(c, &r, c->due_n[at], c->due[at]);
         if (r.close) {
-            load_conn_close(c, NULL);   /* after 1,000 requests, say */
+            load_conn_close(c, NULL);   /* e.g. after 1,000 requests */
             c->again = 1;
             c->load->again++;
             return -1;
@@ -197,7 +197,7 @@ load_rest_page(load_conn_t *c, const load_http_t *r, uint32_t before,
     load_t   *l = c->load;
     size_t    left;
     uint8_t  *p;
-    uint32_t  want, got;
+    uint32_t  wanted, got;
 
     if (!load_counted(due)) {
         return;
@@ -208,8 +208,8 @@ load_rest_page(load_conn_t *c, const load_http_t *r, uint32_t before,
         load_stat_why(l->stat, why, strlen(why));
         return;
     }
-    want = before - 1 < (uint32_t) l->opt->page ? before - 1
-                                                : (uint32_t) l->opt->page;
+    wanted = before - 1 < (uint32_t) l->opt->page ? before - 1
+                                                  : (uint32_t) l->opt->page;
     got = 0;
     p = r->body;
     left = r->body_len;
@@ -219,7 +219,7 @@ load_rest_page(load_conn_t *c, const load_http_t *r, uint32_t before,
         left = r->body_len - (size_t) (p - r->body);
     }
     snprintf(last, sizeof(last), "\"seq\":%u", before - 1);
-    if (got != want
+    if (got != wanted
         || memmem(r->body, r->body_len, last, strlen(last)) == NULL)
     {
         load_inc(l, bad_pages);

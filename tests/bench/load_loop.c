@@ -1,10 +1,10 @@
 /*
  * load_loop.c: the loop of a loader.
  *
- * Called from chatload.c in the forked process; runs until the parent says
- * stop. Opens connections while fewer than --concurrency handshakes are under
- * way, hands events to load_conn.c and the clock to load_sched.c. The parent
- * moves the phases by the times in load_shared_t.
+ * Called from chatload.c in the forked process; runs until the parent sets
+ * `stop`. Opens connections while fewer than --concurrency handshakes are in
+ * progress, passes events to load_conn.c and calls load_sched.c when messages
+ * are due. The times in load_shared_t, set by the parent, start the phases.
  */
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #define LOAD_EVENTS    128
 #define LOAD_IDLE_NS   20000000ll       /* longest wait                     */
-#define LOAD_OPENS     64               /* a turn                           */
+#define LOAD_OPENS     64               /* per loop iteration               */
 
 static void load_loop_open(load_t *l);
 static void load_loop_cycle(load_t *l, int budget);
@@ -38,7 +38,7 @@ load_ns(void)
 }
 
 
-/* xorshift64*: spreads load, keeps no secrets */
+/* xorshift64*, not for secrets */
 uint64_t
 load_random(load_t *l)
 {
@@ -104,7 +104,7 @@ load_loop_open(load_t *l)
 }
 
 
-/* W4: whoever has gone comes back as the next user. */
+/* W4: a closed connection is opened again for the next user. */
 static void
 load_loop_cycle(load_t *l, int budget)
 {
@@ -135,7 +135,7 @@ load_loop_cycle(load_t *l, int budget)
 }
 
 
-/* A few connections every turn: one after the other, each when it is time. */
+/* Checks a few connections per loop iteration and pings those that are due. */
 static void
 load_loop_ping(load_t *l)
 {

@@ -1,8 +1,8 @@
 /*
- * load_mqtt.c: MQTT 3.1.1 with QoS 1 both ways, the client's side.
+ * load_mqtt.c: the client side of MQTT 3.1.1, with QoS 1 both ways.
  *
- * Called from load_conn.c and load_sched.c; hands to load_conn.c and
- * load_check.c. A user's inbox is the topic u/<index>, a group g/<number>.
+ * Called from load_conn.c and load_sched.c; calls load_conn.c and
+ * load_check.c. The topic of a user is u/<index>, of a group g/<number>.
  */
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ load_mqtt_string(uint8_t *dst, const char *s)
 }
 
 
-/* Type and length before the body; bodies here are below 16,384 bytes. */
+/* Writes type and length; bodies are shorter than 16,384 bytes here. */
 static int
 load_mqtt_write(load_conn_t *c, unsigned first, const uint8_t *body,
     size_t len)
@@ -190,7 +190,7 @@ load_mqtt_publish(load_conn_t *c, uint8_t *data, size_t len)
 }
 
 
-/* A packet id is in use until its PUBACK: the ring tells which message. */
+/* A packet id is in use until its PUBACK; the ring has its message. */
 static int
 load_mqtt_send(load_conn_t *c, load_slot_t *slot, const load_payload_t *p)
 {

@@ -1,10 +1,10 @@
 /*
  * load_names.c: user ids, chat ids, tokens: computed, never stored.
  *
- * Called from load_setup.c, which makes the rows, and from load_chat.c and
- * load_http.c, which use them, so no list has to be handed over. The stack's
- * own private key signs the tokens: what is measured is the edge's check, not
- * the login.
+ * Called from load_setup.c, which inserts the rows, and from load_chat.c and
+ * load_http.c, which use them, so that no list is needed. The stack's own
+ * private key signs the tokens: the benchmark measures the edge's token check,
+ * not the login.
  */
 
 #include <stdio.h>
@@ -119,7 +119,7 @@ load_chat_archive(uint32_t a, char *dst)
 }
 
 
-/* The last byte picks the shard, so it follows the number. */
+/* The last byte determines the shard, so it depends on the number. */
 static void
 load_chat_numbered(uint8_t kind, uint32_t a, uint32_t b, char *dst)
 {
@@ -134,7 +134,7 @@ load_chat_numbered(uint8_t kind, uint32_t a, uint32_t b, char *dst)
 }
 
 
-/* Kept once signed: 16 us each time are more than a request costs here. */
+/* Cached: signing takes 16 us, which is more than a request takes here. */
 int
 load_token(uint32_t index, char *dst)
 {

@@ -1,10 +1,10 @@
 /*
  * load_nchan.c: nchan: POST to publish, WebSocket to receive.
  *
- * Called from load_conn.c and load_sched.c; hands to load_ws.c, load_http.c
- * and load_check.c. A user's channel is u<index>, a group's g<number>. A
- * sender has a second connection, the publisher's, whose POSTs are answered
- * in their order.
+ * Called from load_conn.c and load_sched.c; calls load_ws.c, load_http.c and
+ * load_check.c. The channel of a user is u<index>, of a group g<number>. A
+ * sender has a second connection for publishing, whose POSTs are answered in
+ * order.
  */
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /*
  * load_opt.c: the options of chatload, one table row each.
  *
- * Called from chatload.c; a wrong name or value ends the program before
- * anything is connected.
+ * Called from chatload.c; a wrong name or value ends the program before any
+ * connection is opened.
  */
 
 #include <stdio.h>

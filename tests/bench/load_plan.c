@@ -1,8 +1,8 @@
 /*
- * load_plan.c: who connects, who is in which chat, who sends how often.
+ * load_plan.c: plans the connections, chats and senders of a loader.
  *
- * Called once from a loader before its loop; the users are cut into as many
- * ranges as there are loaders, and the rate with them. Opens nothing.
+ * Called once from a loader before its loop. Each loader gets an equal range
+ * of the users and an equal part of the rate. Opens no connections.
  */
 
 #include <stdio.h>
@@ -65,7 +65,7 @@ load_plan(load_t *l)
         {
             return -1;
         }
-        /* each visit leaves or comes back: two make a reconnect */
+        /* a visit closes or opens: two visits are one reconnect */
         n = (uint32_t) (opt->churn * 10 / opt->procs) + 10;
         if (load_plan_pool(l, LOAD_POOL_CHURN, n, opt->proto) != 0) {
             return -1;
@@ -81,7 +81,7 @@ load_plan(load_t *l)
 }
 
 
-/* Even, so that no pair is cut. */
+/* An even number, so that no pair is split. */
 static uint32_t
 load_cut(const load_t *l, int i)
 {
@@ -134,7 +134,7 @@ load_plan_pairs(load_t *l, uint32_t lo, uint32_t hi, int slot)
     rate = opt->rate;
     n = hi - lo;
     if (opt->workload == LOAD_MIX) {
-        /* 1,000 of them, or as many as there are, are also in pairs */
+        /* at most 1,000 of the users are also in pairs */
         if (all > 1000) {
             n = (uint32_t) (1000 / opt->procs) & ~1u;
             all = n * (uint32_t) opt->procs;
@@ -199,7 +199,7 @@ load_plan_groups(load_t *l, uint32_t lo, uint32_t hi, int slot)
 }
 
 
-/* Room for a schedule; never NULL for want of senders. */
+/* Allocates a schedule; also without senders it is never NULL for that. */
 static load_sched_t *
 load_plan_sched(load_t *l, int what, uint32_t senders, double rate)
 {
@@ -232,7 +232,7 @@ load_plan_sched(load_t *l, int what, uint32_t senders, double rate)
 }
 
 
-/* With nchan the one who publishes is another connection of the same user. */
+/* With nchan the user publishes on a second connection. */
 static int
 load_plan_sender(load_t *l, load_sched_t *s, load_conn_t *c, int slot)
 {

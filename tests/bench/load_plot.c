@@ -1,9 +1,9 @@
 /*
- * load_plot.c: the picture at the end of a run, drawn by gnuplot.
+ * load_plot.c: the plot at the end of a run, drawn by gnuplot.
  *
- * Called from chatload.c; hands to a gnuplot process, which gets its data
+ * Called from chatload.c; starts a gnuplot process, which gets the data
  * inline. Above: latency by percentile, the tail stretched. Below: rates and
- * p99 second by second. Without gnuplot there is no picture, and that is said.
+ * p99 per second. Without gnuplot it prints a message and draws nothing.
  */
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ static void load_plot_curve(FILE *g, const struct hdr_histogram *h);
 static void load_plot_seconds(FILE *g, const load_report_t *r);
 
 
-/* Through a shell, so only a plain path is taken. */
+/* A shell gets the path, so only plain characters are allowed. */
 int
 load_plot(const load_report_t *r, const char *path)
 {
@@ -61,7 +61,7 @@ load_plot(const load_report_t *r, const char *path)
 }
 
 
-/* x is 1 / (1 - p): every nine of the tail gets the same room. */
+/* x is 1 / (1 - p): every nine of the tail has the same width. */
 static void
 load_plot_curve(FILE *g, const struct hdr_histogram *h)
 {

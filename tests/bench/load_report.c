@@ -1,9 +1,8 @@
 /*
  * load_report.c: the table and the JSON at the end of a run.
  *
- * Called from chatload.c; hands to stdout and to a file. What is missing,
- * doubled or out of order stands beside the speed, so that nobody reads the
- * one without the other.
+ * Called from chatload.c; writes to stdout and to a file. The table has the
+ * speed together with the counts of missing, doubled and disordered messages.
  */
 
 #include <stdio.h>
@@ -82,7 +81,7 @@ load_ms(const struct hdr_histogram *h, double p)
 }
 
 
-/* What the servers' CPU time is divided by. */
+/* The number by which the servers' CPU time is divided. */
 static double
 load_units(const load_report_t *r, const char **word_r)
 {
@@ -331,7 +330,7 @@ load_json_hists(const load_report_t *r)
 }
 
 
-/* Per group of processes; "all" is their sum. */
+/* Per group of processes; "all" is the sum. */
 static json_t *
 load_json_cpu(const load_report_t *r)
 {

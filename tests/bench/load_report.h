@@ -1,5 +1,5 @@
 /*
- * load_report.h: what the parent has gathered when a run is over.
+ * load_report.h: the data that the parent has collected after a run.
  */
 
 #ifndef LOAD_REPORT_H
@@ -32,17 +32,17 @@ typedef struct {
 typedef struct {
     double    t;                /* s since counting began                   */
     double    sent, acked, received;            /* per second               */
-    double    p50, p99;         /* ms, of what the workload is about        */
+    double    p50, p99;         /* ms, of the load_report_subject()         */
     double    cpu;              /* cores, all servers                       */
 } load_point_t;
 
 typedef struct {
     const load_opt_t  *opt;
-    load_cpu_t         before;  /* nothing is connected yet                 */
+    load_cpu_t         before;  /* before the first connection              */
     load_cpu_t         start;   /* counting begins; all are connected       */
     load_cpu_t         end;
-    double             secs;    /* really counted                           */
-    double             cpu_secs;    /* from `start` to `end`: nearly that   */
+    double             secs;    /* actual time of counting                  */
+    double             cpu_secs;    /* from `start` to `end`: about `secs`  */
     double             connect_secs;
     double             tool_cpu;    /* cores, the loaders                   */
     uint64_t           planned;
@@ -52,17 +52,17 @@ typedef struct {
     struct hdr_histogram  *hist[LOAD_NHIST];
 } load_report_t;
 
-/* roots: pids separated by commas, or NULL. 0, or -1 when one is gone. */
+/* roots: pids separated by commas, or NULL. 0, or -1 when one has ended. */
 int load_cpu_take(const char *roots, int with_pss, load_cpu_t *r);
-/* ticks of b minus those of a, of one group name or (NULL) of all */
+/* ticks of b minus ticks of a, for one group name or (NULL) all groups */
 int64_t load_cpu_since(const load_cpu_t *a, const load_cpu_t *b,
     const char *name);
 int64_t load_cpu_pss(const load_cpu_t *c, const char *name);
 double load_tick_us(void);
 
-/* what a second, a plot and a verdict are about: DELIVERY, READ ... */
+/* the latency that points, plot and verdict use: DELIVERY, READ ... */
 load_hist_e load_report_subject(const load_opt_t *opt);
-/* 1 when the rate was held: nothing missing, p99 below 100 ms */
+/* 1 when the rate was sustained: nothing missing, p99 below 100 ms */
 int load_report_held(const load_report_t *r);
 void load_report_table(const load_report_t *r);
 int load_report_json(const load_report_t *r, const char *path);

@@ -1,17 +1,17 @@
 /*
- * load_sched.c: open-loop sending, and marks that are due.
+ * load_sched.c: open-loop sending, and receipts that are due.
  *
- * Called from load_loop.c every turn; hands to the protocols. Message k of a
- * schedule is due at base + k * interval, whatever happened to the ones
- * before it, and its latency is counted from then: a server that stalls is
- * not spared the messages it kept from being sent.
+ * Called from load_loop.c in every loop iteration; calls the protocols.
+ * Message k of a schedule is due at base + k * interval, whatever happened to
+ * earlier messages, and its latency is counted from then: the latency of a
+ * server that stalls includes the messages that it delayed.
  */
 
 #include <stdio.h>
 
 #include "load_stat.h"
 
-#define LOAD_BURST    256               /* messages of one turn             */
+#define LOAD_BURST    256               /* messages per loop iteration      */
 #define LOAD_MARK_NS  200000000ll       /* the contract's 200 ms            */
 #define LOAD_MARK_MAX 64                /* and its 64 entries               */
 #define LOAD_FAR      INT64_MAX
@@ -104,7 +104,7 @@ load_sched_send(load_t *l, load_sched_t *s, int64_t due)
     p.n = ++slot->n;
     p.due = due;
     if (counted) {
-        /* before the answer can come */
+        /* before the answer can arrive */
         load_inc(l, sent);
         load_add(l, expected, s->fan);
     }
@@ -118,7 +118,7 @@ load_sched_send(load_t *l, load_sched_t *s, int64_t due)
 }
 
 
-/* The next idle connection, or the next one. */
+/* The next idle connection; if there is none, the next connection. */
 static void
 load_sched_read(load_t *l, int64_t due)
 {
@@ -146,7 +146,7 @@ load_sched_read(load_t *l, int64_t due)
 }
 
 
-/* An entry has come: `delivered` goes out after 64 of them or 200 ms. */
+/* After an entry: sends `delivered` after 64 entries or 200 ms. */
 void
 load_mark_later(load_conn_t *c)
 {
@@ -161,7 +161,7 @@ load_mark_later(load_conn_t *c)
             return;
         }
         if (c->slot[i].marked == 0 && c->slot[i].seq != 0) {
-            c->slot[i].marked = c->slot[i].seq - 1;     /* the first one */
+            c->slot[i].marked = c->slot[i].seq - 1;     /* first entry */
         }
     }
     if (c->mark_at == 0) {
@@ -205,8 +205,8 @@ load_mark_now(load_conn_t *c)
 }
 
 
-/* Deadlines rise along the list, but for a connection that has marked early
- * and began anew: it stands too far in front and goes to the end. */
+/* The list is ordered by deadline, except for a connection that sent a receipt
+ * early and has a new deadline: such a connection is moved to the end. */
 int64_t
 load_marks_run(load_t *l)
 {

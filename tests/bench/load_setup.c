@@ -1,16 +1,16 @@
 /*
  * load_setup.c: users, devices, chats and history, by SQL.
  *
- * Called from chatload.c for `chatload setup`; hands to libpq. What it makes
- * has computed ids (load_names.c), so that every later run finds it without a
- * list, and making it again changes nothing. Only for a stack that is there
- * to be measured: it writes past the workers.
+ * Called from chatload.c for `chatload setup`; calls libpq. The rows have
+ * computed ids (load_names.c), so that later runs find them without a list,
+ * and inserting them again changes nothing. Only for a stack that is used for
+ * benchmarks alone, because it writes without the workers.
  *
  *     --setup-users N               users and devices, in pairs of chats
  *     --groups G --members M        groups of M, users from --first on
  *     --archives A --depth D        chats of two with D entries each
- *     --forget                      every device has everything
- *     --behind                      readers of archives have nothing of them
+ *     --forget                      every device has received everything
+ *     --behind                      readers of archives have received nothing
  */
 
 #include <stdio.h>
@@ -22,7 +22,7 @@
 #include "chat_id.h"
 #include "load_setup.h"
 
-#define LOAD_ROWS  2000         /* chats a statement */
+#define LOAD_ROWS  2000         /* chats per statement */
 
 static int load_sql(PGconn *pg, const char *sql, const char *p1,
     const char *p2, const char *p3);
@@ -105,7 +105,7 @@ load_setup_users(PGconn *pg, const load_opt_t *opt)
 }
 
 
-/* "{a,b,...}" of ids and of first users, for one statement over unnest(). */
+/* Arrays "{a,b,...}" of chat ids and first users, for unnest(). */
 static int
 load_setup_pairs(PGconn *pg, const load_opt_t *opt)
 {
@@ -172,8 +172,8 @@ load_setup_groups(PGconn *pg, const load_opt_t *opt)
 }
 
 
-/* Archive a belongs to users 2a and 2a + 1. Chat by chat, so that each
- * partition and each index is filled from left to right. */
+/* Archive a belongs to users 2a and 2a + 1. Inserts chat by chat, so that each
+ * partition and each index grows at its end. */
 static int
 load_setup_archives(PGconn *pg, const load_opt_t *opt)
 {
@@ -220,8 +220,8 @@ load_setup_archives(PGconn *pg, const load_opt_t *opt)
 }
 
 
-/* A run with silent receivers leaves everything undelivered, and the next
- * one would first have to catch up. */
+/* A run without receipts leaves all entries undelivered, and the next run
+ * would first have to catch up. */
 static int
 load_setup_marks(PGconn *pg, const load_opt_t *opt)
 {

@@ -1,5 +1,5 @@
 /*
- * load_setup.h: the rows a load run needs, by SQL.
+ * load_setup.h: inserts the rows that a load run needs, by SQL.
  */
 
 #ifndef LOAD_SETUP_H
@@ -7,7 +7,7 @@
 
 #include "load.h"
 
-/* 0, or -1 after saying why on stderr. Doing it twice is harmless. */
+/* 0, or -1 after a message on stderr. A second call changes nothing. */
 int load_setup(const load_opt_t *opt);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * load_stage.c: where a message's time goes: to its commit, and from there.
+ * load_stage.c: the time of a message before and after its commit.
  *
- * Called from load_chat.c for each delivery; hands to the figures. A
- * timestamp is cut to whole milliseconds, so half of one is added: right on
- * the average, and no finer for a single message.
+ * Called from load_chat.c for each delivery; updates the figures. A timestamp
+ * is truncated to milliseconds, so half a millisecond is added: this is
+ * correct on average, but not for a single message.
  */
 
 #include <time.h>
@@ -31,7 +31,7 @@ load_on_stamp(load_conn_t *c, int64_t due, const char *stamp, size_t len)
           + load_stage_digits(stamp + 17, 2)) * 1000
          + load_stage_digits(stamp + 20, 3);
 
-    /* its age within the day; over midnight the difference is negative */
+    /* from the times of day; negative over midnight */
     now = load_stage_wall();
     age = now - (ms * 1000000 + LOAD_HALF);
     if (age < -LOAD_DAY_MS * 500000) {

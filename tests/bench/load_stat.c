@@ -2,7 +2,7 @@
  * load_stat.c: the figures of a run, in memory shared by parent and loaders.
  *
  * Called from chatload.c before it forks, from every part of a loader, and
- * from load_report.c; hands to HdrHistogram. A histogram's counters live in
+ * from load_report.c; calls HdrHistogram. The counters of a histogram are in
  * the shared mapping, which has the same address in every process.
  */
 

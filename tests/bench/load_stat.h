@@ -3,8 +3,8 @@
  *
  * Each loader writes its own load_stat_t and the parent reads all of them
  * while they run: numbers only rise, so a torn read is at worst a second old.
- * Only what was due inside the window [from, to) is counted in `sent`,
- * `acked`, `expected`, `received` and the histograms.
+ * `sent`, `acked`, `expected`, `received` and the histograms count only
+ * messages that were due in the window [from, to).
  */
 
 #ifndef LOAD_STAT_H
@@ -21,15 +21,15 @@
 
 /* one histogram each, us */
 #define LOAD_HISTS(X)                                                        \
-    X(DELIVERY, "delivery")     /* due to received by the other              */\
-    X(ACK,      "ack")          /* due to acknowledged                       */\
-    X(COMMIT,   "commit")       /* due to the timestamp of the entry         */\
-    X(FANOUT,   "fanout")       /* that timestamp to received by the other   */\
-    X(CONNECT,  "connect")      /* TCP connect to welcome                    */\
-    X(SYNC,     "ready")        /* TCP connect to caught up                  */\
-    X(READ,     "read")         /* due to the whole page                     */\
-    X(BEHIND,   "behind")       /* due to handed to the socket: the tool's
-                                   own lateness                              */
+    X(DELIVERY, "delivery")     /* due to received by the other             */\
+    X(ACK,      "ack")          /* due to acknowledged                      */\
+    X(COMMIT,   "commit")       /* due to the timestamp of the entry        */\
+    X(FANOUT,   "fanout")       /* that timestamp to received by the other  */\
+    X(CONNECT,  "connect")      /* TCP connect to welcome                   */\
+    X(SYNC,     "ready")        /* TCP connect to caught up                 */\
+    X(READ,     "read")         /* due to the whole page                    */\
+    X(BEHIND,   "behind")       /* due to written to the socket: the delay of
+                                   the tool itself                           */
 
 typedef enum {
 #define X(name, word)  LOAD_H_ ## name,
@@ -40,32 +40,32 @@ typedef enum {
 
 /* counters; the word is the key in the JSON */
 #define LOAD_COUNTS(X)                                                       \
-    X(opened)           /* connections begun                                 */\
+    X(opened)           /* connections started                              */\
     X(tls_resumed)                                                            \
     X(welcomed)                                                               \
-    X(ready)            /* connections that are ready now                    */\
-    X(failed)           /* connections that ended before ready               */\
-    X(lost_connections) /* connections that ended while ready                */\
-    X(done)             /* connect: cycles completed                         */\
+    X(ready)            /* connections that are ready now                   */\
+    X(failed)           /* connections that ended before ready              */\
+    X(lost_connections) /* connections that ended while ready               */\
+    X(done)             /* connect: cycles completed                        */\
     X(sent)                                                                   \
-    X(unsent)           /* due, but the connection was gone                  */\
+    X(unsent)           /* due, but the connection was closed               */\
     X(acked)                                                                  \
     X(ack_disordered)                                                         \
     X(ack_doubled)                                                            \
-    X(expected)         /* deliveries that `sent` should cause               */\
-    X(received)         /* distinct ones                                     */\
+    X(expected)         /* deliveries that `sent` should cause              */\
+    X(received)         /* distinct deliveries                              */\
     X(disordered)                                                             \
     X(doubled)                                                                \
-    X(seq_gaps)         /* entries missing in the order of a chat            */\
+    X(seq_gaps)         /* entries missing in the order of a chat           */\
     X(seq_doubled)                                                            \
-    X(entries)          /* entries and acks of any kind, window or not       */\
-    X(stray)            /* messages that are not of this run                 */\
-    X(refused)          /* error frames                                      */\
-    X(marks)            /* `delivered` and `read` sent                       */\
+    X(entries)          /* entries and acks of any kind, window or not      */\
+    X(stray)            /* messages that are not of this run                */\
+    X(refused)          /* error frames                                     */\
+    X(marks)            /* `delivered` and `read` sent                      */\
     X(receipts)                                                               \
-    X(presences)        /* users in presence frames                          */\
-    X(reads)            /* pages asked for                                   */\
-    X(pages)            /* pages right                                       */\
+    X(presences)        /* users in presence frames                         */\
+    X(reads)            /* pages requested                                  */\
+    X(pages)            /* correct pages                                    */\
     X(bad_pages)                                                              \
     X(bytes_in)                                                               \
     X(bytes_out)
@@ -91,7 +91,7 @@ struct load_stat_s {
 };
 
 typedef struct {
-    uint32_t         run;           /* marks this run's messages            */
+    uint32_t         run;           /* identifies this run's messages       */
     _Atomic int64_t  base;          /* ns: sending starts; 0: not yet       */
     _Atomic int64_t  from;          /* ns: counting starts                  */
     _Atomic int64_t  to;            /* ns: sending and counting end         */
@@ -106,13 +106,13 @@ extern const char     *load_hist_words[LOAD_NHIST];
 
 int load_stat_create(int procs);        /* 0, or -1                         */
 uint64_t load_stat_sum(load_count_e c);
-/* All loaders' histogram; new, freed with hdr_close(). */
+/* A new histogram of all loaders; free it with hdr_close(). */
 struct hdr_histogram *load_stat_merge(load_hist_e h);
-/* a minus b into a: what was recorded since b was taken. */
+/* Subtracts b from a: a then has the values recorded since b. */
 void load_stat_since(struct hdr_histogram *a, const struct hdr_histogram *b);
 void load_stat_why(load_stat_t *s, const char *word, size_t len);
 
-/* in the window that is counted */
+/* 1 if due is in the counted window */
 static inline int
 load_counted(int64_t due)
 {

@@ -1,7 +1,7 @@
 /*
- * load_tls.c: TLS of a client connection, or none: the same calls for both.
+ * load_tls.c: the same functions for connections with and without TLS.
  *
- * Called from load_conn.c; hands to OpenSSL or to the socket.
+ * Called from load_conn.c; calls OpenSSL or the socket functions.
  */
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 static SSL_CTX  *load_tls_ctx;
 
 
-/* The server is ourselves on loopback: its certificate is not checked. */
+/* The server runs on loopback, so its certificate is not checked. */
 int
 load_tls_init(const load_opt_t *opt)
 {
@@ -74,7 +74,7 @@ load_tls_handshake(load_conn_t *c)
 }
 
 
-/* Without close_notify, as a client that goes away. */
+/* Without close_notify, as a client that loses its connection. */
 void
 load_tls_end(load_conn_t *c)
 {
@@ -91,7 +91,7 @@ load_tls_end(load_conn_t *c)
 }
 
 
-/* -1 with EAGAIN, 0 at the end, as recv(). */
+/* Returns like recv(): -1 with EAGAIN, 0 at the end. */
 ssize_t
 load_tls_recv(load_conn_t *c, uint8_t *buf, size_t len)
 {

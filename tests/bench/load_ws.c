@@ -1,9 +1,9 @@
 /*
- * load_ws.c: WebSocket (RFC 6455), the client's side: upgrade, frames.
+ * load_ws.c: the client side of WebSocket (RFC 6455): upgrade, frames.
  *
- * Called from load_chat.c and load_nchan.c; hands to load_conn.c. Servers'
- * frames are taken whole; a fragmented message is a failure here, because
- * none of the servers has a reason to send one.
+ * Called from load_chat.c and load_nchan.c; calls load_conn.c. Frames are
+ * processed when they are complete. A fragmented message is an error, because
+ * no server has a reason to send one.
  */
 
 #include <stdio.h>
@@ -40,8 +40,8 @@ load_ws_upgrade(load_conn_t *c, const char *path, const char *protocol,
 }
 
 
-/* A key is a nonce (section 4.1); ours follows from user and run, so that it
- * need not be kept until the answer. */
+/* A key is a nonce (section 4.1). This key is computed from the user and the
+ * run, so that it need not be stored until the answer. */
 static void
 load_ws_accept(const load_conn_t *c, char *key, char *accept)
 {

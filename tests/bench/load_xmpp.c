@@ -1,10 +1,10 @@
 /*
- * load_xmpp.c: XMPP (RFC 6120, 6121; XEP-0045 for groups), the client's side.
+ * load_xmpp.c: the client side of XMPP (RFC 6120, 6121; XEP-0045).
  *
- * Called from load_conn.c and load_sched.c; hands to load_conn.c and
- * load_check.c. Plain TCP, SASL PLAIN, password = user name. An archived
- * message is acknowledged by nothing in XMPP but its delivery, so in pairs
- * there are no acks to count; a room's echo is the sender's ack.
+ * Called from load_conn.c and load_sched.c; calls load_conn.c and
+ * load_check.c. Plain TCP, SASL PLAIN, password = user name. XMPP does not
+ * acknowledge an archived message, so there are no acks in pairs; in a room
+ * the echo is the sender's ack.
  */
 
 #include <stdio.h>
@@ -72,9 +72,9 @@ load_xmpp_input(load_conn_t *c, uint8_t *data, size_t len)
 }
 
 
-/* Bytes of the declaration, the stream's opening or closing tag, or one whole
- * stanza; 0 when more are needed. '>' stands in no attribute: servers write
- * it as &gt;. */
+/* The length of the declaration, the stream's opening or closing tag, or one
+ * whole stanza; 0 when more bytes are needed. Attributes contain no '>', since
+ * servers write &gt;. */
 static size_t
 load_xmpp_unit(const uint8_t *data, size_t len)
 {
@@ -258,8 +258,8 @@ load_xmpp_name(const load_conn_t *c, load_slot_t *slot)
         snprintf(slot->chat, sizeof(slot->chat), "u%u@%.20s", slot->peer,
                  c->load->opt->domain);
     } else {
-        /* not the room of a run before, which may be closing behind its last
-         * member: who joins it then is in a room of his own */
+        /* a new room per run: the room of the previous run may be about to
+         * close, and a user who joins it then would be alone */
         snprintf(slot->chat, sizeof(slot->chat), "g%u-%d@conference.%.16s",
                  slot->peer, c->load->opt->members, c->load->opt->domain);
     }

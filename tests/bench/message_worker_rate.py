@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""message_worker_rate.py: what a message costs the message worker.
+"""message_worker_rate.py: the cost of a message in the message worker.
 
-Puts sends into the streams, starts one worker, waits until all are gone, and
-prints messages/s and CPU µs per message of the worker, PostgreSQL and Redis.
-Not a test: nothing is asserted but that every message was stored.
+Adds sends to the streams, starts one worker, waits until the streams are
+empty, and prints messages/s and the CPU µs per message of the worker,
+PostgreSQL and Redis. Not a test: asserts only that every message is stored.
 
     tests/bench/message_worker_rate.py [messages [chats [members [batch]]]]
 
-CHAT_BUILD names the build directory. One subscriber stands for the edge.
+CHAT_BUILD names the build directory. One subscriber acts as the edge.
 """
 
 import os
@@ -28,7 +28,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cpu(pids):
-    """CPU µs of processes, of their threads too."""
+    """CPU µs of processes, including their threads."""
     total = 0
     for pid in pids:
         try:

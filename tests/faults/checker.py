@@ -1,26 +1,28 @@
-"""checker.py: what a record of clients says about the promises.
+"""checker.py: counts the violated guarantees in a record of clients.
 
-Pure: a Record in, counts out. Knows nothing of servers, faults or sockets.
-Written by load.py and by the tests; read by run.py. What a record is made of:
+Pure functions: a Record in, counts out. Knows no servers, faults or sockets.
+Records are written by load.py and by the tests; run.py calls check(). The
+events of a record:
 
-    send      a device put a message on the wire, each time anew
-    ack       it was answered: this is its seq
-    refused   it was answered: no, and not later either
+    send      a device sent a message; each resend is an event of its own
+    ack       the send was acknowledged with this seq
+    refused   the send was refused permanently
     got       an entry arrived on a connection
-    mark      the device said `delivered` up to here
-    opened    a connection begins
+    mark      the device sent a receipt, `delivered` up to this seq
+    opened    a connection was opened
 
-and beside the events who may see which chat, and `truth`: what the store
-holds when all is over. What is counted, each broken promise once:
+A record also has the members of each chat, and `truth`: the content of the
+store at the end. The counts; each violation is counted once:
 
-    lost        acknowledged and not in the store; in the store and never
-                seen by a device that should; asked for and never answered
-    doubled     one message under two seqs; an entry twice on a connection
-    disordered  a hole or a step back on a connection; one seq that is two
-                different entries; two sends of a connection that changed
-                places
-    phantom     received and never sent, or not what was sent
-    stranger    received by who is no member, or was none at that seq
+    lost        acknowledged, but not in the store; in the store, but never
+                seen by a device of a member; sent, but never answered
+    doubled     one message with two seqs; an entry twice on a connection
+    disordered  a gap or a step back on a connection; one seq for two
+                different entries; two sends of a connection stored in the
+                wrong order
+    phantom     received but never sent, or received with other content
+    stranger    received by a user who is not a member, or was not a member
+                at that seq
 """
 
 import collections
@@ -38,7 +40,7 @@ Opened = collections.namedtuple("Opened", "t device conn")
 
 KINDS = {c.__name__: c for c in (Send, Ack, Refused, Got, Mark, Opened)}
 
-# entries that somebody sent with a messageId; the others the server makes
+# entries that a client sent with a messageId; the server creates the others
 SENT_KINDS = ("message", "edit", "delete", "reaction")
 
 
@@ -46,7 +48,7 @@ class Record:
     def __init__(self):
         self.user_of = {}       # device -> user
         self.members = {}       # chat -> {user: (first seq, last seq or None)}
-        self.absent = set()     # devices that are not expected to have it all
+        self.absent = set()     # devices that need not receive everything
         self.events = []
         self.truth = None       # [(chat, seq, sender device, id, content)]
 
@@ -77,7 +79,7 @@ class Record:
 
 
 class Verdict:
-    """Counts, and the first examples of each in words."""
+    """The counts, with the first examples of each as text."""
 
     EXAMPLES = 5
 
@@ -86,13 +88,13 @@ class Verdict:
         for name in COUNTS:
             setattr(self, name, 0)
         self.examples = []
-        self._told = set()
+        self._counted = set()
 
     def count(self, name, key, text):
-        """One broken promise; the same (name, key) counts once."""
-        if (name, key) in self._told:
+        """Counts a violation; the same (name, key) counts once."""
+        if (name, key) in self._counted:
             return
-        self._told.add((name, key))
+        self._counted.add((name, key))
         n = getattr(self, name) + 1
         setattr(self, name, n)
         if n <= self.EXAMPLES:
@@ -113,8 +115,8 @@ class Verdict:
 
 
 def check(record):
-    """The Verdict of a record whose clients have settled: everybody is
-    connected and caught up, and nothing waits for an answer."""
+    """The Verdict of a record whose clients have settled: every client is
+    connected and caught up, and every send has been answered."""
     v = Verdict()
     w = _World(record)
     v.sent = len(w.first)
@@ -125,7 +127,7 @@ def check(record):
     _check_received(v, w)
     _check_connections(v, w)
     _check_devices(v, w)
-    _check_turns(v, w)
+    _check_send_order(v, w)
     return v
 
 
@@ -139,10 +141,10 @@ class _World:
         self.contents = collections.defaultdict(set)
         self.acks = {}          # (device, chat, id) -> first Ack
         self.refused = set()
-        self.conns = {}         # conn -> [events], as they came
+        self.conns = {}         # conn -> [events], in order of arrival
         self.seen = collections.defaultdict(dict)   # device, chat -> {seq: t}
-        self.at = {}            # (chat, seq) -> (sender, id), as first told
-        self.place = {}         # (device, chat, id) -> seq, as first told
+        self.at = {}            # (chat, seq) -> (sender, id), first report
+        self.place = {}         # (device, chat, id) -> seq, first report
 
         for e in record.events:
             if isinstance(e, Send):
@@ -195,19 +197,19 @@ def _check_answers(v, w):
 
 
 def _place(v, w, key, seq):
-    """One message has one seq, whoever tells it."""
+    """A message has the same seq in every report."""
     known = w.place.setdefault(key, seq)
     if known != seq:
         v.count("doubled", ("place", key, seq),
                 _name(*key) + f" is entry {known} and entry {seq}")
 
 
-def _identity(v, w, chat, seq, who, where):
-    """One seq is one entry, whoever tells it."""
-    known = w.at.setdefault((chat, seq), who)
-    if known != who:
+def _identity(v, w, chat, seq, entry, where):
+    """A seq is the same entry in every report."""
+    known = w.at.setdefault((chat, seq), entry)
+    if known != entry:
         v.count("disordered", ("at", chat, seq),
-                f"entry {seq} of {chat} is {known} and, {where}, {who}")
+                f"entry {seq} of {chat} is {known} and, {where}, {entry}")
 
 
 def _check_truth(v, w):
@@ -238,10 +240,10 @@ def _check_truth(v, w):
     for chat, seq in w.stored:
         by_chat[chat].append(seq)
     for chat, seqs in by_chat.items():
-        for due, seq in enumerate(sorted(seqs), min(seqs)):
-            if seq != due:
+        for wanted, seq in enumerate(sorted(seqs), min(seqs)):
+            if seq != wanted:
                 v.count("disordered", ("dense", chat),
-                        f"the store has no entry {due} of {chat}")
+                        f"the store has no entry {wanted} of {chat}")
                 break
 
 
@@ -260,7 +262,7 @@ def _check_received(v, w):
                       "on the connection that sent it")
             continue
         if e.kind == "hidden":
-            continue            # it names nobody
+            continue            # a hidden entry has no sender
         if e.kind not in SENT_KINDS or e.sender is None:
             if w.stored is not None and (e.chat, e.seq) not in w.stored:
                 v.count("phantom", ("made", e.chat, e.seq),
@@ -281,39 +283,39 @@ def _check_received(v, w):
 
 
 def _check_connections(v, w):
-    """On a connection each chat goes up by one from the mark on."""
-    marked = {}                 # (device, chat) -> highest mark sent
-    due = {}                    # (conn, chat) -> seq
-    had = collections.defaultdict(set)          # (conn, chat) -> seqs
+    """On a connection each chat continues, without gaps, after the receipt."""
+    receipts = {}               # (device, chat) -> highest receipt sent
+    next_seq = {}               # (conn, chat) -> seq
+    seen = collections.defaultdict(set)          # (conn, chat) -> seqs
 
     for e in w.record.events:
         if isinstance(e, Mark):
             key = e.device, e.chat
-            marked[key] = max(e.seq, marked.get(key, 0))
+            receipts[key] = max(e.seq, receipts.get(key, 0))
             continue
         if not isinstance(e, (Got, Ack)) or e.conn is None:
-            continue            # the answer to a REST call has no place
+            continue            # REST answers are not part of the order
         at = e.conn, e.chat
-        expected = due.get(at)
+        expected = next_seq.get(at)
 
         if expected is None:
             span = w.span(e.chat, e.device)
-            low = max(marked.get((e.device, e.chat), 0) + 1,
+            low = max(receipts.get((e.device, e.chat), 0) + 1,
                       span[0] if span else 1)
             if e.seq > low:
                 v.count("disordered", ("begin", at),
                         f"{e.chat} begins at {e.seq} on connection {e.conn}, "
-                        f"{low} was due")
+                        f"{low} was expected")
         elif e.seq > expected:
             v.count("disordered", ("hole", at, e.seq),
                     f"entry {e.seq} of {e.chat} on connection {e.conn}, "
-                    f"{expected} was due")
+                    f"{expected} was expected")
         elif e.seq < expected:
             key = e.device, e.chat, getattr(e, "id", None)
-            # the answer to a repeat comes when it is asked for
+            # a duplicate is acknowledged when it is sent again
             if isinstance(e, Ack) and w.times[key] > 1:
                 continue
-            if e.seq in had[at]:
+            if e.seq in seen[at]:
                 v.count("doubled", ("again", at, e.seq),
                         f"entry {e.seq} of {e.chat} again on connection "
                         f"{e.conn}")
@@ -322,18 +324,18 @@ def _check_connections(v, w):
                         f"entry {e.seq} of {e.chat} on connection {e.conn} "
                         f"after {expected - 1}")
             continue
-        due[at] = e.seq + 1
-        had[at].add(e.seq)
+        next_seq[at] = e.seq + 1
+        seen[at].add(e.seq)
 
 
 def _check_devices(v, w):
-    """At the end each device has seen all that its user may see."""
+    """At the end each device has seen every entry that its user may see."""
     if w.stored is None:
-        whole = set(w.at)
+        entries = set(w.at)
     else:
-        whole = set(w.stored)
+        entries = set(w.stored)
     by_chat = collections.defaultdict(list)
-    for chat, seq in whole:
+    for chat, seq in entries:
         by_chat[chat].append(seq)
 
     for device in w.record.user_of:
@@ -352,10 +354,11 @@ def _check_devices(v, w):
                             f"{chat}")
 
 
-def _check_turns(v, w):
-    """Two sends one after the other on a connection keep their order, unless
-    the first was refused or had to be sent again."""
-    last = {}                   # (conn, chat) -> (id, seq) of the last sure
+def _check_send_order(v, w):
+    """Two consecutive sends on a connection keep their order, unless the
+    first was refused or sent again."""
+    last = {}                   # (conn, chat) -> (id, seq) of the last send
+                                # that was sent only once
     for e in w.record.events:
         if not isinstance(e, Send) or e.conn is None:
             continue
@@ -368,6 +371,6 @@ def _check_turns(v, w):
             v.count("disordered", ("turn", key),
                     _name(*key) + f" is entry {seq}, and {last[at][0]}, sent "
                     f"before it, is {last[at][1]}")
-        # refused for the moment counts as sent again: it is, later
+        # a temporary refusal counts as sent again, since a resend follows
         if w.times[key] == 1:
             last[at] = e.id, seq

@@ -1,11 +1,12 @@
 /*
- * clock.c: a wall clock that can be set, for whoever is started with it.
+ * clock.c: a wall clock that can be set, for the processes of one stack.
  *
- * Preloaded (LD_PRELOAD) into every process of a stack by faults.py. Adds the
- * number of seconds that stands in the file $CHAT_TEST_CLOCK, 8 bytes, mapped
- * by all, to the clocks that tell the time of day; monotonic clocks go on, as
- * they do when a host's clock is set. libfaketime would do, but does not get
- * along with the allocator of Redis. Allocates nothing and locks nothing.
+ * faults.py preloads the library (LD_PRELOAD) into every process of a stack.
+ * It reads a number of seconds from the file $CHAT_TEST_CLOCK (8 bytes, mapped
+ * by all processes) and adds it to the clocks that return the time of day.
+ * Monotonic clocks are not changed, as when a host's clock is set. libfaketime
+ * is not used because it does not work with the allocator of Redis. The
+ * library allocates nothing and takes no locks.
  */
 
 #include <fcntl.h>

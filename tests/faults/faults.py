@@ -1,12 +1,13 @@
-"""faults.py: one function a fault.
+"""faults.py: one function per fault.
 
-Each is a generator: what stands before `yield` breaks something, the number
-it yields is how long it stays broken, what stands behind heals it. Where
-nothing stands behind, the system heals itself and the clock of the recovery
-starts with the blow. They run in a thread beside the swarm; `run.swarm` is
-touched through `run.ask`, in the swarm's own loop.
+Each function is a generator: the code before `yield` injects the fault, the
+yielded number is the duration of the fault in seconds, and the code after
+`yield` removes the fault. Where there is no such code, the system recovers
+by itself, and the recovery time starts with the fault. The functions run in
+a thread of their own; they access `run.swarm` only through `run.ask`, which
+runs the call in the swarm's event loop.
 
-Called from run.py and the tests; hands to stack.py.
+Called from run.py and the tests; calls stack.py.
 """
 
 import os
@@ -23,21 +24,24 @@ FAULTS = []
 
 
 class Fault:
-    def __init__(self, name, act, **marks):
+    def __init__(self, name, act, **options):
         self.name = name
         self.act = act
-        self.quiet = marks.get("quiet", False)      # nothing acknowledged
-                                                    # while it is broken
-        self.told = marks.get("told", False)        # sends get `unavailable`
-        self.needs = marks.get("needs")             # a stack of its own
-        self.short = marks.get("short", False)      # in `make test` too
+        # nothing may be acknowledged during the fault
+        self.no_acks = options.get("no_acks", False)
+        # sends must be answered with `unavailable`
+        self.unavailable = options.get("unavailable", False)
+        # root, or a stack with a small disk or a clock that can be set
+        self.needs = options.get("needs")
+        # also part of `make test`
+        self.short = options.get("short", False)
 
 
-def fault(name, **marks):
-    def keep(act):
-        FAULTS.append(Fault(name, act, **marks))
+def fault(name, **options):
+    def register(act):
+        FAULTS.append(Fault(name, act, **options))
         return act
-    return keep
+    return register
 
 
 # ------------------------------------------------------------------ workers
@@ -54,9 +58,10 @@ def message_workers_killed(run):
     yield 0
 
 
-@fault("message worker, stopped for 10 s", short=True)
-def message_worker_stopped(run):
-    """Another takes its shards; then it wakes with a batch in hand."""
+@fault("message worker, suspended for 10 s", short=True)
+def message_worker_suspended(run):
+    """Another worker takes over its shards; then the suspended worker resumes
+    in the middle of a batch."""
     at = len(run.stack.log("workers.log"))
     pids = run.stack.stop("message", count=1)
     yield 10
@@ -74,17 +79,17 @@ def api_worker_killed(run):
 
 @fault("sync worker, kill -9")
 def sync_worker_killed(run):
-    """While clients come back and need it."""
+    """While clients reconnect and need the sync worker."""
     run.ask(run.cut, 3)
     run.stack.kill("sync")
     yield 0
 
 
-@fault("presence worker and others, kill -9")
-def other_workers_killed(run):
-    known = ("message", "api", "sync")
+@fault("presence worker, kill -9")
+def presence_worker_killed(run):
+    others = ("message", "api", "sync")
     for pid in children(run.stack.pid("pool")):
-        if cmdline(pid)[1:2] and cmdline(pid)[1] not in known:
+        if cmdline(pid)[1:2] and cmdline(pid)[1] not in others:
             os.kill(pid, signal.SIGKILL)
     yield 0
 
@@ -128,8 +133,8 @@ def redis_flushed(run):
     yield 0
 
 
-@fault("Redis, kill -9, its file lost")
-def redis_lost(run):
+@fault("Redis, kill -9, its data file deleted")
+def redis_data_deleted(run):
     pids = run.stack.kill("redis")
     wait_for(lambda: not any(alive(p) for p in pids), 5, "end of Redis")
     for path in (run.stack.home / "redis").iterdir():
@@ -141,7 +146,7 @@ def redis_lost(run):
     run.stack.heal()
 
 
-@fault("Redis at maxmemory", told=True, quiet=True)
+@fault("Redis at maxmemory for 5 s", unavailable=True, no_acks=True)
 def redis_full(run):
     r = run.stack.redis()
     r.config_set("maxmemory", "1mb")
@@ -166,17 +171,18 @@ def postgres_restarted(run):
     run.stack.heal()
 
 
-@fault("PostgreSQL, stopped for 20 s", quiet=True, told=True)
-def postgres_stopped(run):
+@fault("PostgreSQL, shut down for 20 s", unavailable=True, no_acks=True)
+def postgres_shut_down(run):
     pids = run.stack.kill("postgres", signal.SIGINT)
     wait_for(lambda: not any(alive(p) for p in pids), 10, "end of PostgreSQL")
     yield 20
     run.stack.heal()
 
 
-@fault("disk full for PostgreSQL", needs="disk")
+@fault("disk full for PostgreSQL, 8 s", needs="disk")
 def disk_full(run):
-    """What fits on pages that are there is still stored, the rest waits."""
+    """Entries that fit into allocated pages are still stored; the others
+    wait."""
     filler = run.stack.home / "pg" / "filler"
     fill(filler)
     wait_for(lambda: "No space left" in run.stack.log("postgres.log"), 30,
@@ -207,18 +213,19 @@ def clients_cut(run):
 
 @fault("clients' sockets half open", needs="root")
 def clients_half_open(run):
-    """Their addresses are not heard any more, and they come back from
-    others; the edge still writes to the old sockets."""
+    """All packets of the old sockets are dropped in both directions. The
+    clients reconnect from other ports; the edge still writes to the old
+    sockets."""
     run.ask(run.half_open, 3)
     yield 4
-    run.ask(run.hear_again)
+    run.ask(run.remove_drop_rules)
 
 
 # -------------------------------------------------------------------- clock
 
 @fault("clock set back by a minute", needs="clock")
 def clock_back(run):
-    """And, after six seconds in which clients come and go, right again."""
+    """And corrected after six seconds in which clients reconnect."""
     run.stack.clock.set(-60)
     assert abs(run.stack.redis().time()[0] + 60 - time.time()) < 3
     run.ask(run.cut, 4)
@@ -227,11 +234,11 @@ def clock_back(run):
     run.stack.clock.set(0)
 
 
-# ---------------------------------------------------------- what they stand on
+# -------------------------------------------------------------- environment
 
 class Mounted:
-    """A small file system of its own below a directory of the stack, so that
-    it can be full."""
+    """A small file system mounted on a directory of the stack, so that a
+    test can fill it."""
 
     def __init__(self, path, size):
         self.path = pathlib.Path(path)
@@ -244,22 +251,22 @@ class Mounted:
 
 
 class Clock:
-    """A wall clock for a stack, see clock.c."""
+    """The wall clock of a stack, see clock.c."""
 
     def __init__(self, home):
         self.path = pathlib.Path(home) / "clock"
         self.path.write_bytes(bytes(8))
         self.path.chmod(0o644)
-        where = BUILD / "faults"
-        where.mkdir(exist_ok=True)
+        build = BUILD / "faults"
+        build.mkdir(exist_ok=True)
         subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-Wall",
                         "-Wextra", "-Werror", "-fPIC", "-shared",
-                        "-o", str(where / "clock.so"),
+                        "-o", str(build / "clock.so"),
                         str(pathlib.Path(__file__).with_name("clock.c"))],
                        check=True)
-        # beside the data, where the users of the stack may read
+        # in the stack's directory, which the stack's users can read
         library = pathlib.Path(home) / "clock.so"
-        shutil.copy(where / "clock.so", library)
+        shutil.copy(build / "clock.so", library)
         self.env = {"LD_PRELOAD": str(library),
                     "CHAT_TEST_CLOCK": str(self.path)}
 

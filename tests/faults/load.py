@@ -1,15 +1,16 @@
-"""load.py: a swarm of clients that keep a record.
+"""load.py: a swarm of simulated clients that record what they see.
 
-One process, one event loop, a WebSocket of its own over asyncio's protocols:
-500 clients and 500 messages a second leave room for the servers on two cores.
-Each client does what the contract asks of it: it sends again what was not
-answered (after 10 s, after retryAfter, on a new connection), marks what it
-received, pings, comes back with full-jitter backoff, moves when it is told
-`reconnect`, refreshes on 4401, and stays away on 4403 and 4409. What it sent,
-what was answered and what arrived goes into a checker.Record.
+One process with one event loop and its own WebSocket code on asyncio's
+protocols, so that 500 clients with 500 messages per second leave enough of
+two cores to the servers. Each client follows the contract: it resends what
+was not answered (after 10 s, after retryAfter, on a new connection), sends
+receipts, pings, reconnects with full-jitter backoff, changes the connection
+on `reconnect`, refreshes its token on 4401, and does not reconnect after
+4403 and 4409. Sends, answers and received entries are added to a
+checker.Record.
 
-Users, devices and chats are made by SQL and tokens are signed with the
-stack's own key: 500 logins are not what is tested here.
+SQL statements create users, devices and chats, and the stack's own key signs
+the tokens: logins are not tested here.
 """
 
 import asyncio
@@ -30,20 +31,20 @@ import psycopg2.extras
 from checker import Ack, Got, Mark, Opened, Record, Refused, Send
 
 RESEND = 10             # s without an answer
-MARK_COUNT = 64         # entries
-MARK_DELAY = 0.2        # s
+RECEIPT_COUNT = 64      # entries
+RECEIPT_DELAY = 0.2     # s
 TICK = 0.05             # s
-BACKOFF = 0.1, 2.0      # s: the first, the longest
-OPEN_LIMIT = 5          # s for a handshake and its welcome
-LET_GO = 8              # s until a replaced connection, which the edge should
-                        # have closed, is closed from here
-SILENT = 5              # s after which a client asks whether anybody is there
-DEAF = 5                # s without an answer to that: the socket is dead
+BACKOFF = 0.1, 2.0      # s: first and longest delay
+OPEN_LIMIT = 5          # s for the handshake and the welcome
+CLOSE_REPLACED = 8      # s until the client closes a replaced connection
+                        # that the edge should have closed
+PING_AFTER = 5          # s without data until a client sends a ping
+PONG_LIMIT = 5          # s without an answer until the socket counts as dead
 
 TCP_REPAIR = 19
 
 
-# ------------------------------------------------------------------- people
+# -------------------------------------------------------------------- users
 
 def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -69,7 +70,7 @@ class Signer:
 
 
 def make_users(stack, n, devices=1):
-    """[(user, [device ...])], as strings."""
+    """Returns [(user, [device ...])], all as strings."""
     db = psycopg2.connect(stack.dsn())
     base = 10**13 + random.randrange(10**12)
     with db, db.cursor() as cur:
@@ -90,7 +91,7 @@ def make_users(stack, n, devices=1):
 
 
 def make_chats(stack, groups):
-    """groups: [[user ...] ...]; the chatIds."""
+    """groups: [[user ...] ...]. Returns the chatIds."""
     db = psycopg2.connect(stack.dsn())
     ids = [str(uuid.uuid4()) for _ in groups]
     with db, db.cursor() as cur:
@@ -118,7 +119,7 @@ def truth(stack, chats):
 # ---------------------------------------------------------------- WebSocket
 
 def ws_frame(op, payload):
-    """A client's frame, masked."""
+    """A masked frame, as clients send it."""
     n = len(payload)
     if n < 126:
         head = struct.pack("!BB", 0x80 | op, 0x80 | n)
@@ -134,7 +135,7 @@ def ws_frame(op, payload):
 
 
 class Connection(asyncio.Protocol):
-    """One socket; tells its client of frames and of its end."""
+    """One socket; passes frames and the close to its client."""
 
     count = 0
 
@@ -144,18 +145,18 @@ class Connection(asyncio.Protocol):
         self.name = f"{client.device}/{Connection.count}"
         self.transport = None
         self.buf = b""
-        self.head = True            # still in the HTTP head
-        self.status = None          # of a refusal
-        self.code = None            # of the close frame
-        self.over = False
-        self.silent = False         # nothing is heard or answered any more
+        self.head = True            # reading the HTTP head
+        self.status = None          # HTTP status
+        self.code = None            # close code
+        self.closed = False
+        self.silent = False         # ignores input, sends nothing
         self.welcome = asyncio.get_running_loop().create_future()
         self.welcome.add_done_callback(lambda f: f.exception())
         self.synced = False
         self.due = {}               # chat -> next seq
-        self.dirty = {}             # chat -> [entries, since] to be marked
-        self.heard = time.monotonic()
-        self.asked = None           # an unanswered ping was sent at
+        self.dirty = {}             # chat -> [entries, since], no receipt yet
+        self.heard = time.monotonic()       # time of the last data
+        self.asked = None           # time of an unanswered ping
         self.heartbeat = 30
         self.pinged = self.heard
 
@@ -221,17 +222,17 @@ class Connection(asyncio.Protocol):
             self.transport.write(ws_frame(10, payload))
 
     def send(self, text):
-        if not self.over and not self.silent:
+        if not self.closed and not self.silent:
             self.transport.write(ws_frame(1, text.encode()))
 
     def close(self, code=1000):
-        if not self.over and self.transport:
+        if not self.closed and self.transport:
             self.transport.write(ws_frame(8, struct.pack("!H", code)))
             self.transport.close()
 
     def cut(self):
-        """Gone without a FIN or a RST (TCP_REPAIR); where that is not
-        permitted, with a RST."""
+        """Closes the socket without FIN and RST (TCP_REPAIR); where that is
+        not permitted, with a RST."""
         sock = self.transport.get_extra_info("socket")
         try:
             sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
@@ -241,9 +242,9 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def connection_lost(self, exc):
-        if self.over:
+        if self.closed:
             return
-        self.over = True
+        self.closed = True
         if not self.welcome.done():
             self.welcome.set_exception(OSError("closed"))
         self.client.ended(self)
@@ -261,8 +262,8 @@ class Sent:
         self.text = json.dumps({"type": "send_message", "chatId": chat,
                                 "messageId": mid, "content": content})
         self.first = now
-        self.at = None              # last put on the wire
-        self.again = None           # when it is sent again
+        self.at = None              # time of the last send
+        self.again = None           # time of the next resend
 
 
 class Client:
@@ -273,29 +274,29 @@ class Client:
         self.record = swarm.record
         self.user = user
         self.device = device
-        self.source = source        # address it connects from
+        self.source = source        # local address
         self.token = swarm.signer.token(user, device)
         self.chats = []
         self.conn = None
-        self.old = []               # replaced, and not yet closed
+        self.old = []               # replaced connections, not yet closed
         self.pending = {}           # (chat, messageId) -> Sent
-        self.stopped = None         # close code that forbids to come back
-        self.coming = None          # task of the next connection
+        self.stopped = None         # close code that forbids reconnecting
+        self.connecting = None          # task that connects
         self.seen = {}              # chat -> highest seq
-        self.marks = True
+        self.receipts = True
         self.number = 0
         self.refreshed = 0
-        self.synced_at = None       # sync_complete of the last connection
+        self.synced_at = None       # time of the last sync_complete
 
     # ---------------------------------------------------------- connection
 
     @property
     def up(self):
-        return self.conn is not None and not self.conn.over \
+        return self.conn is not None and not self.conn.closed \
             and self.conn.synced
 
     def start(self):
-        self.coming = asyncio.ensure_future(self.come(0))
+        self.connecting = asyncio.ensure_future(self.connect(0))
 
     async def open(self):
         loop = asyncio.get_running_loop()
@@ -307,7 +308,7 @@ class Client:
             await asyncio.wait_for(asyncio.shield(conn.welcome), OPEN_LIMIT)
         except (OSError, asyncio.TimeoutError):
             if conn.transport:
-                conn.over = True
+                conn.closed = True
                 conn.transport.abort()
             if conn.status == 401:
                 self.refresh()
@@ -317,22 +318,22 @@ class Client:
             return
         old, self.conn = self.conn, conn
         self.swarm.opened(self)
-        if old and not old.over:
+        if old and not old.closed:
             self.old.append(old)
-            loop.call_later(LET_GO, self.let_go, old)
+            loop.call_later(CLOSE_REPLACED, self.close_replaced, old)
         for sent in list(self.pending.values()):
             self.put(sent)
 
-    def let_go(self, conn):
-        if not conn.over:
+    def close_replaced(self, conn):
+        if not conn.closed:
             conn.close()
 
     def refresh(self):
         self.refreshed += 1
         self.token = self.swarm.signer.token(self.user, self.device)
 
-    async def come(self, wait):
-        """Comes back with full-jitter backoff until it is there."""
+    async def connect(self, wait):
+        """Connects, with full-jitter backoff between the attempts."""
         n = 0
         while not self.swarm.stopping and self.stopped is None:
             if wait:
@@ -345,14 +346,14 @@ class Client:
                 wait = random.uniform(0, min(BACKOFF[1], BACKOFF[0] * 2 ** n))
                 n += 1
 
-    def again(self, wait=None):
+    def reconnect(self, wait=None):
         if self.swarm.stopping or self.stopped is not None:
             return
-        if self.coming and not self.coming.done():
+        if self.connecting and not self.connecting.done():
             return
         if wait is None:
             wait = random.uniform(0, BACKOFF[0])
-        self.coming = asyncio.ensure_future(self.come(wait))
+        self.connecting = asyncio.ensure_future(self.connect(wait))
 
     def ended(self, conn):
         self.swarm.closes[conn.code or 1006] += 1
@@ -367,8 +368,8 @@ class Client:
         elif code >= 4400:
             self.stopped = code
             return
-        if self.swarm.comes_back:
-            self.again()
+        if self.swarm.reconnects:
+            self.reconnect()
 
     # ------------------------------------------------------------- sending
 
@@ -385,8 +386,8 @@ class Client:
     def put(self, sent):
         now = time.monotonic()
         conn = self.conn
-        if conn is None or conn.over:
-            sent.again = None       # on the next connection
+        if conn is None or conn.closed:
+            sent.again = None       # sent on the next connection
             return
         sent.at = now
         sent.again = now + RESEND
@@ -405,7 +406,7 @@ class Client:
                                 f["kind"], f.get("senderDeviceId"),
                                 f.get("messageId"), f.get("content")))
             self.swarm.got(self, f, now)
-            self.note(conn, chat, seq, now)
+            self.arrived(conn, chat, seq, now)
         elif kind == "message_ack":
             chat, seq = f["chatId"], f["seq"]
             self.record.add(Ack(now, self.device, conn.name, chat,
@@ -413,7 +414,7 @@ class Client:
             sent = self.pending.pop((chat, f["messageId"]), None)
             if sent:
                 self.swarm.acked(self, sent, now)
-            self.note(conn, chat, seq, now)
+            self.arrived(conn, chat, seq, now)
         elif kind == "error":
             self.error(conn, f, now)
         elif kind == "welcome":
@@ -425,31 +426,31 @@ class Client:
             conn.synced = True
             self.synced_at = now
         elif kind == "reconnect":
-            self.swarm.told.append(now)
+            self.swarm.reconnect_frames.append(now)
             if conn is self.conn:
-                self.again(f["after"] / 1000)
+                self.reconnect(f["after"] / 1000)
 
-    def note(self, conn, chat, seq, now):
-        """An entry is here: the mark follows."""
+    def arrived(self, conn, chat, seq, now):
+        """Updates seq and the pending receipt for an entry."""
         if seq < conn.due.get(chat, 0):
             return
         conn.due[chat] = seq + 1
         if seq > self.seen.get(chat, 0):
             self.seen[chat] = seq
-        if not self.marks:
+        if not self.receipts:
             return
         waiting = conn.dirty.get(chat)
         if waiting is None:
             conn.dirty[chat] = [1, now]
             return
         waiting[0] += 1
-        if waiting[0] >= MARK_COUNT:
-            self.mark(conn, chat)
+        if waiting[0] >= RECEIPT_COUNT:
+            self.send_receipt(conn, chat)
 
-    def mark(self, conn, chat):
+    def send_receipt(self, conn, chat):
         del conn.dirty[chat]
         seq = conn.due[chat] - 1
-        if conn.over or conn.silent:
+        if conn.closed or conn.silent:
             return
         self.record.add(Mark(time.monotonic(), self.device, conn.name, chat,
                              seq))
@@ -474,49 +475,49 @@ class Client:
         for sent in list(self.pending.values()):
             if sent.again is not None and sent.again <= now:
                 self.put(sent)
-        if conn is None or conn.over:
+        if conn is None or conn.closed:
             return
         if conn.dirty:
             for chat, (_, since) in list(conn.dirty.items()):
-                if now - since >= MARK_DELAY:
-                    self.mark(conn, chat)
+                if now - since >= RECEIPT_DELAY:
+                    self.send_receipt(conn, chat)
         if conn.silent:
             return
         if now - conn.pinged > conn.heartbeat \
-                or (now - conn.heard > SILENT and conn.asked is None):
+                or (now - conn.heard > PING_AFTER and conn.asked is None):
             conn.pinged = conn.asked = now
             conn.send('{"type":"ping"}')
-        elif conn.asked is not None and now - conn.asked > DEAF:
-            # no answer, not even to a ping: elsewhere is better
+        elif conn.asked is not None and now - conn.asked > PONG_LIMIT:
+            # the ping was not answered: the socket is dead
             conn.cut()
 
 
 # -------------------------------------------------------------------- swarm
 
 class Swarm:
-    """All clients of a run, their pace and their record."""
+    """All clients of a run, their send rate and their record."""
 
-    def __init__(self, stack, comes_back=True):
+    def __init__(self, stack, reconnects=True):
         self.stack = stack
         self.port = stack.port
         self.signer = Signer(stack)
         self.record = Record()
         self.clients = []
         self.by_chat = collections.defaultdict(list)    # chat -> clients
-        self.rate = 0               # messages a second
+        self.rate = 0               # messages per second
         self.stopping = False
-        self.comes_back = comes_back
+        self.reconnects = reconnects
         self.errors = collections.Counter()
         self.closes = collections.Counter()
-        self.opens = []             # when connections were opened
-        self.told = []              # when `reconnect` came
+        self.opens = []             # times of opened connections
+        self.reconnect_frames = []  # times of `reconnect` frames
         self.failed_opens = 0
-        self.latency = []           # (t, s) from first send to the answer
-        self.watch = None           # a Recovery that wants to be told
+        self.latency = []           # (t, s): first send to the answer
+        self.watch = None           # a Recovery that gets the events
         self._tasks = []
 
     def groups(self, users, size, devices=1):
-        """Adds users in groups of `size`, one chat each."""
+        """Adds users in groups of `size`; each group has one chat."""
         people = make_users(self.stack, users, devices)
         groups = [people[i:i + size] for i in range(0, users, size)]
         chats = make_chats(self.stack, [[u for u, _ in g] for g in groups])
@@ -542,7 +543,7 @@ class Swarm:
             await asyncio.sleep(every)
         try:
             await self.until(lambda: all(c.up for c in self.clients),
-                             timeout, "clients that are up")
+                             timeout, "connected clients")
         except AssertionError:
             await self.stop()
             raise
@@ -555,26 +556,27 @@ class Swarm:
         for task in self._tasks:
             task.cancel()
         for c in self.clients:
-            if c.coming:
-                c.coming.cancel()
+            if c.connecting:
+                c.connecting.cancel()
             if c.conn:
                 c.conn.close()
         await asyncio.sleep(0.05)
         for c in self.clients:
-            if c.conn and not c.conn.over:
+            if c.conn and not c.conn.closed:
                 c.conn.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # a cancelled wait_for() may go on: it ends by `stopping`
-        await asyncio.gather(*[c.coming for c in self.clients if c.coming],
-                             return_exceptions=True)
+        # a cancelled wait_for() may continue; `stopping` ends it
+        await asyncio.gather(
+            *[c.connecting for c in self.clients if c.connecting],
+            return_exceptions=True)
 
-    async def until(self, what, timeout, say):
+    async def until(self, condition, timeout, name):
         end = time.monotonic() + timeout
-        while not what():
+        while not condition():
             if time.monotonic() > end:
                 down = sum(not c.up for c in self.clients)
                 raise AssertionError(
-                    f"no {say} within {timeout} s: {down} of "
+                    f"no {name} within {timeout} s: {down} of "
                     f"{len(self.clients)} clients are down, "
                     f"{sum(len(c.pending) for c in self.clients)} sends "
                     f"wait, errors {dict(self.errors)}, closes "
@@ -582,11 +584,12 @@ class Swarm:
             await asyncio.sleep(0.02)
 
     async def settle(self, timeout=25):
-        """No new sends; until all is answered and has arrived."""
+        """Stops sending and waits until every send is answered and every
+        entry has arrived."""
         self.rate = 0
         await self.until(
             lambda: all(c.up and not c.pending for c in self.clients
-                        if c.stopped is None), timeout, "rest")
+                        if c.stopped is None), timeout, "answers to all sends")
         self.record.truth = await asyncio.to_thread(
             truth, self.stack, list(self.record.members))
         top = {}
@@ -598,7 +601,7 @@ class Swarm:
                 for c in self.clients if c.stopped is None
                 for chat in c.chats):
             await asyncio.sleep(0.05)
-        # what comes too much comes late
+        # time for duplicates that arrive late
         await asyncio.sleep(0.3)
 
     # --------------------------------------------------------------- events
@@ -623,16 +626,17 @@ class Swarm:
                 c.tick(now)
 
     async def _pace(self):
-        """`rate` sends a second, each by the next client in a shuffled
-        order, into one of its chats."""
-        order, owed, last = [], 0.0, time.monotonic()
+        """Starts `rate` sends per second; each comes from the next client in
+        a shuffled order and goes to one of its chats."""
+        order, pending, last = [], 0.0, time.monotonic()
         while True:
             await asyncio.sleep(0.01)
             now = time.monotonic()
-            owed = min(owed + (now - last) * self.rate, 1 + self.rate / 4)
+            pending = min(pending + (now - last) * self.rate,
+                          1 + self.rate / 4)
             last = now
-            while owed >= 1 and self.rate:
-                owed -= 1
+            while pending >= 1 and self.rate:
+                pending -= 1
                 if not order:
                     order = [c for c in self.clients if c.chats]
                     random.shuffle(order)
@@ -642,15 +646,16 @@ class Swarm:
 
 
 class Recovery:
-    """When things go again: every chat has taken a message that was sent
-    after the healing, every device has received one, and all are up."""
+    """Measures the recovery: every chat has accepted a message that was sent
+    after the fault was removed, every device has received one, and every
+    client is connected and caught up."""
 
     def __init__(self, swarm):
         self.swarm = swarm
         self.healed = time.monotonic()
-        self.sent = set()           # messageIds first sent since
-        self.chats = {}             # chat -> when
-        self.devices = {}           # device -> when
+        self.sent = set()           # messageIds sent since then
+        self.chats = {}             # chat -> time
+        self.devices = {}           # device -> time
         swarm.watch = self
 
     def acked(self, sent, now):
@@ -661,15 +666,15 @@ class Recovery:
         if f.get("messageId") in self.sent:
             self.devices.setdefault(client.device, now)
 
-    def _people(self):
+    def _active(self):
         return [c for c in self.swarm.clients if c.stopped is None]
 
     def done(self):
         return len(self.chats) == len(self.swarm.by_chat) \
-            and all(c.device in self.devices and c.up for c in self._people())
+            and all(c.device in self.devices and c.up for c in self._active())
 
     def seconds(self):
-        """From healing to the last of them."""
+        """Seconds from the removal of the fault to the last of these."""
         last = list(self.chats.values()) + list(self.devices.values())
-        last += [c.synced_at for c in self._people() if c.synced_at]
+        last += [c.synced_at for c in self._active() if c.synced_at]
         return max(0.0, max(last, default=self.healed) - self.healed)

@@ -1,8 +1,8 @@
-"""restload.py: a device without a socket, that writes and reads by REST.
+"""restload.py: a device without a socket, which writes and reads by REST.
 
-Beside load.py's clients in the same chats and the same record. A call that
-fails, or is answered 429, 502, 503 or 500, is made again with the same
-messageId, as the contract asks.
+Uses the chats and the record of load.py's clients. A send that fails or is
+answered with 429, 500, 502 or 503 is repeated with the same messageId, as
+the contract requires.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import time
 
 from checker import Ack, Refused, Send
 
-LIMIT = 12              # s for an answer; the edge says 503 after 10
+LIMIT = 12              # s for an answer; the edge answers 503 after 10
 
 
 async def call(port, method, path, token, body=None):
-    """(status, parsed body); OSError when the connection fails."""
+    """Returns (status, parsed body); OSError when the connection fails."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         data = b"" if body is None else json.dumps(body).encode()
@@ -27,15 +27,15 @@ async def call(port, method, path, token, body=None):
         answer = await reader.read(-1)
     finally:
         writer.close()
-    head, _, rest = answer.partition(b"\r\n\r\n")
+    head, _, content = answer.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 "):
         raise OSError("no answer")
     if b"chunked" in head.lower():
-        rest = unchunk(rest)
+        content = unchunk(content)
     try:
-        return int(head[9:12]), json.loads(rest) if rest else None
+        return int(head[9:12]), json.loads(content) if content else None
     except ValueError:
-        raise OSError("half an answer") from None
+        raise OSError("incomplete answer") from None
 
 
 def unchunk(data):
@@ -47,12 +47,12 @@ def unchunk(data):
             return out
         out += data[:n]
         data = data[n + 2:]
-    raise ValueError("half an answer")
+    raise ValueError("incomplete answer")
 
 
 class RestClient:
-    """Sends `rate` messages a second into its chats, one after the other,
-    and asks for the list of chats in between."""
+    """Sends `rate` messages per second, one after the other, to its chats in
+    turn, and concurrently requests the list of chats."""
 
     def __init__(self, swarm, user, device, chats, rate=2):
         self.swarm = swarm
@@ -63,8 +63,8 @@ class RestClient:
         self.token = swarm.signer.token(user, device)
         self.number = 0
         self.waiting = 0            # sends without an answer
-        self.read_ok = []           # when a read was answered with 200
-        self.sent_ok = []           # when a send was answered
+        self.read_ok = []           # times of reads answered with 200
+        self.sent_ok = []           # times of acknowledged sends
         self.stopping = False
         swarm.record.user_of[device] = user
         swarm.record.absent.add(device)
@@ -124,5 +124,5 @@ class RestClient:
             await asyncio.sleep(0.2)
 
     def recovered(self, since):
-        """Seconds from then to the first read that was answered, or None."""
+        """Seconds from `since` to the first answered read, or None."""
         return next((t - since for t in self.read_ok if t >= since), None)

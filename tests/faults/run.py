@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""run.py: `make faults`: breaks one thing at a time under load, and a table.
+"""run.py: `make faults`: injects one fault at a time and prints a table.
 
-    run.py [WORD ...]      the faults and suites whose name has a word
+    run.py [WORD ...]      the faults and suites whose name contains a word
 
-For each fault: a new set of clients writes to each other, something breaks,
-is healed, the clients settle, and the checker counts what of their record
-breaks a promise. Ends with 1 when a count is not zero or a recovery took
-longer than 5 s; the record is then kept beside the build.
+For each fault, new clients write to each other, the fault is injected and
+removed, the clients settle, and the checker counts the violated guarantees
+in their record. Exits with 1 when a count is not zero or a recovery took
+longer than 5 s; the record is then stored in the build directory.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ from load import Recovery, Swarm, make_users    # noqa: E402
 from restload import RestClient     # noqa: E402
 from stack import BUILD, SLOW, Stack            # noqa: E402
 
-RECOVER = 5             # s, the promise
+RECOVER = 5             # s, guaranteed
 GIVE_UP = 40            # s
-CHAIN = f"CHAT-FAULTS-{os.getpid()}"    # of iptables
+CHAIN = f"CHAT-FAULTS-{os.getpid()}"    # an iptables chain
 
 HEAD = ("fault", "sent", "acked", "received", "lost", "doubled",
         "disordered", "phantom", "stranger", "recovered")
 
 
 class FaultStack(Stack):
-    """A stack with what some faults need below it."""
+    """A stack with the small disk or the clock that some faults need."""
 
     def __init__(self, needs=None, **env):
         super().__init__(**env)
@@ -44,7 +44,7 @@ class FaultStack(Stack):
         elif needs == "clock":
             self.clock = faults.Clock(self.home)
             self.env.update(self.clock.env)
-            # nginx gives its processes no variable that it is not told of
+            # nginx passes only the variables that its configuration names
             (self.home / "nginx.d" / "clock.main").write_text(
                 "".join(f"env {name};\n" for name in self.clock.env))
 
@@ -65,10 +65,10 @@ class Run:
         self.rate = rate
         self.group = group
         self.problems = []
-        self.unreachable = False           # some clients are cut off by iptables
+        self.unreachable = False           # iptables drops packets
 
     def ask(self, what, *args):
-        """Runs something in the swarm's loop, from the fault's thread."""
+        """Calls `what` in the swarm's event loop, from the fault's thread."""
         done = asyncio.run_coroutine_threadsafe(self._call(what, args),
                                                 self.loop)
         return done.result(10)
@@ -77,20 +77,20 @@ class Run:
     async def _call(what, args):
         return what(*args)
 
-    # what faults do to clients
+    # called by faults
 
     def cut(self, part):
-        """Every part-th client loses its socket."""
+        """Cuts the socket of every part-th client."""
         for c in self.swarm.clients[::part]:
-            if c.conn and not c.conn.over:
+            if c.conn and not c.conn.closed:
                 c.conn.cut()
 
     def half_open(self, part):
-        """Nothing that every part-th client has sent or is sent arrives any
-        more; it knows, gives up, and comes back from another port."""
+        """Drops all packets of every part-th client's socket; the client
+        reconnects from another port."""
         rules = []
         for c in self.swarm.clients[::part]:
-            if c.conn is None or c.conn.over:
+            if c.conn is None or c.conn.closed:
                 continue
             port = c.conn.transport.get_extra_info("sockname")[1]
             rules += [f"-A {CHAIN} -p tcp --{side} {port} -j DROP"
@@ -98,20 +98,20 @@ class Run:
             old, c.conn = c.conn, None
             old.silent = True
             c.old.append(old)
-            c.again()
+            c.reconnect()
         self.unreachable = True
         subprocess.run(["iptables-restore", "-w", "-n"], check=True,
                        text=True, input="\n".join(
                            ["*filter", f":{CHAIN} - [0:0]", *rules,
                             f"-I INPUT -i lo -j {CHAIN}", "COMMIT", ""]))
 
-    def hear_again(self):
+    def remove_drop_rules(self):
         self.unreachable = False
         for what in (["-D", "INPUT", "-i", "lo", "-j", CHAIN],
                      ["-F", CHAIN], ["-X", CHAIN]):
             subprocess.run(["iptables", "-w", *what], check=False)
 
-    # the whole
+    # the run
 
     async def go(self):
         self.loop = asyncio.get_running_loop()
@@ -124,13 +124,13 @@ class Run:
         try:
             await asyncio.sleep(1.5)
             steps = self.fault.act(self)
-            held = await asyncio.to_thread(next, steps)
+            duration = await asyncio.to_thread(next, steps)
             broken = time.monotonic()
             errors = swarm.errors["unavailable"]
-            await asyncio.sleep(held)
+            await asyncio.sleep(duration)
             watch = Recovery(swarm)
-            if self.fault.quiet:
-                self._quiet(broken, errors)
+            if self.fault.no_acks:
+                self._check_no_acks(broken, errors)
             await asyncio.to_thread(next, steps, None)
             took = await self._recover(watch, rest)
             await asyncio.sleep(1)
@@ -139,13 +139,13 @@ class Run:
             await swarm.settle(30 * SLOW)
         finally:
             if self.unreachable:
-                self.hear_again()
+                self.remove_drop_rules()
             await swarm.stop()
         verdict = checker.check(swarm.record)
         return verdict, took
 
     def _rest(self, chats):
-        """A user who writes by REST into three of the chats."""
+        """Creates a user who writes to three of the chats by REST."""
         user, (device,) = make_users(self.stack, 1)[0]
         mine = chats[:3]
         for chat in mine:
@@ -164,21 +164,23 @@ class Run:
                 devices = [c for c in self.swarm.clients
                            if c.device not in watch.devices or not c.up]
                 self.problems.append(
-                    f"not whole after {GIVE_UP} s: {chats} chats, "
+                    f"not recovered after {GIVE_UP} s: {chats} chats, "
                     f"{len(devices)} devices")
                 return float(GIVE_UP)
             await asyncio.sleep(0.02)
         return max(watch.seconds(), rest.recovered(watch.healed))
 
-    def _quiet(self, broken, errors):
-        """Nothing is acknowledged while there is nowhere to store it."""
-        # an answer that was on its way when it broke
+    def _check_no_acks(self, broken, errors):
+        """While nothing can be stored, nothing is acknowledged."""
+        # answers already on their way at the fault do not count
         late = [e for e in self.swarm.record.events
                 if isinstance(e, checker.Ack) and e.t > broken + 0.5]
         if late:
-            self.problems.append(f"{len(late)} acknowledged meanwhile")
-        if self.fault.told and self.swarm.errors["unavailable"] == errors:
-            self.problems.append("nobody was told `unavailable`")
+            self.problems.append(f"{len(late)} acknowledged during the fault")
+        if self.fault.unavailable \
+                and self.swarm.errors["unavailable"] == errors:
+            self.problems.append(
+                "no send was answered with `unavailable`")
 
 
 # -------------------------------------------------------------------- table
@@ -193,7 +195,7 @@ def line(cells):
     return f"{cells[0]:<38}" + "".join(f"{c!s:>11}" for c in cells[1:])
 
 
-def keep(name, record):
+def store(name, record):
     where = BUILD / "faults"
     where.mkdir(exist_ok=True)
     path = where / (name.replace(" ", "-").replace("/", "-") + ".json")
@@ -202,14 +204,14 @@ def keep(name, record):
 
 
 def one(stack, fault, users, rate):
-    """Runs a fault; prints its line; the problems, in words."""
+    """Runs a fault and prints its line; returns the problems as text."""
     run = Run(stack, fault, users, rate)
     verdict, took = asyncio.run(run.go())
     print(line(row(fault.name, verdict, took)), flush=True)
     problems = list(run.problems)
     if not verdict.clean:
         problems += [str(verdict),
-                     f"record: {keep(fault.name, run.swarm.record)}"]
+                     f"record: {store(fault.name, run.swarm.record)}"]
     if took > RECOVER * SLOW:
         problems.append(f"recovery took {took:.1f} s")
     for p in problems:
@@ -217,48 +219,48 @@ def one(stack, fault, users, rate):
     return problems
 
 
-def possible(fault):
-    """What is missing for a fault here, or None."""
+def missing(fault):
+    """Returns the reason why a fault cannot run here, or None."""
     if fault.needs and os.geteuid() != 0:
         return "needs root"
     return None
 
 
 def table(chosen, users=300, rate=300):
-    """All of these faults; how many went wrong."""
+    """Runs all of these faults; returns how many failed."""
     print(line(HEAD), flush=True)
-    wrong = 0
+    failed = 0
     by_stack = {}
     for f in chosen:
         by_stack.setdefault(f.needs if f.needs != "root" else None,
                             []).append(f)
-    for needs, some in by_stack.items():
-        some = [f for f in some if not skipped(f)]
-        if not some:
+    for needs, group in by_stack.items():
+        group = [f for f in group if not skipped(f)]
+        if not group:
             continue
         stack = FaultStack(needs)
         try:
             stack.up()
-            for f in some:
-                wrong += bool(one(stack, f, users, rate))
+            for f in group:
+                failed += bool(one(stack, f, users, rate))
                 stack.heal()
         finally:
             stack.remove()
-    return wrong
+    return failed
 
 
 def skipped(fault):
-    why = possible(fault)
-    if why:
-        print(f"{fault.name:<38} not run here: {why}", flush=True)
-    return why
+    reason = missing(fault)
+    if reason:
+        print(f"{fault.name:<38} not run here: {reason}", flush=True)
+    return reason
 
 
 SUITES = ("upgrade", "ordering", "catchup", "devices", "bounds", "poison")
 
 
 def suites(words):
-    """The tests beside the table, whole, with what they measure."""
+    """Runs the other tests at full size, with their measurements."""
     chosen = [s for s in SUITES if not words or any(w in s for w in words)]
     if not chosen:
         return 0
@@ -273,11 +275,11 @@ def main(words):
     began = time.monotonic()
     chosen = [f for f in faults.FAULTS
               if not words or any(w in f.name for w in words)]
-    wrong = table(chosen) if chosen else 0
-    wrong += bool(suites(words))
+    failed = table(chosen) if chosen else 0
+    failed += bool(suites(words))
     print(f"\n{time.monotonic() - began:.0f} s, "
-          + (f"{wrong} went wrong" if wrong else "all zeros"), flush=True)
-    return 1 if wrong else 0
+          + (f"{failed} failed" if failed else "all zeros"), flush=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

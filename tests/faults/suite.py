@@ -1,7 +1,7 @@
-"""suite.py: what the tests beside the table share.
+"""suite.py: helpers of the tests that are not in the table of faults.
 
-`make test` runs them small; `make faults` runs them whole (CHAT_FAULTS=full)
-and shows what they measured.
+`make test` runs these tests with small sizes; `make faults` runs them at full
+size (CHAT_FAULTS=full) and prints their measurements.
 """
 
 import collections
@@ -16,7 +16,7 @@ def size(full, short):
 
 
 def say(text):
-    """A measurement, for the reader of `make faults`."""
+    """Prints a measurement for the reader of `make faults`."""
     print("\n    " + text, end="", flush=True)
 
 
@@ -26,14 +26,14 @@ def percentile(values, p):
 
 
 def per_second(times, since, until):
-    """How many of `times` fell into each second."""
+    """Counts the `times` in each second."""
     n = collections.Counter(int(t - since) for t in times
                             if since <= t < until)
     return [n[i] for i in range(int(until - since) + 1)]
 
 
 def cpu_seconds(pid):
-    """User and system time of a process, 0 when it has gone."""
+    """User and system time of a process; 0 when it has ended."""
     try:
         text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:

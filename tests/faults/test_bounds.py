@@ -1,5 +1,5 @@
-"""A client that never reads costs its buffer, is closed with 4008, and costs
-nobody else anything."""
+"""A client that never reads uses only its send buffer, is closed with 4008,
+and does not slow down other clients."""
 
 import asyncio
 import base64
@@ -14,26 +14,26 @@ from stack import SANITIZED, SLOW
 from suite import percentile, rss_bytes, say, size
 
 BUFFER = 1 << 20                # chat_send_buffer
-TEXT = "x" * 32000              # a message is nearly as large as may be
+TEXT = "x" * 32000              # a message close to the size limit
 ENOUGH = 2 * BUFFER // len(TEXT)
 
 
 def connect_nonreaders(stack, signer, people):
-    """Sockets of clients that read up to sync_complete and then nothing more.
-    Their segments are small, so that the kernel takes little of what is
-    sent."""
+    """Returns sockets of clients that read until sync_complete and then stop.
+    Their segments are small, so that the kernel buffers little of the
+    data."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     found = []
     for n in range(0, len(people), 100):
-        some = []
+        batch = []
         for k, (user, (device,)) in enumerate(people[n:n + 100]):
             s = socket.socket()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
-            # an address has not ports enough for all
+            # one address does not have enough ports
             s.bind((f"127.0.0.{2 + n // 5000}", 0))
             s.connect(("127.0.0.1", stack.port))
             key = base64.b64encode(os.urandom(16)).decode()
@@ -43,15 +43,15 @@ def connect_nonreaders(stack, signer, people):
                 f"Sec-WebSocket-Key: {key}\r\n"
                 "Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer "
                 f"{signer.token(user, device)}\r\n\r\n").encode())
-            some.append(s)
-        for s in some:
+            batch.append(s)
+        for s in batch:
             s.settimeout(20 * SLOW)
             text = b""
             while b"sync_complete" not in text:
                 more = s.recv(4096)
                 assert more, text
                 text += more
-        found += some
+        found += batch
     return found
 
 
@@ -60,7 +60,8 @@ def memory(stack):
 
 
 def sessions(stack):
-    """Users with a route: who is let go has none, who left in peace a note."""
+    """Counts the users with a route. A closed session has no route; a clean
+    disconnect leaves only a marker."""
     r = stack.redis()
     pipe = r.pipeline(transaction=False)
     for key in r.scan_iter("route:*", count=5000):
@@ -70,7 +71,7 @@ def sessions(stack):
 
 
 class Live:
-    """Pairs that write to each other, and how long that takes."""
+    """Pairs that write to each other, and the latency of their sends."""
 
     def __init__(self, swarm):
         self.swarm = swarm
@@ -97,27 +98,28 @@ class Live:
         return [s for _, s in self.swarm.latency[at:]]
 
 
-async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
-    """Each has a chat of its own, so no frame is shared."""
+async def test_client_that_never_reads_uses_its_buffer_and_gets_4008(stack):
+    """Each client has its own chat, so sessions share no frame."""
     n = size(50, 10)
-    swarm = Swarm(stack, comes_back=False)
+    swarm = Swarm(stack, reconnects=False)
     ticks = asyncio.ensure_future(swarm._ticks())
     people = await asyncio.to_thread(load.make_users, stack, n)
     (writer, (device,)), = await asyncio.to_thread(load.make_users, stack, 1)
     chats = await asyncio.to_thread(
         load.make_chats, stack, [[writer, user] for user, _ in people])
     sender = swarm.add(writer, device, chats)
-    # one of them is looked at: it reads again in time for the close frame
+    # one of them later reads again, to receive the close frame
     (user, (theirs,)) = people[0]
-    seen = swarm.add(user, theirs, chats[:1])
+    observed = swarm.add(user, theirs, chats[:1])
     nonreaders = []
     try:
-        for c in (sender, seen):
+        for c in (sender, observed):
             c.start()
-        await swarm.until(lambda: sender.up and seen.up, 20 * SLOW, "clients")
-        nonreaders = await asyncio.to_thread(connect_nonreaders, stack, swarm.signer,
-                                       people[1:])
-        seen.conn.transport.pause_reading()
+        await swarm.until(lambda: sender.up and observed.up, 20 * SLOW,
+                          "clients")
+        nonreaders = await asyncio.to_thread(
+            connect_nonreaders, stack, swarm.signer, people[1:])
+        observed.conn.transport.pause_reading()
         await asyncio.sleep(1)
         before = peak = memory(stack)
         for i in range(ENOUGH):
@@ -126,16 +128,16 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
             await swarm.until(lambda: not sender.pending, 30 * SLOW,
                               "answers")
             peak = max(peak, memory(stack))
-        # the kernel takes some megabytes of the one with large segments;
-        # who is let go has no route
-        conn, r = seen.conn, stack.redis()
+        # the kernel buffers some megabytes for the observed client, whose
+        # segments are large; a closed session has no route
+        conn, r = observed.conn, stack.redis()
         for i in range(500):
             sender.send(chats[0], TEXT)
             await swarm.until(lambda: not sender.pending, 30 * SLOW, "answer")
             if not r.exists(f"route:{{{user}}}"):
                 break
         conn.transport.resume_reading()
-        await swarm.until(lambda: conn.over, 10 * SLOW, "close")
+        await swarm.until(lambda: conn.closed, 10 * SLOW, "close")
         assert conn.code == 4008
         await swarm.until(lambda: sessions(stack) <= len(swarm.clients) + 20,
                           10, "end of all sessions that do not read")
@@ -143,7 +145,7 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
         say(f"{n} that never read, {ENOUGH * len(TEXT) >> 10} KiB each, "
             f"nothing shared: the edges rise by {rise / n / 1024:.0f} KiB "
             "for each")
-        # a sanitizer keeps what was freed
+        # a sanitizer keeps freed memory
         assert SANITIZED or rise <= n * BUFFER * 1.2 + (16 << 20)
     finally:
         ticks.cancel()
@@ -153,8 +155,8 @@ async def test_who_never_reads_costs_its_buffer_and_gets_4008(stack):
 
 
 async def fill_kernel_buffers(swarm, writer, chat):
-    """Until the kernel, which works for every reader and non-reader alike,
-    takes no more of them. Seconds."""
+    """Sends until the kernel buffers of the clients that do not read are
+    full. Returns seconds."""
     began = time.monotonic()
     for _ in range(5):
         writer.send(chat, TEXT)
@@ -163,7 +165,8 @@ async def fill_kernel_buffers(swarm, writer, chat):
 
 
 async def flood(stack, swarm, writer, chat, peak):
-    """Messages that nobody reads; peak[0] is the most memory of the edges."""
+    """Sends messages that nobody reads; peak[0] is the peak memory of the
+    edges."""
     for _ in range(ENOUGH):
         writer.send(chat, TEXT)
         await swarm.until(lambda: not writer.pending, 30 * SLOW, "answer")
@@ -176,9 +179,9 @@ def figures(times):
         percentile(times, .5), percentile(times, .95), max(times)))
 
 
-async def test_thousands_that_never_read_cost_the_others_nothing(stack):
+async def test_thousands_that_never_read_do_not_slow_down_the_others(stack):
     n = size(9999, 300)
-    swarm = Swarm(stack, comes_back=False)
+    swarm = Swarm(stack, reconnects=False)
     ticks = asyncio.ensure_future(swarm._ticks())
     live = Live(swarm)
     nonreaders = []
@@ -190,8 +193,8 @@ async def test_thousands_that_never_read_cost_the_others_nothing(stack):
         writer.start()
         await live.start()
         began = time.monotonic()
-        nonreaders = await asyncio.to_thread(connect_nonreaders, stack, swarm.signer,
-                                       people[1:])
+        nonreaders = await asyncio.to_thread(
+            connect_nonreaders, stack, swarm.signer, people[1:])
         say(f"{n} connected in {time.monotonic() - began:.1f} s")
         await asyncio.sleep(2)
         end = time.monotonic() + 2
@@ -211,7 +214,7 @@ async def test_thousands_that_never_read_cost_the_others_nothing(stack):
             f"their kernel buffers took {filling:.1f} s); others, p50 / p95 / "
             f"worst: alone {figures(alone)}, beside {figures(beside)} ms")
         assert SANITIZED or rise <= n * BUFFER
-        # all of them have been let go
+        # nearly all of them have been closed
         assert left < n / 10 + 50
         assert percentile(beside, .5) < percentile(alone, .5) + 0.05 * SLOW
         assert percentile(beside, .95) < percentile(alone, .95) + 0.3 * SLOW

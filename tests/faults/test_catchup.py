@@ -1,4 +1,4 @@
-"""Catch-up is fast, cheap, and nobody else's problem."""
+"""Catch-up is fast and cheap, and does not delay other clients."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ CHATS, EACH = 50, 200           # a backlog of 10,000 entries
 
 
 def fill(stack, chats, each, sender, device):
-    """`each` entries in every chat, as its worker would have stored them."""
+    """Inserts `each` entries into every chat, as a worker would store them."""
     db = psycopg2.connect(stack.dsn())
     with db, db.cursor() as cur:
         for n, chat in enumerate(chats):
@@ -33,7 +33,7 @@ def fill(stack, chats, each, sender, device):
 
 
 def behind(stack, swarm, chats, each):
-    """A client that has missed everything, and is not yet connected."""
+    """Returns a client that has missed everything and is not connected."""
     (user, (device,)), (other, (theirs,)) = load.make_users(stack, 2)
     ids = load.make_chats(stack, [[other, user]] * chats)
     fill(stack, ids, each, int(other), int(theirs))
@@ -44,7 +44,7 @@ def behind(stack, swarm, chats, each):
 
 
 class Arrival:
-    """When the entries of one client came."""
+    """Records when the entries of each client arrive."""
 
     def __init__(self, swarm):
         self.swarm = swarm
@@ -60,7 +60,7 @@ class Arrival:
 
 
 def run_swarm(test):
-    """Gives a test a swarm that ends with it."""
+    """Gives a test a swarm that is stopped at the end of the test."""
     async def wrapped(stack):
         swarm = Swarm(stack)
         swarm.watch = Arrival(swarm)
@@ -75,7 +75,7 @@ def run_swarm(test):
 
 
 async def caught_up(swarm, client, n, timeout):
-    """(seconds to the first entry, to the last)."""
+    """Returns (seconds to the first entry, to the last)."""
     began = time.monotonic()
     client.start()
     await swarm.until(lambda: client.up and len(
@@ -86,7 +86,7 @@ async def caught_up(swarm, client, n, timeout):
 
 
 @run_swarm
-async def test_backlog_of_10000_comes_at_once_and_within_5_s(stack, swarm):
+async def test_backlog_of_10000_starts_at_once_and_ends_in_5_s(stack, swarm):
     client = await asyncio.to_thread(behind, stack, swarm, CHATS, EACH)
     await asyncio.sleep(0.5)
     first, last = await caught_up(swarm, client, CHATS * EACH, 30 * SLOW)
@@ -94,7 +94,7 @@ async def test_backlog_of_10000_comes_at_once_and_within_5_s(stack, swarm):
         f"{first * 1000:.0f} ms, all after {last:.2f} s")
     assert first < 0.2 * SLOW
     assert last < 5 * SLOW
-    # newest activity first, and each chat in order
+    # the chat with the newest activity first, and each chat in order
     order = []
     for e in swarm.record.events:
         if type(e).__name__ == "Got" and (not order or order[-1] != e.chat):
@@ -105,7 +105,7 @@ async def test_backlog_of_10000_comes_at_once_and_within_5_s(stack, swarm):
 
 
 @run_swarm
-async def test_5000_chats_and_nothing_new_is_one_query(stack, swarm):
+async def test_5000_chats_without_new_entries_take_one_query(stack, swarm):
     (user, (device,)), (other, _) = await asyncio.to_thread(
         load.make_users, stack, 2)
     chats = await asyncio.to_thread(load.make_chats, stack,
@@ -127,21 +127,21 @@ async def test_5000_chats_and_nothing_new_is_one_query(stack, swarm):
         root.cursor().execute("ANALYZE chats, chat_members, device_marks")
         old = stack.kill("sync")
         await asyncio.to_thread(stack.await_role, "sync", 1, old)
-        # somebody without chats connects first: what is done once is done
+        # a user without chats connects first, which does the one-time work
         (early, (theirs,)), = await asyncio.to_thread(load.make_users, stack,
                                                       1)
         first = swarm.add(early, theirs, [])
         first.start()
         await swarm.until(lambda: first.up, 20 * SLOW, "connection")
 
-        marked = len(stack.log("postgres.log"))
+        log_size = len(stack.log("postgres.log"))
         client = swarm.add(user, device, [])
         began = time.monotonic()
         client.start()
         await swarm.until(lambda: client.up, 20 * SLOW, "connection")
         took = time.monotonic() - began
         await asyncio.sleep(0.3)
-        lines = [line for line in stack.log("postgres.log")[marked:]
+        lines = [line for line in stack.log("postgres.log")[log_size:]
                  .splitlines() if "chat-worker sync" in line
                  and re.search(r"LOG: +(execute|statement)", line)]
     finally:
@@ -152,16 +152,16 @@ async def test_5000_chats_and_nothing_new_is_one_query(stack, swarm):
     about_chats = [line for line in lines if "chat" in
                    line.split("LOG:", 1)[1].replace("chat-worker", "")]
     say(f"5,000 chats, nothing new: synced after {took * 1000:.0f} ms with "
-        f"{len(about_chats)} query about chats, and {len(lines) - len(about_chats)} "
-        "about the device")
+        f"{len(about_chats)} query about chats, and "
+        f"{len(lines) - len(about_chats)} about the device")
     assert len(about_chats) == 1, lines
     assert len(lines) <= 2, lines
     assert client not in swarm.watch.got_of
 
 
 @run_swarm
-async def test_catch_up_of_one_does_not_delay_the_others(stack, swarm):
-    """Live messages while devices catch up, against live messages alone."""
+async def test_catch_up_does_not_delay_live_messages_of_others(stack, swarm):
+    """Compares live messages during catch-up with live messages alone."""
     await asyncio.to_thread(swarm.groups, 20, 2)
     slow = [await asyncio.to_thread(behind, stack, swarm, CHATS, EACH)
             for _ in range(size(3, 1))]
@@ -171,7 +171,7 @@ async def test_catch_up_of_one_does_not_delay_the_others(stack, swarm):
     await swarm.until(lambda: all(c.up for c in live), 20 * SLOW, "clients")
 
     async def talk(until):
-        """Latencies of sends of the live clients."""
+        """Returns the latencies of the live clients' sends."""
         at = len(swarm.latency)
         n = 0
         while not until():

@@ -1,5 +1,5 @@
-"""The checker finds each fault in a record that contains it, and none in a
-record that is right."""
+"""The checker finds each kind of violation in a record that contains one, and
+none in a correct record."""
 
 import pytest
 
@@ -10,8 +10,8 @@ CHAT = "c1"
 
 
 class Writer:
-    """A record as two users with three devices would leave it: a (user A), b
-    and b2 (user B), and x, a stranger."""
+    """Writes the record of two users with three devices: a (user A), b and b2
+    (user B); and of x, the device of a stranger."""
 
     def __init__(self):
         self.r = Record()
@@ -36,7 +36,7 @@ class Writer:
         self.r.add(Got(self.now(), device, self.conn[device], CHAT, seq, kind,
                        sender, mid, content or f"text {mid}"))
 
-    def mark(self, device, seq):
+    def receipt(self, device, seq):
         self.r.add(Mark(self.now(), device, self.conn[device], CHAT, seq))
 
     def reconnect(self, device):
@@ -48,8 +48,8 @@ class Writer:
         self.r.truth.append((CHAT, seq, sender, mid,
                              content or f"text {mid}"))
 
-    def whole(self, mid, seq):
-        """One message from a, as it should go."""
+    def deliver(self, mid, seq):
+        """One message from device a, delivered correctly."""
         self.send("a", mid)
         self.store(seq, "a", mid)
         self.ack("a", mid, seq)
@@ -65,34 +65,34 @@ class Writer:
 def w():
     writer = Writer()
     for i in range(1, 6):
-        writer.whole(f"m{i}", i)
+        writer.deliver(f"m{i}", i)
     return writer
 
 
-# ------------------------------------------------------------ what is right
+# ---------------------------------------------------------- correct records
 
-def test_a_record_that_is_right_is_clean(w):
+def test_a_correct_record_is_clean(w):
     v = checker.check(w.r)
     assert v.clean, v
     assert (v.sent, v.acked, v.received) == (5, 5, 10)
 
 
-def test_a_repeat_with_the_same_answer_is_right(w):
+def test_a_duplicate_with_the_same_answer_is_correct(w):
     w.send("a", "m5")
     w.ack("a", "m5", 5)
     assert w.counts() == {}
 
 
-def test_what_was_not_marked_may_come_again_on_the_next_connection(w):
-    w.mark("b", 3)
+def test_entries_above_the_receipt_may_arrive_again_on_a_new_connection(w):
+    w.receipt("b", 3)
     w.reconnect("b")
     w.got("b", "a", "m4", 4)
     w.got("b", "a", "m5", 5)
     assert w.counts() == {}
 
 
-def test_a_mark_that_was_lost_lets_more_come_again(w):
-    w.mark("b", 5)
+def test_after_a_lost_receipt_more_entries_may_arrive_again(w):
+    w.receipt("b", 5)
     w.reconnect("b")
     w.got("b", "a", "m3", 3)
     w.got("b", "a", "m4", 4)
@@ -100,13 +100,13 @@ def test_a_mark_that_was_lost_lets_more_come_again(w):
     assert w.counts() == {}
 
 
-def test_refused_for_good_is_an_answer(w):
+def test_a_permanent_refusal_is_an_answer(w):
     w.send("a", "m6")
     w.r.add(Refused(w.now(), "a", "a/1", CHAT, "m6", "blocked"))
     assert w.counts() == {}
 
 
-def test_a_first_send_that_was_repeated_may_come_later(w):
+def test_a_send_that_was_repeated_may_be_stored_after_a_later_send(w):
     w.send("a", "m6")
     w.send("a", "m7")
     w.send("a", "m6")
@@ -118,7 +118,7 @@ def test_a_first_send_that_was_repeated_may_come_later(w):
     assert w.counts() == {}
 
 
-def test_a_device_that_is_away_need_not_have_it_all(w):
+def test_an_absent_device_need_not_receive_everything(w):
     w.r.absent.add("b2")
     w.send("a", "m6")
     w.store(6, "a", "m6")
@@ -127,7 +127,7 @@ def test_a_device_that_is_away_need_not_have_it_all(w):
     assert w.counts() == {}
 
 
-def test_own_entry_by_rest_is_received_as_by_others(w):
+def test_own_entry_sent_by_rest_arrives_on_the_own_socket_too(w):
     w.r.add(Send(w.now(), "a", None, CHAT, "r1", "text r1"))
     w.store(6, "a", "r1")
     w.r.add(Ack(w.now(), "a", None, CHAT, "r1", 6))
@@ -136,7 +136,7 @@ def test_own_entry_by_rest_is_received_as_by_others(w):
     assert w.counts() == {}
 
 
-def test_a_removed_member_need_not_see_what_is_later(w):
+def test_a_removed_member_need_not_see_later_entries(w):
     w.r.members[CHAT]["B"] = (1, 5)
     w.send("a", "m6")
     w.store(6, "a", "m6")
@@ -144,7 +144,7 @@ def test_a_removed_member_need_not_see_what_is_later(w):
     assert w.counts() == {}
 
 
-def test_hidden_entries_keep_the_numbers_dense(w):
+def test_hidden_entries_close_gaps_in_the_numbers(w):
     w.send("a", "m6")
     w.store(6, "a", "m6")
     w.ack("a", "m6", 6)
@@ -154,7 +154,7 @@ def test_hidden_entries_keep_the_numbers_dense(w):
     assert w.counts() == {}
 
 
-def test_what_the_server_made_is_no_phantom(w):
+def test_an_entry_created_by_the_server_is_no_phantom(w):
     w.store(6, None, None)
     for device in ("a", "b", "b2"):
         w.got(device, None, None, 6, kind="member_added")
@@ -163,20 +163,20 @@ def test_what_the_server_made_is_no_phantom(w):
 
 # --------------------------------------------------------------------- lost
 
-def test_acknowledged_and_not_stored_is_lost(w):
+def test_an_acknowledged_send_that_is_not_stored_is_lost(w):
     w.r.truth.pop()
     w.r.events = [e for e in w.r.events
                   if not (isinstance(e, Got) and e.seq == 5)]
     assert w.counts() == {"lost": 1}
 
 
-def test_acknowledged_under_the_number_of_another_is_lost(w):
+def test_a_send_acknowledged_with_the_seq_of_another_is_lost(w):
     w.send("a", "m6")
     w.ack("a", "m6", 5)
     assert w.counts()["lost"] == 1
 
 
-def test_stored_and_never_seen_by_a_device_is_lost(w):
+def test_an_entry_that_a_device_never_saw_is_lost(w):
     w.send("a", "m6")
     w.store(6, "a", "m6")
     w.ack("a", "m6", 6)
@@ -184,7 +184,7 @@ def test_stored_and_never_seen_by_a_device_is_lost(w):
     assert w.counts() == {"lost": 1}
 
 
-def test_never_seen_by_anybody_is_lost_for_each(w):
+def test_an_entry_that_no_device_saw_is_lost_once_per_device(w):
     w.send("a", "m6")
     w.store(6, "a", "m6")
     w.ack("a", "m6", 6)
@@ -196,7 +196,7 @@ def test_a_send_without_an_answer_is_lost(w):
     assert w.counts() == {"lost": 1}
 
 
-def test_lost_is_found_without_a_store_too(w):
+def test_a_lost_entry_is_found_without_the_content_of_the_store(w):
     w.r.truth = None
     w.send("a", "m6")
     w.ack("a", "m6", 6)
@@ -206,37 +206,37 @@ def test_lost_is_found_without_a_store_too(w):
 
 # ------------------------------------------------------------------ doubled
 
-def test_stored_twice_is_doubled(w):
+def test_a_message_stored_twice_is_doubled(w):
     w.store(6, "a", "m5")
     for device in ("a", "b", "b2"):
         w.got(device, "a", "m5", 6)
     assert w.counts() == {"doubled": 1}
 
 
-def test_two_answers_that_differ_are_doubled(w):
+def test_two_different_answers_are_doubled(w):
     w.send("a", "m5")
     w.ack("a", "m5", 6)
     assert w.counts()["doubled"] == 1
 
 
-def test_twice_on_a_connection_is_doubled(w):
+def test_an_entry_twice_on_a_connection_is_doubled(w):
     w.got("b", "a", "m5", 5)
     assert w.counts() == {"doubled": 1}
 
 
-def test_entry_and_acknowledgement_on_a_connection_is_doubled(w):
+def test_an_entry_after_its_ack_on_a_connection_is_doubled(w):
     w.got("a", "a", "m5", 5)
     assert w.counts() == {"doubled": 1}
 
 
-def test_two_acknowledgements_of_one_send_are_doubled(w):
+def test_two_acks_of_one_send_are_doubled(w):
     w.ack("a", "m5", 5)
     assert w.counts() == {"doubled": 1}
 
 
 # --------------------------------------------------------------- disordered
 
-def test_a_hole_on_a_connection_is_disorder(w):
+def test_a_gap_on_a_connection_is_disordered(w):
     w.send("a", "m6")
     w.send("a", "m7")
     for mid, seq in (("m6", 6), ("m7", 7)):
@@ -244,14 +244,14 @@ def test_a_hole_on_a_connection_is_disorder(w):
         w.ack("a", mid, seq)
         w.got("b2", "a", mid, seq)
     w.got("b", "a", "m7", 7)
-    w.mark("b", 5)
+    w.receipt("b", 5)
     w.reconnect("b")
     w.got("b", "a", "m6", 6)
     w.got("b", "a", "m7", 7)
     assert w.counts() == {"disordered": 1}
 
 
-def test_changed_places_on_a_connection_are_disorder(w):
+def test_swapped_entries_on_a_connection_are_disordered(w):
     w.send("a", "m6")
     w.send("a", "m7")
     for mid, seq in (("m6", 6), ("m7", 7)):
@@ -263,14 +263,14 @@ def test_changed_places_on_a_connection_are_disorder(w):
     assert w.counts() == {"disordered": 2}
 
 
-def test_a_connection_that_begins_above_the_mark_is_disorder(w):
-    w.mark("b", 3)
+def test_a_connection_that_skips_entries_after_the_receipt_is_disordered(w):
+    w.receipt("b", 3)
     w.reconnect("b")
     w.got("b", "a", "m5", 5)
     assert w.counts() == {"disordered": 1}
 
 
-def test_one_number_for_two_entries_is_disorder(w):
+def test_one_seq_for_two_entries_is_disordered(w):
     w.send("a", "m6")
     w.store(6, "a", "m6")
     w.ack("a", "m6", 6)
@@ -279,7 +279,7 @@ def test_one_number_for_two_entries_is_disorder(w):
     assert w.counts()["disordered"] == 1
 
 
-def test_two_sends_that_changed_places_are_disorder(w):
+def test_two_sends_stored_in_the_wrong_order_are_disordered(w):
     w.send("a", "m6")
     w.send("a", "m7")
     for mid, seq in (("m7", 6), ("m6", 7)):
@@ -290,20 +290,20 @@ def test_two_sends_that_changed_places_are_disorder(w):
     assert w.counts() == {"disordered": 1}
 
 
-def test_a_hole_in_the_store_is_disorder(w):
+def test_a_gap_in_the_store_is_disordered(w):
     w.r.truth = [row for row in w.r.truth if row[1] != 3]
     assert w.counts()["disordered"] == 1
 
 
 # ------------------------------------------------------------------ phantom
 
-def test_received_and_never_sent_is_a_phantom(w):
+def test_a_received_entry_that_was_never_sent_is_a_phantom(w):
     for device in ("a", "b", "b2"):
         w.got(device, "a", "ghost", 6)
     assert w.counts() == {"phantom": 1}
 
 
-def test_received_with_another_content_is_a_phantom(w):
+def test_a_received_entry_with_other_content_is_a_phantom(w):
     w.send("a", "m6")
     w.store(6, "a", "m6")
     w.ack("a", "m6", 6)
@@ -312,18 +312,18 @@ def test_received_with_another_content_is_a_phantom(w):
     assert w.counts() == {"phantom": 1}
 
 
-def test_stored_and_never_sent_is_a_phantom(w):
+def test_a_stored_entry_that_was_never_sent_is_a_phantom(w):
     w.store(6, "a", "ghost")
     assert w.counts()["phantom"] == 1
 
 
-def test_acknowledged_and_never_sent_is_a_phantom(w):
+def test_an_ack_of_a_message_that_was_never_sent_is_a_phantom(w):
     w.r.truth = None
     w.ack("a", "ghost", 6)
     assert w.counts()["phantom"] == 1
 
 
-def test_a_change_that_nobody_stored_is_a_phantom(w):
+def test_a_server_entry_that_is_not_stored_is_a_phantom(w):
     for device in ("a", "b", "b2"):
         w.got(device, None, None, 6, kind="member_added")
     assert w.counts() == {"phantom": 1}
@@ -336,28 +336,28 @@ def test_an_entry_on_a_strangers_device_is_counted(w):
     assert w.counts() == {"stranger": 1}
 
 
-def test_an_entry_after_the_removal_is_counted(w):
+def test_an_entry_after_the_removal_of_a_member_is_counted(w):
     w.r.members[CHAT]["B"] = (1, 4)
     assert w.counts() == {"stranger": 2}
 
 
-def test_an_entry_before_the_joining_is_counted(w):
+def test_an_entry_before_a_member_joined_is_counted(w):
     w.r.members[CHAT]["B"] = (3, None)
     assert w.counts()["stranger"] == 4
 
 
-# ------------------------------------------------------------------ keeping
+# -------------------------------------------------------------------- files
 
-def test_a_record_survives_its_file(w, tmp_path):
+def test_a_record_is_the_same_after_dump_and_load(w, tmp_path):
     w.got("x", "a", "m1", 1)
     w.got("b", "a", "m5", 5)
     path = tmp_path / "record.json"
     w.r.dump(path)
-    again = checker.check(Record.load(path))
-    assert again.counts() == checker.check(w.r).counts()
+    loaded = checker.check(Record.load(path))
+    assert loaded.counts() == checker.check(w.r).counts()
 
 
-def test_examples_say_what_and_where(w):
+def test_examples_name_the_message_and_the_violation(w):
     w.send("a", "m6")
     text = str(checker.check(w.r))
     assert "m6" in text and "has no answer" in text

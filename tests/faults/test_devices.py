@@ -1,4 +1,4 @@
-"""Devices come, go, expire and are replaced while people write."""
+"""Devices connect, disconnect, expire and are replaced under load."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ async def test_ten_devices_of_a_user_all_see_everything(stack):
 
 
 async def test_the_older_socket_of_a_device_is_closed_with_4409(stack):
-    """Under load, on the same edge and on another, without a loss."""
+    """Under load, on the same edge and on another; nothing is lost."""
     swarm = Swarm(stack)
     chat, = await asyncio.to_thread(swarm.groups, 4, 4)
     await swarm.start(20 * SLOW)
@@ -78,17 +78,18 @@ async def test_revocation_and_logout_close_live_sockets_with_4403(phone):
 
 
 async def test_switching_to_a_new_device_loses_nothing(phone):
-    """The old one is revoked by the login of the new one, in mid-stream."""
+    """The new device logs in and revokes the old one during a stream of
+    messages."""
     ann, bob = phone("ann"), phone("bob")
     await ann.connect()
     await bob.connect()
     chat = await ann.direct(bob)
     stop = asyncio.Event()
-    said = []
+    sent = []
 
     async def talk():
         while not stop.is_set():
-            said.append((await bob.send(chat, f"m{len(said)}"))["seq"])
+            sent.append((await bob.send(chat, f"m{len(sent)}"))["seq"])
             await asyncio.sleep(0.01)
 
     talking = asyncio.ensure_future(talk())
@@ -103,15 +104,15 @@ async def test_switching_to_a_new_device_loses_nothing(phone):
     await asyncio.sleep(0.3)
     stop.set()
     await talking
-    await new.has(chat, max(said))
+    await new.has(chat, max(sent))
 
-    # what was before its login is in the history, what came after it on its
-    # socket, and between the two there is no hole
+    # the history has the entries from before the login, the socket the later
+    # ones, and there is no gap between the two
     history = {e["seq"]: e["content"] for e in await new.history(chat)}
-    assert sorted(history) == list(range(1, len(said) + 2))
+    assert sorted(history) == list(range(1, len(sent) + 2))
     live = new.contents(chat)
     assert [seq for seq, _ in live] == list(range(live[0][0],
                                                   max(history) + 1))
     assert all(history[seq] == text for seq, text in live)
     assert own["seq"] in dict(live)
-    assert set(history) >= set(said)
+    assert set(history) >= set(sent)

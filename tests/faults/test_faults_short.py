@@ -1,4 +1,4 @@
-"""The most telling faults of `make faults`, in a minute."""
+"""The most important faults of `make faults`, in one minute."""
 
 import pytest
 

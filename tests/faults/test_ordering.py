@@ -1,5 +1,5 @@
-"""Two devices of one user and a REST client, another user's, and all write
-into one chat at the same time: one order, the same for everyone."""
+"""Several users, each with two sockets and a REST client, write to one chat at
+the same time: all devices see the same order."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from stack import SLOW
 from suite import say, size
 
 
-async def test_a_storm_into_one_chat_has_one_order(stack):
+async def test_many_concurrent_sends_to_one_chat_have_one_order(stack):
     swarm = Swarm(stack)
     people = await asyncio.to_thread(load.make_users, stack, 4, 3)
     chat, = await asyncio.to_thread(load.make_chats, stack,
@@ -26,7 +26,7 @@ async def test_a_storm_into_one_chat_has_one_order(stack):
     try:
         for r in rest:
             r.start()
-        # each device two hundred at once, and by and by
+        # each device sends 200 messages, in bursts of ten
         for _ in range(size(20, 5)):
             for c in swarm.clients:
                 for _ in range(10):

@@ -1,5 +1,5 @@
-"""An entry that makes a worker fail five times is set aside with its error,
-and the rest goes on; chatctl shows it, gives it back, drops it."""
+"""An event that fails five times becomes a dead letter with its error, and
+other events are processed; chatctl shows, requeues and drops it."""
 
 import asyncio
 import subprocess
@@ -16,7 +16,8 @@ DEAD = "message.sent.dead"
 
 @pytest.fixture
 def poisoned(stack):
-    """A table that takes no entry whose content begins with `poison`."""
+    """Makes PostgreSQL refuse entries whose content begins with `poison`.
+    Yields a function that removes the cause."""
     root = psycopg2.connect(stack.dsn().replace("user=chat",
                                                 "user=postgres"))
     root.autocommit = True
@@ -32,13 +33,13 @@ def poisoned(stack):
     cur.execute("CREATE TRIGGER refuse_poison BEFORE INSERT ON entries"
                 " FOR EACH ROW EXECUTE FUNCTION refuse_poison()")
 
-    def cure():
+    def remove_trigger():
         cur.execute("DROP TRIGGER IF EXISTS refuse_poison ON entries")
         cur.execute("DROP FUNCTION IF EXISTS refuse_poison()")
 
     stack.redis().delete(DEAD)
-    yield cure
-    cure()
+    yield remove_trigger
+    remove_trigger()
     root.close()
     stack.redis().delete(DEAD)
 
@@ -52,8 +53,8 @@ def chatctl(stack, *argv):
 
 
 async def send_poison(swarm):
-    """Three sends that no worker can store: [(client, send)]. They are
-    answered by an error, which is not repeated here."""
+    """Sends three messages that no worker can store: [(client, send)]. They
+    are answered with an error; the clients do not send them again."""
     bad = [(c, c.send(c.chats[0], f"poison of {c.device}"))
            for c in swarm.clients[:3]]
     await swarm.until(lambda: swarm.errors["internal"] >= 3, 20 * SLOW,
@@ -66,7 +67,7 @@ async def send_poison(swarm):
 
 
 def dead_ids(stack, dead):
-    """The ids as chatctl lists them; it shows no content."""
+    """Returns the ids that chatctl lists; chatctl shows no content."""
     ids = [line.split()[0] for line in
            chatctl(stack, "dead", "list").splitlines() if "P0001" in line]
     assert ids == [i.decode() for i, _ in dead]
@@ -75,7 +76,7 @@ def dead_ids(stack, dead):
     return ids
 
 
-async def test_poison_is_set_aside_and_the_rest_goes_on(stack, poisoned):
+async def test_failing_event_becomes_a_dead_letter(stack, poisoned):
     swarm = Swarm(stack)
     await asyncio.to_thread(swarm.groups, 20, 5)
     await swarm.start(20 * SLOW)
@@ -88,26 +89,27 @@ async def test_poison_is_set_aside_and_the_rest_goes_on(stack, poisoned):
             == [(b"P0001", b"5")] * 3
         n = len(swarm.latency)
         await swarm.until(lambda: len(swarm.latency) > n, 20 * SLOW,
-                          "a message behind the poison")
+                          "a message after the failing events")
 
         ids = dead_ids(stack, dead)
         dropped = next(s.content for _, s in bad
                        if s.content.encode() in dead[0][1][b"e"])
 
-        # dropped: gone. Given back while it is still poison: comes again.
+        # A dropped event is deleted. An event that is requeued while its
+        # cause remains becomes a dead letter again.
         chatctl(stack, "dead", "drop", ids[0])
         chatctl(stack, "dead", "retry", ids[1])
         await swarm.until(
             lambda: stack.redis().xlen(DEAD) == 2
             and ids[1].encode() not in
             [i for i, _ in stack.redis().xrange(DEAD)],
-            20 * SLOW, "the retried one again")
+            20 * SLOW, "the requeued event as a dead letter")
 
-        # cured: it is stored, and everybody gets it
+        # without the cause the events are stored and delivered
         await asyncio.to_thread(poisoned)
         chatctl(stack, "dead", "retry", "--all")
         await swarm.until(lambda: stack.redis().xlen(DEAD) == 0, 5,
-                          "an empty stream of the dead")
+                          "an empty stream of dead letters")
         await swarm.settle(30 * SLOW)
     finally:
         await swarm.stop()

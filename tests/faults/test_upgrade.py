@@ -1,5 +1,5 @@
-"""Rolling upgrades under load: nothing is lost or doubled, clients are told
-when to come back, and old processes end in time without burning CPU."""
+"""Rolling upgrades under load: nothing is lost or doubled, clients get a time
+to reconnect, and old processes exit in time and use little CPU."""
 
 import asyncio
 import os
@@ -21,9 +21,9 @@ RATE = size(500, 100)
 
 @pytest.fixture(scope="module")
 def stack():
-    """Its own, because of chat_drain."""
-    # a new binary gets no variable that it is not told of: sanitizers need
-    # theirs
+    """A stack of its own, because of chat_drain."""
+    # nginx passes only the variables that its configuration names to a new
+    # binary; sanitizers need these
     nginx = {"main": "env LD_PRELOAD;\nenv ASAN_OPTIONS;\n"
                      "env UBSAN_OPTIONS;\n"}
     if not FULL:
@@ -38,42 +38,43 @@ def stack():
 
 
 class Generations:
-    """When each nginx worker was told to go, and when it went."""
+    """When each nginx worker was asked to exit, and when it exited."""
 
     def __init__(self, stack):
         self.stack = stack
-        self.told = {}          # pid -> when
-        self.gone = {}          # pid -> when
-        self.cpu = {}           # pid -> CPU seconds: when told, last seen
+        self.asked = {}         # pid -> time
+        self.exited = {}        # pid -> time
+        self.cpu = {}           # pid -> CPU seconds: when asked, last
 
-    def now_old(self, pids):
+    def mark_old(self, pids):
         for pid in pids:
-            if pid not in self.told:
-                self.told[pid] = time.monotonic()
+            if pid not in self.asked:
+                self.asked[pid] = time.monotonic()
                 self.cpu[pid] = [cpu_seconds(pid)] * 2
 
     async def watch(self):
         while True:
-            for pid in self.told:
-                if pid in self.gone:
+            for pid in self.asked:
+                if pid in self.exited:
                     continue
                 if alive(pid):
                     self.cpu[pid][1] = cpu_seconds(pid)
                 else:
-                    self.gone[pid] = time.monotonic()
+                    self.exited[pid] = time.monotonic()
             await asyncio.sleep(0.1)
 
-    async def all_gone(self, timeout):
+    async def all_exited(self, timeout):
         end = time.monotonic() + timeout
-        while len(self.gone) < len(self.told):
+        while len(self.exited) < len(self.asked):
             assert time.monotonic() < end, \
-                f"still there: {set(self.told) - set(self.gone)}"
+                f"still running: {set(self.asked) - set(self.exited)}"
             await asyncio.sleep(0.1)
-        return max(self.gone[p] - self.told[p] for p in self.told)
+        return max(self.exited[p] - self.asked[p] for p in self.asked)
 
 
 async def under_load(stack, act, clients=CLIENTS, rate=RATE):
-    """Runs act(swarm, generations) while clients write; the verdict."""
+    """Runs act(swarm, generations) while clients write, and checks the
+    record."""
     swarm = Swarm(stack)
     await asyncio.to_thread(swarm.groups, clients, 5)
     await swarm.start(30 * SLOW)
@@ -110,9 +111,9 @@ async def test_reloads_under_load_lose_and_double_nothing(stack):
         for _ in range(n):
             old = stack.nginx_workers()
             stack.reload_nginx()
-            generations.now_old(old)
+            generations.mark_old(old)
             await asyncio.sleep(every)
-        took = await generations.all_gone(DRAIN + 10)
+        took = await generations.all_exited(DRAIN + 10)
         say(f"the slowest old worker ended {took:.1f} s after its reload, "
             f"chat_drain is {DRAIN} s")
         assert took <= DRAIN + 2 * SLOW
@@ -121,14 +122,14 @@ async def test_reloads_under_load_lose_and_double_nothing(stack):
     say(f"{n} reloads, {n * every} s: {verdict}")
     seconds = reconnects(swarm, began, ended)
     assert sum(seconds) >= CLIENTS
-    # each reload spreads its clients; several may be under way
+    # each reload spreads its clients; several may overlap
     assert max(seconds) <= CLIENTS * 3 / SPREAD + 10
     assert swarm.closes[1012] > 0
     assert set(swarm.closes) <= {1000, 1006, 1012}
 
 
-async def test_clients_are_told_different_times(stack):
-    """And the old worker closes with 1012 by itself."""
+async def test_clients_get_different_times_to_reconnect(stack):
+    """And the old worker closes the connections with 1012."""
     swarm = Swarm(stack)
     await asyncio.to_thread(swarm.groups, 40, 5)
     await swarm.start(30 * SLOW)
@@ -137,19 +138,19 @@ async def test_clients_are_told_different_times(stack):
         generations = Generations(stack)
         watch = asyncio.ensure_future(generations.watch())
         stack.reload_nginx()
-        generations.now_old(old)
+        generations.mark_old(old)
         began = time.monotonic()
-        await generations.all_gone(DRAIN + 10)
+        await generations.all_exited(DRAIN + 10)
         watch.cancel()
-        assert len(swarm.told) == 40
+        assert len(swarm.reconnect_frames) == 40
         opened = sorted(t - began for t in swarm.opens if t > began)
         assert len(opened) == 40
         assert opened[-1] - opened[0] > SPREAD / 2
         assert swarm.closes == {1012: 40}
-        burnt = max(b - a for a, b in generations.cpu.values())
+        used = max(b - a for a, b in generations.cpu.values())
         say(f"CPU of an old worker with idle clients, over "
-            f"{DRAIN} s: {burnt:.2f} s")
-        assert burnt < 0.5 * SLOW
+            f"{DRAIN} s: {used:.2f} s")
+        assert used < 0.5 * SLOW
     finally:
         await swarm.stop()
 
@@ -173,8 +174,8 @@ async def test_binary_upgrade_under_load_loses_and_doubles_nothing(stack):
         assert pid_file.with_name("nginx.pid.oldbin").exists()
         await asyncio.sleep(1)
         os.kill(before, signal.SIGWINCH)
-        generations.now_old(old)
-        await generations.all_gone(DRAIN + 10)
+        generations.mark_old(old)
+        await generations.all_exited(DRAIN + 10)
         assert alive(before) and cmdline(before)[0].startswith("nginx: mas")
         os.kill(before, signal.SIGQUIT)
         await asyncio.to_thread(wait_for, lambda: not alive(before),
@@ -202,12 +203,12 @@ async def test_pool_upgrade_hands_shards_over_in_time(stack):
         began = time.monotonic()
         os.kill(stack.pid("pool"), signal.SIGHUP)
 
-        def new_ones_have_all():
+        def new_workers_own_all():
             now = [p for p in stack.workers("message") if p not in old]
             return len(now) == len(old) and owners(now) \
                 and not any(alive(p) for p in old)
 
-        await asyncio.to_thread(wait_for, new_ones_have_all, 15 * SLOW,
+        await asyncio.to_thread(wait_for, new_workers_own_all, 15 * SLOW,
                                 "hand-over")
         handed.append(time.monotonic() - began)
         await asyncio.sleep(1)
@@ -219,4 +220,4 @@ async def test_pool_upgrade_hands_shards_over_in_time(stack):
 
     swarm, verdict, *_ = await under_load(stack, act)
     say(f"SIGHUP: {verdict}")
-    assert len(swarm.opens) == CLIENTS      # nobody was disturbed
+    assert len(swarm.opens) == CLIENTS      # no client had to reconnect

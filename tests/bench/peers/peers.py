@@ -1,9 +1,9 @@
-"""peers.py: the servers we are compared with, each private and for one run.
+"""peers.py: private instances of the servers that ours is compared with.
 
-mosquitto, nchan (Debian's nginx) and ejabberd with its archive in PostgreSQL,
-each below a directory of its own, on a free port of 127.0.0.1, with the
-configuration that lies beside this file. What is started here is ended here,
-by its pid; the system's services are not touched.
+mosquitto, nchan (Debian's nginx) and ejabberd with its archive in PostgreSQL.
+Each runs in its own directory, on a free port of 127.0.0.1, with the
+configuration from this file's directory. Processes started here are stopped
+here by their pid; the system's services are not touched.
 """
 
 import os
@@ -39,11 +39,11 @@ def wait_for_port(port, proc, seconds=60):
 
 
 class Peer:
-    """A directory, a port, processes; `roots` are the pids to be measured."""
+    """A directory, a port and processes; `roots` are the measured pids."""
 
     name = proto = ""
     durable = False
-    user = None                     # who runs it when we are root
+    user = None                     # the account, when we are root
 
     def __init__(self):
         self.begin()
@@ -68,20 +68,21 @@ class Peer:
         return path
 
     def own(self, user):
-        """Gives the directory to whom the server runs as."""
+        """Makes `user` the owner of the directory."""
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", f"{user}:", self.dir], check=True)
 
     def spawn(self, args, user=None, **more):
-        who = {}
+        account = {}
         if user and os.geteuid() == 0:
             entry = pwd.getpwnam(user)
-            who = {"user": entry.pw_uid, "group": entry.pw_gid,
-                   "extra_groups": []}
+            account = {"user": entry.pw_uid, "group": entry.pw_gid,
+                       "extra_groups": []}
         log = open(self.dir / "stdout.log", "ab")
         proc = subprocess.Popen(
             [str(a) for a in args], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, cwd=self.dir, start_new_session=True, **who, **more)
+            stderr=log, cwd=self.dir, start_new_session=True, **account,
+            **more)
         log.close()
         self.procs.append(proc)
         return proc
@@ -102,13 +103,13 @@ class Peer:
         return signal.SIGTERM
 
     def renew(self):
-        """New processes, nothing kept."""
+        """Starts new processes with an empty directory."""
         self.stop()
         self.begin()
         self.start()
 
     def users(self, n):
-        """Makes the users 0 ... n-1 known, where a server wants to know."""
+        """Creates the users 0 ... n-1, where the server requires accounts."""
 
     def __enter__(self):
         try:
@@ -124,7 +125,7 @@ class Peer:
 
 class Mosquitto(Peer):
     name = "mosquitto, QoS 1, in memory"
-    guess = 30000               # messages/s that it may hold
+    guess = 30000               # expected highest messages/s
     proto = "mqtt"
 
     def start(self):
@@ -150,11 +151,11 @@ class Nchan(Peer):
              "-e", self.dir / "error.log"]))
 
     def signal_of(self, proc):
-        return signal.SIGTERM       # nginx: fast
+        return signal.SIGTERM       # nginx: fast shutdown
 
 
 class Postgres(Peer):
-    """PostgreSQL as initdb makes it, as durable as ours."""
+    """PostgreSQL with the defaults of initdb, as durable as ours."""
 
     def start(self):
         binary = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1]
@@ -174,10 +175,10 @@ class Postgres(Peer):
         self.sql("SELECT 1", tries=50)
 
     def signal_of(self, proc):
-        return signal.SIGINT        # fast: without waiting for sessions
+        return signal.SIGINT        # fast shutdown: does not wait for sessions
 
     def sql(self, text, database="postgres", tries=1):
-        for left in range(tries - 1, -1, -1):
+        for remaining in range(tries - 1, -1, -1):
             done = subprocess.run(
                 ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h",
                  "127.0.0.1", "-p", str(self.port), "-U", "postgres",
@@ -185,7 +186,7 @@ class Postgres(Peer):
                 capture_output=True)
             if done.returncode == 0:
                 return
-            if left == 0:
+            if remaining == 0:
                 raise RuntimeError(done.stderr)
             time.sleep(0.2)
 
