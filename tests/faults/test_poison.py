@@ -5,6 +5,7 @@ import asyncio
 import subprocess
 
 import psycopg2
+import psycopg2.errors
 import pytest
 
 import checker
@@ -34,7 +35,13 @@ def poisoned(stack):
                 " FOR EACH ROW EXECUTE FUNCTION refuse_poison()")
 
     def remove_trigger():
-        cur.execute("DROP TRIGGER IF EXISTS refuse_poison ON entries")
+        # locks all partitions, and so may deadlock with a worker's insert
+        for _ in range(20):
+            try:
+                cur.execute("DROP TRIGGER IF EXISTS refuse_poison ON entries")
+                break
+            except psycopg2.errors.DeadlockDetected:
+                continue
         cur.execute("DROP FUNCTION IF EXISTS refuse_poison()")
 
     stack.redis().delete(DEAD)
