@@ -51,7 +51,7 @@ def test_events_of_a_killed_worker_are_done_by_another(emptied, edge, worker):
     users = msg.make_users(emptied, 2)
     c = msg.make_chat(emptied, users)
     one = worker(emptied.conf(), "message")
-    # the worker has recovered every stream and reads new events
+    # the worker has checked every stream and reads new events
     wait_for(lambda: len(edge.redis.keys("message.owner:*")) == 64, 3)
     edge.send(c, users[0], "m0")
     wait_for(lambda: waiting(edge, c) == 0)

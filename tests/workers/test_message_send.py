@@ -271,7 +271,7 @@ def test_receipts_only_rise_and_are_published(emptied, edge, chat):
     assert emptied.sql("SELECT delivered_seq, read_seq FROM chat_members"
                        " WHERE user_id = %s", b) == [(3, 1)]
 
-    receipts((b, b * 10, 2, 1))        # a lower cursor: no notice
+    receipts((b, b * 10, 2, 1))     # a lower cursor: no notice
     edge.expect_nothing(lambda r: r.type == "NOTICE")
     assert emptied.sql("SELECT delivered_seq FROM device_marks WHERE"
                        " device_id = %s", b * 10) == [(3,)]

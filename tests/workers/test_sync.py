@@ -129,7 +129,7 @@ def test_list_without_a_receipt_starts_where_the_user_joined(sync):
     user, device = w.user()
     chat = w.chat(user, last=9, joined=7)
     assert sync.edge.list(user, device).items == [(chat, 6, 9)]
-    w.receipt(device, chat, 2)             # below the first visible seq
+    w.receipt(device, chat, 2)          # below the first visible seq
     assert sync.edge.list(user, device).items == [(chat, 6, 9)]
 
 
@@ -148,16 +148,16 @@ def test_requested_chats_are_listed_in_the_requested_order(sync):
     user, device = w.user()
     done = w.chat(user, last=4)
     w.receipt(device, done, 4)
-    behind = w.chat(user, last=9)
+    missed = w.chat(user, last=9)
     left = w.chat(user, last=9)
     w.member(left, user, left_seq=2)
     w.receipt(device, left, 2)
     foreign = w.chat(999, last=3)
 
-    rec = sync.edge.list(user, device, left, foreign, uuid.uuid4(), behind,
+    rec = sync.edge.list(user, device, left, foreign, uuid.uuid4(), missed,
                          done)
     assert rec.flags == REQUESTED
-    assert rec.items == [(left, 2, 2), (behind, 0, 9), (done, 4, 4)]
+    assert rec.items == [(left, 2, 2), (missed, 0, 9), (done, 4, 4)]
 
 
 def test_truncated_list_has_the_flag_more(sync):
@@ -396,12 +396,12 @@ def test_batched_requests_get_the_same_answers_as_single_ones(sync):
     e, w = sync.edge, sync.world
     shared = w.chat(last=4, ago=5)
     people = []
-    for behind in (0, 1, 3, 32, 33, 40):
+    for missed in (0, 1, 3, 32, 33, 40):
         user, device, other = w.user(2)
         w.sql("INSERT INTO chat_members (chat_id, user_id, role, joined_seq)"
               " VALUES (%s, %s, 3, 1)", str(shared), user)
         w.receipt(device, shared, 4)
-        for i in range(behind):
+        for i in range(missed):
             w.chat(user, last=i + 1, ago=i)
         people += [(user, device), (user, other)]
     revoked = w.user()
