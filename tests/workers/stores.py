@@ -185,6 +185,18 @@ class Worker:
     def signal(self, sig):
         self.process.send_signal(sig)
 
+    def state(self):
+        """What each thread of the process waits for, from /proc."""
+        found = []
+        for task in pathlib.Path(f"/proc/{self.pid}/task").glob("*"):
+            try:
+                stat = (task / "stat").read_text().rpartition(")")[2].split()
+                found.append(f"thread {task.name} {stat[0]} in "
+                             f"{(task / 'wchan').read_text() or '?'}")
+            except OSError as e:
+                found.append(f"thread {task.name}: {e}")
+        return "; ".join(found)
+
     def stop(self, timeout=20):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -193,8 +205,11 @@ class Worker:
             try:
                 self.process.wait(timeout)
             except subprocess.TimeoutExpired:
+                state = self.state()
                 self.process.kill()
                 self.process.wait(10)
-                raise
+                raise AssertionError(
+                    f"SIGTERM did not end {self.process.args}: {state}\n"
+                    + "\n".join(self.log().splitlines()[-15:])) from None
         self.log_file.close()
         return self.process.returncode
