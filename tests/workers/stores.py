@@ -200,8 +200,11 @@ class Worker:
     def stop(self, timeout=20):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            # a failed test may have left the process stopped
-            self.process.send_signal(signal.SIGCONT)
+            # A test that failed may have left it stopped. Only then: SIGCONT
+            # would undo the stop that LeakSanitizer waits for at the end.
+            stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
+            if stat.rpartition(")")[2].split()[0] == "T":
+                self.process.send_signal(signal.SIGCONT)
             try:
                 self.process.wait(timeout)
             except subprocess.TimeoutExpired:
