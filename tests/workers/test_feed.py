@@ -159,6 +159,8 @@ def test_worker_killed_between_commit_and_publish_loses_no_entry(
     one = worker(emptied.conf(), "message")
     r = reader(emptied.conf(), "push")
     wait_registered(one)
+    # the worker has checked every stream: new events are not done as a redo
+    wait_for(lambda: len(edge.redis.keys("message.owner:*")) == 64)
     edge.send(c, a, "m1", "x")
     wait_for(lambda: r.seqs(c) == [1])
     # the next owner finds both the events and their effects in the database
