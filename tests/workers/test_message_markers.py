@@ -122,6 +122,8 @@ def test_typing_and_receipts_remove_no_marker(edge, chat):
     c, (a, b, d, _) = chat
     edge.connect(d, 4)
     edge.send(c, a, "m1")
+    # until the batch is acknowledged, a changed route is published to again
+    wait_for(lambda: edge.redis.xlen(msg.stream(c)) == 0)
     leave(edge, b, 5)
     edge.add("TYPING", c, user=a, device=1, seq=1)
     edge.wait(lambda r: r.type == "NOTICE")
