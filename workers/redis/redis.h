@@ -89,7 +89,6 @@ redis_reply_t *redis_call_argv(redis_t *r, const char *key, int argc,
 void redis_reply_free(redis_reply_t *reply);
 /* The text of an error reply, else NULL. */
 const char *redis_reply_error(const redis_reply_t *reply);
-int redis_reply_is_nil(const redis_reply_t *reply);
 int redis_reply_is_array(const redis_reply_t *reply);
 /* 0 when it is a string or a status, else -1 and an absent string. */
 int redis_reply_str(const redis_reply_t *reply, chat_str_t *str_r);

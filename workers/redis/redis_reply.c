@@ -24,13 +24,6 @@ redis_reply_error(const redis_reply_t *reply)
 
 
 int
-redis_reply_is_nil(const redis_reply_t *reply)
-{
-    return reply == NULL || reply->type == REDIS_REPLY_NIL;
-}
-
-
-int
 redis_reply_is_array(const redis_reply_t *reply)
 {
     return reply != NULL && reply->type == REDIS_REPLY_ARRAY;
